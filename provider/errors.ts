@@ -1,0 +1,31 @@
+/**
+ * Errors for the person at the terminal: which host, which file or command, what was found and, as the last
+ * sentence, the cure. Codes are stable and have a row each in docs/errors.md; tests assert codes.
+ */
+export type ErrorCode =
+  | "CONFIG" // the wish is wrong
+  | "UNREACHABLE" // the host does not answer, or not as the pinned host
+  | "UNREADABLE" // the host answered, but its answer cannot be understood: never taken as "absent"
+  | "FOREIGN" // data that is not proven to be ours or blank
+  | "CLAIMED" // another stack owns it
+  | "COMMAND" // a command on the host failed
+  | "TIMEOUT" // a command took too long
+  | "CANCELLED" // the user or the engine ended the run
+  | "UNFINISHED"; // the plan did not come to an end
+
+export class NetdiskError extends Error {
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = `NetdiskError[${code}]`;
+  }
+}
+
+export const unreadable = (host: string, what: string, found: string, cure: string): NetdiskError =>
+  new NetdiskError("UNREADABLE", `${host}: ${what}: ${found.trim() || "(no output)"}. ${cure}`);
+
+export const foreign = (host: string, what: string, cure: string): NetdiskError =>
+  new NetdiskError("FOREIGN", `${host}: ${what}. ${cure}`);

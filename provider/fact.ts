@@ -1,0 +1,33 @@
+/** A fact is one question to a host: the command that asks, and a pure function that understands the answer. */
+import { NetdiskError } from "./errors";
+import type { ExecResult, Host } from "./host/host";
+import type { Command } from "./host/sh";
+
+export interface Fact<A extends unknown[], T> {
+  /** `losetup.list`: tool and question; also the folder of its test cases. */
+  name: string;
+  command(...args: A): Command;
+  /**
+   * Understands the answer, or throws: a line or an exit status that it does not know is never skipped,
+   * because "cannot read" is never "absent".
+   */
+  parse(result: ExecResult, ...args: A): T;
+}
+
+/** Asks the host. An answer that does not parse becomes an UNREADABLE error with host, command and output. */
+export async function ask<A extends unknown[], T>(host: Host, fact: Fact<A, T>, ...args: A): Promise<T> {
+  const command = fact.command(...args);
+  const result = await host.exec(command);
+  try {
+    return fact.parse(result, ...args);
+  } catch (error) {
+    const output = `${result.stdout}${result.stderr}`.trim().split("\n").slice(-5).join("\n");
+    throw new NetdiskError(
+      "UNREADABLE",
+      `${host.label}: cannot understand the answer of \`${command.text}\` (exit status ${result.exitCode}): ` +
+        `${error instanceof Error ? error.message : String(error)}\n${output}\n` +
+        `Run the command on the host; if its output is in order, please report it.`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * The contract of a resource type (design.md §3). The lifecycle (lifecycle.ts) knows only this interface;
+ * create, update, read and delete are the same few lines for all types:
+ * create and update = observe → plan → run, until the plan is empty; read = observe.
+ */
+import type { Definition, Inputs, State } from "../schema/define";
+import type { Secret } from "../schema/secret";
+import type { Host } from "./host/host";
+import type { Command } from "./host/sh";
+
+/**
+ * What a look at the host found.
+ * - `absent`: proven not there.
+ * - `present`: there, with the real values.
+ * - `foreign`: something is there that is neither ours nor blank; nothing will be done to it.
+ * - `hidden`: cannot be seen because the layer below is *proven* inactive; neither gone nor an error.
+ * Whatever cannot be read throws.
+ */
+export type Observation<S> =
+  | { is: "absent" }
+  | { is: "present"; state: S }
+  | { is: "foreign"; what: string; cure: string }
+  | { is: "hidden"; by: string };
+
+export interface RunStep {
+  do: "run";
+  /** Short, in the article's words where it has them: `apt-get install nbd-server`. Shown as progress. */
+  title: string;
+  command: Command;
+  /** Goes to the command's standard input. */
+  stdin?: string | Secret<string>;
+  /** Milliseconds; default 120 000. */
+  timeoutMs?: number;
+  /** A lock on the host besides the resource's own, for what the whole host shares (`apt`, `nbd-server`). */
+  lock?: string;
+}
+
+export interface WriteStep {
+  do: "write";
+  title: string;
+  path: string;
+  content: string;
+  mode: number;
+  owner?: string;
+}
+
+/** One act on the host, as a value: preview prints it, `up` runs it, tests compare it. */
+export type Step = RunStep | WriteStep;
+
+/** What a type can be told about the thing besides the wish: who it is and what was last known of it. */
+export interface Known<D> {
+  /** The name part of the id `KIND/NAME`. */
+  name: string;
+  /** State of the last observation, where there was one; to pin identity, never to answer instead of the host. */
+  state?: State<D>;
+}
+
+export interface ResourceType<D extends Definition = Definition> {
+  definition: D;
+
+  /** The name part of the id: what the thing is called on its host. Pure. */
+  name(inputs: Inputs<D>): string;
+
+  /** Failures that the fields' own schemas cannot see, one per property path. Pure. */
+  check?(inputs: Partial<Inputs<D>>): { property: string; reason: string }[];
+
+  /**
+   * Whether the host's value fulfils the wish, for properties where equality is not the right question.
+   * Undefined leaves the decision to the field's `canonical` form. Pure.
+   */
+  satisfied?(property: string, state: State<D>, inputs: Inputs<D>): boolean | undefined;
+
+  /** Looks at the host, changes nothing. */
+  observe(host: Host, inputs: Inputs<D>, known: Known<D>): Promise<Observation<State<D>>>;
+
+  /**
+   * The next steps towards the wish, all that are already certain; called again after they ran, until it
+   * returns none. Gets `absent` or `present` only. Pure.
+   */
+  plan(observed: Observed<D>, inputs: Inputs<D>, known: Known<D>): Step[];
+
+  /** Like plan, towards "not managed here any more". Never destroys data. Pure. */
+  planRemoval(observed: Observed<D>, inputs: Inputs<D>, known: Known<D>): Step[];
+}
+
+export type Observed<D> = Extract<Observation<State<D>>, { is: "absent" | "present" }>;
+
+/** Fixes the type parameter so that the object literal is checked against its definition. */
+export function resourceType<D extends Definition>(type: ResourceType<D>): ResourceType<D> {
+  return type;
+}

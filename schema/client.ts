@@ -1,0 +1,181 @@
+/** What a client has once (nbd, the kernel module) and the tunnel and attachment of each disk. */
+import * as z from "zod";
+import { define, field } from "./define";
+import { absolutePath, nameField } from "./fields";
+import { nbdPort, nbdPrefix, tunnelUser } from "./paths";
+
+export const endpoint = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$/, "must be HOST:PORT ([ADDRESS]:PORT for IPv6)");
+const publicKey = z.string().regex(/^[a-z0-9-]+ [A-Za-z0-9+/=]+$/, "must be `ALGORITHM BASE64`");
+
+export const sourceBuild = define({
+  token: "netdisk:index:SourceBuild",
+  kind: "source-build",
+  doc: "nbd built from git without its documentation, installed under a prefix of its own: the article's clone, sed, autogen, configure, make, make install.",
+  shared: true,
+  inputs: {
+    name: field(z.literal("nbd").default("nbd"), {
+      doc: "What is built.",
+      role: "fixed",
+      cure: "Leave it out.",
+    }),
+    repository: field(z.string().min(1).default("https://github.com/NetworkBlockDevice/nbd.git"), {
+      doc: "URL of a git repository with nbd's layout, as the client reaches it.",
+    }),
+    ref: field(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9._/-]+$/, "must be a tag, branch or commit")
+        .default("nbd-3.26.1"),
+      {
+        doc: "Tag, branch or commit. What it resolved to is recorded as `commit`.",
+      },
+    ),
+    prefix: field(absolutePath.default(nbdPrefix), {
+      doc: "`configure --prefix`.",
+      role: "fixed",
+      cure: "Keep the prefix; units name it.",
+    }),
+    configure: field(z.array(z.string()).default(["--enable-syslog"]), {
+      doc: "Further arguments of `configure`.",
+    }),
+  },
+  conditions: {
+    intact: {
+      value: true,
+      doc: "The installed programs have the digests that were recorded after the build.",
+    },
+    runs: { value: true, doc: "The dynamic linker finds every library of nbd-client." },
+  },
+  outputs: {
+    commit: field(z.string(), { doc: "The commit that was built." }),
+    digests: field(z.record(z.string(), z.string()), { doc: "SHA-256 of each installed program." }),
+    client: field(z.string(), { doc: "Path of nbd-client." }),
+  },
+});
+
+export const kernelModule = define({
+  token: "netdisk:index:KernelModule",
+  kind: "kernel-module",
+  doc: "The kernel module nbd: loaded now and at boot, without partition scanning (`max_part=0`); the article's `modprobe nbd`.",
+  shared: true,
+  inputs: {
+    name: field(z.literal("nbd").default("nbd"), {
+      doc: "Name of the module.",
+      role: "fixed",
+      cure: "Leave it out.",
+    }),
+    maxPart: field(z.int().min(0).max(255).default(0), {
+      doc: "`max_part`: partitions per device. 0: the kernel never parses what the server sent as a partition table. Takes effect when the module is loaded.",
+    }),
+  },
+  conditions: {
+    loaded: { value: true, doc: "In /proc/modules, or built into the kernel." },
+    atBoot: { value: true, doc: "modules-load.d and modprobe.d have our files." },
+  },
+  outputs: {},
+});
+
+export const probeGuard = define({
+  token: "netdisk:index:ProbeGuard",
+  kind: "probe-guard",
+  doc: "A udev rule that keeps blkid, LVM, mdadm and udisks away from nbd devices: the bytes there are the server's, and hostile until proven otherwise.",
+  shared: true,
+  inputs: {},
+  conditions: {
+    installed: { value: true, doc: "The rule file has exactly our text." },
+    active: { value: true, doc: "udev has loaded it." },
+  },
+  outputs: {},
+});
+
+export const tunnelKey = define({
+  token: "netdisk:index:TunnelKey",
+  kind: "tunnel-key",
+  doc: "The SSH key of one disk's tunnel, made on the client; the private half never leaves it.",
+  shared: false,
+  inputs: { name: nameField },
+  conditions: {
+    private: { value: true, doc: "Owned by root, mode 0600." },
+  },
+  outputs: {
+    publicKey: field(z.string(), { doc: "`ssh-ed25519 BASE64`." }),
+    path: field(z.string(), { doc: "Path of the private key on the client." }),
+  },
+});
+
+export const knownHost = define({
+  token: "netdisk:index:KnownHost",
+  kind: "known-host",
+  doc: "The server's host key, pinned for the tunnel in a known_hosts file of its own.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    endpoint: field(endpoint, {
+      doc: "The server as the client dials it, HOST:PORT.",
+      example: "203.0.113.7:22",
+    }),
+    publicKey: field(publicKey, { doc: "The server's host key." }),
+  },
+  conditions: {
+    onlyOurs: { value: true, doc: "The file holds this key and no other." },
+  },
+  outputs: {
+    path: field(z.string(), { doc: "Path of the known_hosts file on the client." }),
+  },
+});
+
+export const tunnel = define({
+  token: "netdisk:index:Tunnel",
+  kind: "tunnel",
+  doc: "netdisk-tunnel@NAME.service: the article's `ssh -L`, kept up by systemd, ending in a unix socket that only root can open.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    endpoint: field(endpoint, { doc: "The server as the client dials it, HOST:PORT." }),
+    user: field(z.string().default(tunnelUser), { doc: "Account on the server." }),
+    remote: field(z.string().default(`127.0.0.1:${nbdPort}`), {
+      doc: "Where nbd-server listens, as seen on the server.",
+    }),
+  },
+  conditions: {
+    installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
+    active: { value: true, doc: "The service runs and its socket is there." },
+  },
+  outputs: {
+    unit: field(z.string(), { doc: "The systemd unit." }),
+    socket: field(z.string(), { doc: "The unix socket that leads to nbd-server." }),
+  },
+});
+
+export const attachment = define({
+  token: "netdisk:index:Attachment",
+  kind: "attachment",
+  doc: "netdisk-attach@NAME.service: nbd-client holds the kernel's nbd device, always reached as /dev/netdisk/NAME.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    client: field(absolutePath.default(`${nbdPrefix}/sbin/nbd-client`), { doc: "Path of nbd-client." }),
+    blockSize: field(z.literal([512, 1024, 2048, 4096]).default(4096), {
+      doc: "Logical block size of the device, bytes. A file system made with one does not mount with another.",
+      role: "fixed",
+      cure: "Keep the block size that the disk was made with.",
+    }),
+    timeout: field(z.int().min(0).default(30), {
+      doc: "`nbd-client -timeout`: seconds until the kernel gives up a request; 0 waits for ever.",
+    }),
+    readAhead: field(z.int().min(0).default(4096), {
+      doc: "Read-ahead, KiB. At least twice bandwidth × round-trip time for reads at link rate.",
+    }),
+  },
+  conditions: {
+    installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
+    active: { value: true, doc: "The service runs, the device has its size, /dev/netdisk/NAME leads to it." },
+  },
+  outputs: {
+    unit: field(z.string(), { doc: "The systemd unit." }),
+    device: field(z.string(), { doc: "/dev/netdisk/NAME." }),
+    size: field(z.int(), { doc: "Size of the device, bytes; 0 while it is not attached." }),
+  },
+});

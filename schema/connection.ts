@@ -1,0 +1,34 @@
+/** How the operator's machine reaches a host: the provider's configuration, one provider per host. */
+import * as z from "zod";
+import { field } from "./define";
+
+export const connection = {
+  role: field(z.enum(["server", "client"]), { doc: "What the host is, for messages." }),
+  connection: field(z.enum(["ssh", "local"]).default("ssh"), {
+    doc: "`local`: the machine that runs Pulumi is the host itself.",
+  }),
+  host: field(z.string().optional(), {
+    doc: "Address, name, or alias of ssh_config(5). HostName, Port, User, IdentityFile, UserKnownHostsFile, ProxyJump and ProxyCommand of the alias apply, as resolved by `ssh -G`.",
+    example: "backup",
+  }),
+  port: field(z.int().min(1).max(65535).optional(), { doc: "TCP port; default: ssh_config, then 22." }),
+  user: field(z.string().optional(), {
+    doc: "Login. Not root: commands run through `sudo -n`. Default: ssh_config, then the local user.",
+  }),
+  sshConfig: field(z.string().optional(), {
+    doc: "ssh_config(5) file to use instead of ~/.ssh/config; relative to the directory of Pulumi.yaml.",
+  }),
+  identityFile: field(z.string().optional(), {
+    doc: "Private key file on the operator's machine; default: ssh_config, then the agent.",
+  }),
+  privateKey: field(z.string().optional(), {
+    doc: "Private key itself (OpenSSH or PEM), instead of a file.",
+    secret: true,
+  }),
+  hostKey: field(z.string().optional(), {
+    doc: "The host's public key, `ALGORITHM BASE64`. Default: known_hosts. A host whose key is in neither is refused.",
+  }),
+  bootTimeout: field(z.int().min(0).default(0), {
+    doc: "Seconds that the first contact of a create may wait for a host that is still starting.",
+  }),
+} as const;

@@ -1,0 +1,227 @@
+/** What makes a private disk of the attached device: key, LUKS header, recovery blob, mapping, file system, mount. */
+import * as z from "zod";
+import { define, field } from "./define";
+import { absolutePath, nameField } from "./fields";
+
+const cipherCure =
+  "Keep what the disk was made with; to change it, make a second disk with the new parameters and copy the files.";
+
+export const luksKey = define({
+  token: "netdisk:index:LuksKey",
+  kind: "luks-key",
+  doc: "The disk's key: random bytes from the client's kernel, kept on the client (0400), never sent anywhere. Stays when the resource is removed.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    bytes: field(z.int().min(32).max(512).default(64), {
+      doc: "Length of the key, bytes.",
+      role: "fixed",
+      cure: "Keep the key; its length cannot change without a new one.",
+    }),
+  },
+  conditions: {
+    private: { value: true, doc: "Owned by root, mode 0400, in a directory that only root can enter." },
+  },
+  outputs: {
+    path: field(z.string(), { doc: "Path of the key file on the client." }),
+  },
+});
+
+export const luks = define({
+  token: "netdisk:index:Luks",
+  kind: "luks",
+  doc: "The LUKS container on the attached device; the article's `cryptsetup luksFormat`, done only when the device is proven blank. The client keeps the header that is used: what the server does to its copy cannot weaken the encryption. Stays when the resource is removed.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    device: field(absolutePath, {
+      doc: "The attached device.",
+      role: "fixed",
+      cure: "Keep it.",
+      example: "/dev/netdisk/testdisk",
+    }),
+    keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    type: field(z.enum(["luks2"]).default("luks2"), {
+      doc: "LUKS version.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+    cipher: field(z.enum(["aes-xts-plain64"]).default("aes-xts-plain64"), {
+      doc: "`--cipher`.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+    keySize: field(z.literal([256, 512]).default(512), {
+      doc: "`--key-size`, bits.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+    pbkdf: field(z.enum(["argon2id", "pbkdf2"]).default("argon2id"), {
+      doc: "`--pbkdf` of the key slot.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+    sectorSize: field(z.literal([512, 4096]).default(4096), {
+      doc: "`--sector-size`, bytes.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+  },
+  conditions: {
+    headerKept: { value: true, doc: "The client's copy of the header is there and opens with the key." },
+    headerOnDevice: {
+      value: true,
+      doc: "The header on the device is the same LUKS container, byte for byte the client's copy.",
+    },
+  },
+  outputs: {
+    uuid: field(z.string(), { doc: "LUKS UUID: the identity of the disk." }),
+    header: field(z.string(), { doc: "Path of the client's copy of the header." }),
+    offset: field(z.int(), { doc: "Start of the encrypted data on the device, bytes." }),
+  },
+});
+
+export const recovery = define({
+  token: "netdisk:index:Recovery",
+  kind: "recovery",
+  doc: "Key and LUKS header, sealed on the client with the stack's recovery passphrase by `gpg --symmetric`: all that is needed to read the disk from another machine.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
+    luksUuid: field(z.string(), { doc: "LUKS UUID that the blob is for.", role: "fixed", cure: "Keep it." }),
+    passphrase: field(z.string().min(8, "must have at least 8 characters"), {
+      doc: "Recovery passphrase. Whoever has it and this stack's state can read the disk.",
+      role: "unobserved",
+      secret: true,
+    }),
+  },
+  conditions: {
+    current: {
+      value: true,
+      doc: "The blob is sealed from the key and header as they are now, and opens with the passphrase.",
+    },
+  },
+  outputs: {
+    sealed: field(z.string(), {
+      doc: "The blob: ASCII-armored OpenPGP message, holding a tar of `key` and `header`.",
+      secret: true,
+    }),
+  },
+});
+
+export const mapping = define({
+  token: "netdisk:index:Mapping",
+  kind: "mapping",
+  doc: "netdisk-open@NAME.service: the article's `cryptsetup open`, with the client's own header; /dev/mapper/NAME.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    device: field(absolutePath, { doc: "The attached device.", role: "fixed", cure: "Keep it." }),
+    keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
+    luksUuid: field(z.string(), {
+      doc: "LUKS UUID; a different container behind the same name is refused.",
+      role: "fixed",
+      cure: "Keep it.",
+    }),
+    cipher: field(z.string(), { doc: "What device-mapper must report.", role: "fixed", cure: cipherCure }),
+  },
+  conditions: {
+    installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
+    active: { value: true, doc: "The mapping exists, over this device, with this UUID and cipher." },
+  },
+  outputs: {
+    unit: field(z.string(), { doc: "The systemd unit." }),
+    device: field(z.string(), { doc: "/dev/mapper/NAME." }),
+  },
+});
+
+export const filesystem = define({
+  token: "netdisk:index:Filesystem",
+  kind: "filesystem",
+  doc: "The file system; the article's `mkfs.xfs -m crc=1,finobt=1`, made only where nothing was ever written through the mapping. Stays when the resource is removed.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    device: field(absolutePath, { doc: "The mapping.", role: "fixed", cure: "Keep it." }),
+    rawDevice: field(absolutePath, {
+      doc: "The attached device below it, read to prove that nothing was written.",
+      role: "fixed",
+      cure: "Keep it.",
+    }),
+    rawOffset: field(z.int(), {
+      doc: "Start of the encrypted data on the raw device, bytes.",
+      role: "fixed",
+      cure: "Keep it.",
+    }),
+    type: field(z.enum(["xfs"]).default("xfs"), {
+      doc: "Type of the file system.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+    crc: field(z.boolean().default(true), {
+      doc: "`-m crc`: metadata checksums.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+    finobt: field(z.boolean().default(true), {
+      doc: "`-m finobt`: free inode B-tree.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+  },
+  conditions: {},
+  outputs: {
+    uuid: field(z.string(), { doc: "UUID of the file system." }),
+  },
+});
+
+export const mount = define({
+  token: "netdisk:index:Mount",
+  kind: "mount",
+  doc: "netdisk-mount@NAME.service: the article's `mount -t xfs`.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    device: field(absolutePath, { doc: "The mapping.", role: "fixed", cure: "Keep it." }),
+    path: field(absolutePath, { doc: "Mount point, made if missing.", example: "/mnt/disk" }),
+    type: field(z.enum(["xfs"]).default("xfs"), {
+      doc: "Type of the file system.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+    options: field(z.array(z.string().regex(/^[^,\s]+$/)).default(["noatime"]), {
+      doc: "Mount options, mount(8).",
+    }),
+    filesystemUuid: field(z.string(), {
+      doc: "UUID of the file system; another one is not mounted.",
+      role: "fixed",
+      cure: "Keep it.",
+    }),
+  },
+  conditions: {
+    installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
+    active: { value: true, doc: "Mounted at the path, from the mapping." },
+  },
+  outputs: {
+    unit: field(z.string(), { doc: "The systemd unit." }),
+  },
+});
+
+export const diskTarget = define({
+  token: "netdisk:index:DiskTarget",
+  kind: "disk-target",
+  doc: 'netdisk@NAME.target: the whole chain under one name, started at boot. `systemctl stop` is the article\'s "Deactivate".',
+  shared: false,
+  inputs: { name: nameField },
+  conditions: {
+    installed: { value: true, doc: "The unit file has exactly our text." },
+    enabled: { value: true, doc: "Started at boot." },
+    active: { value: true, doc: "Started, with the whole chain." },
+  },
+  outputs: {
+    unit: field(z.string(), { doc: "netdisk@NAME.target." }),
+  },
+});

@@ -1,0 +1,39 @@
+/** Field types that several definitions share, each with the one parser for its spelling. */
+import * as z from "zod";
+import { field } from "./define";
+import { sizeBytes, type Size } from "./size";
+
+/**
+ * A disk's name, valid at once as systemd instance, device-mapper name, NBD export name and file name.
+ * device-mapper allows 127 bytes, an nbd-server section is a GKeyFile group; the rest keeps escaping away.
+ */
+export const diskNamePattern = /^[a-z][a-z0-9_]{0,31}$/;
+
+export const diskName = z
+  .string()
+  .regex(
+    diskNamePattern,
+    "must start with a lower-case letter and hold only lower-case letters, digits and _ (at most 32)",
+  );
+
+export const absolutePath = z
+  .string()
+  .regex(/^\/(?!\/)[^\0\n]*$/, "must be an absolute path")
+  .refine((path) => path === "/" || !/\/$|\/\/|\/\.\.?(\/|$)/.test(path), {
+    message: "must be a plain path: no trailing /, no //, no . or ..",
+  });
+
+export const size = z.custom<Size>((value) => typeof value === "string" && sizeBytes(value) !== undefined, {
+  message: 'must be a whole number and a unit, such as "20 GiB" (units: B, KiB, MiB, GiB, TiB)',
+});
+
+/** Compares sizes by their bytes, however they are spelled. */
+export const canonicalSize = (value: unknown): unknown =>
+  typeof value === "string" ? sizeBytes(value) : value;
+
+export const nameField = field(diskName, {
+  doc: "Name of the disk. Part of the id and of every name on the hosts; can never change.",
+  role: "fixed",
+  cure: "Keep the name; the Pulumi resource may be renamed freely.",
+  example: "testdisk",
+});

@@ -1,0 +1,32 @@
+/** All resource types by their place on the way of a write; the table that everything generated comes from. */
+import * as client from "./client";
+import * as crypt from "./crypt";
+import type { Definition } from "./define";
+import * as server from "./server";
+
+export const definitions = {
+  Packages: server.packages,
+  BackingFile: server.backingFile,
+  ServerConfig: server.serverConfig,
+  AuthFile: server.authFile,
+  Service: server.service,
+  Export: server.diskExport,
+  HostKey: server.hostKey,
+  AuthorizedKey: server.authorizedKey,
+  SourceBuild: client.sourceBuild,
+  KernelModule: client.kernelModule,
+  ProbeGuard: client.probeGuard,
+  TunnelKey: client.tunnelKey,
+  KnownHost: client.knownHost,
+  Tunnel: client.tunnel,
+  Attachment: client.attachment,
+  LuksKey: crypt.luksKey,
+  Luks: crypt.luks,
+  Recovery: crypt.recovery,
+  Mapping: crypt.mapping,
+  Filesystem: crypt.filesystem,
+  Mount: crypt.mount,
+  DiskTarget: crypt.diskTarget,
+} as const satisfies Record<string, Definition>;
+
+export type Definitions = typeof definitions;

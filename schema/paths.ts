@@ -1,0 +1,45 @@
+/** Every path and port that netdisk uses on a host, named once. */
+
+export const nbdPort = 10809;
+
+/** Directory of everything that must survive a reboot and is not configuration: claims, header copies, builds. */
+export const libDir = "/var/lib/netdisk";
+export const claimsDir = `${libDir}/claims`;
+/** What an interrupted destructive step leaves behind, so that the next run may repeat it (provider/intent.ts). */
+export const intentDir = `${libDir}/intent`;
+export const buildDir = `${libDir}/build`;
+/** Volatile state: locks, sockets. */
+export const runDir = "/run/netdisk";
+export const lockDir = `${runDir}/lock`;
+
+export const nbdServerConfig = "/etc/nbd-server/config";
+export const nbdServerIncludeDir = "/etc/nbd-server/conf.d";
+export const nbdServerAllowFile = "/etc/nbd-server/allow";
+export const exportFile = (name: string): string => `${nbdServerIncludeDir}/${name}.conf`;
+
+/** The server's account that the tunnels log in to; it can do nothing but reach nbd-server's port. */
+export const tunnelUser = "netdisk";
+export const tunnelHome = `${libDir}/tunnel`;
+
+export const etcDir = "/etc/netdisk";
+export const keyFile = (name: string): string => `${etcDir}/keys/${name}.key`;
+export const tunnelKeyFile = (name: string): string => `${etcDir}/tunnel/${name}.ed25519`;
+export const knownHostsFile = (name: string): string => `${etcDir}/tunnel/${name}.known_hosts`;
+/** The client's own copy of the LUKS header: the one that is used, because the server may change its own. */
+export const headerFile = (name: string): string => `${libDir}/headers/${name}.luks`;
+export const recoveryFile = (name: string): string => `${libDir}/recovery/${name}.gpg`;
+
+export const unitDir = "/etc/systemd/system";
+export const diskTarget = (name: string): string => `netdisk@${name}.target`;
+export const tunnelUnit = (name: string): string => `netdisk-tunnel@${name}.service`;
+export const attachUnit = (name: string): string => `netdisk-attach@${name}.service`;
+export const openUnit = (name: string): string => `netdisk-open@${name}.service`;
+export const mountUnit = (name: string): string => `netdisk-mount@${name}.service`;
+/** Scripts that the units run. */
+export const scriptDir = "/usr/local/lib/netdisk";
+
+export const tunnelSocket = (name: string): string => `${runDir}/${name}/nbd.sock`;
+export const attachedDevice = (name: string): string => `/dev/netdisk/${name}`;
+export const mappedDevice = (name: string): string => `/dev/mapper/${name}`;
+
+export const nbdPrefix = "/opt/nbd";

@@ -1,0 +1,224 @@
+/** What a server has once, and what it has for each disk. */
+import * as z from "zod";
+import { define, field } from "./define";
+import { absolutePath, canonicalSize, nameField, size } from "./fields";
+import { nbdPort, nbdServerAllowFile, nbdServerIncludeDir, tunnelUser } from "./paths";
+
+const account = z.string().regex(/^[a-z_][a-z0-9_-]*$/, "must be a user or group name");
+const packageName = z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, "must be the name of a Debian package");
+
+export const packages = define({
+  token: "netdisk:index:Packages",
+  kind: "packages",
+  doc: "Debian packages that must be installed (`apt-get install`). Never removed: others may have come to rely on them.",
+  shared: true,
+  inputs: {
+    name: field(z.enum(["server", "client"]), {
+      doc: "The role of the host that needs them; one set per role and host.",
+      role: "fixed",
+      cure: "Use one Packages resource per role.",
+    }),
+    packages: field(z.array(packageName).nonempty(), {
+      doc: "Names of the packages.",
+      example: ["nbd-server"],
+      canonical: (value) => (Array.isArray(value) ? [...new Set(value as string[])].sort() : value),
+    }),
+  },
+  conditions: {},
+  outputs: {
+    versions: field(z.record(z.string(), z.string()), { doc: "Installed version of each package." }),
+  },
+});
+
+export const backingFile = define({
+  token: "netdisk:index:BackingFile",
+  kind: "backing-file",
+  doc: "The file on the server that holds the (encrypted) disk; the article's `dd of=/var/tmp/test.img`. Stays when the resource is removed.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    path: field(absolutePath, {
+      doc: "Path on the server.",
+      role: "fixed",
+      cure: "Keep the path, or make a second disk there and copy the files.",
+      example: "/var/lib/netdisk/testdisk.img",
+    }),
+    size: field(size, {
+      doc: "Size of the disk.",
+      role: "fixed",
+      cure: "Keep the size that is there; growing online is not supported yet, shrinking never will be.",
+      example: "20 GiB",
+      canonical: canonicalSize,
+    }),
+    allocation: field(z.enum(["full", "sparse"]).default("full"), {
+      doc: "`full`: all blocks are reserved now, so that the disk cannot run out of space later. `sparse`: blocks are taken as they are written.",
+    }),
+    owner: field(account.default("nbd"), { doc: "User that owns the file: the one nbd-server runs as." }),
+    mode: field(
+      z
+        .string()
+        .regex(/^0[0-7]{3}$/, "must be four octal digits such as 0600")
+        .default("0600"),
+      {
+        doc: "Permission bits, octal.",
+      },
+    ),
+  },
+  conditions: {},
+  outputs: {},
+});
+
+export const serverConfig = define({
+  token: "netdisk:index:ServerConfig",
+  kind: "server-config",
+  doc: "/etc/nbd-server/config: the `[generic]` section of nbd-server(5). The file the package brought is kept beside it as config.before-netdisk and put back on removal.",
+  shared: true,
+  inputs: {
+    user: field(account.default("nbd"), { doc: "`user`: account that nbd-server changes to." }),
+    group: field(account.default("nbd"), { doc: "`group`: group that nbd-server changes to." }),
+    listenAddress: field(z.enum(["127.0.0.1", "localhost", "::1"]).default("localhost"), {
+      doc: "`listenaddr`: loopback only; the tunnel brings the client there.",
+    }),
+    port: field(z.int().min(1024).max(65535).default(nbdPort), { doc: "`port`: TCP port." }),
+    allowList: field(z.boolean().default(false), {
+      doc: "`allowlist`: whether clients may ask for the names of all exports. The article sets it; it protects nothing.",
+    }),
+    includeDir: field(absolutePath.default(nbdServerIncludeDir), {
+      doc: "`includedir`: where the exports are, one file each.",
+    }),
+  },
+  conditions: {
+    onlyOurs: { value: true, doc: "The file holds these settings and no others." },
+  },
+  outputs: {},
+});
+
+export const authFile = define({
+  token: "netdisk:index:AuthFile",
+  kind: "auth-file",
+  doc: "The article's /etc/nbd-server/allow: addresses that may connect. nbd-server lets everyone in when it cannot read the file, so that is checked too.",
+  shared: true,
+  inputs: {
+    path: field(absolutePath.default(nbdServerAllowFile), {
+      doc: "Path on the server.",
+      role: "fixed",
+      cure: "Keep the path; exports name it.",
+    }),
+    addresses: field(
+      z.array(z.string().regex(/^[0-9a-f.:]+\/[0-9]+$/, "must be ADDRESS/BITS")).default(["127.0.0.1/32"]),
+      {
+        doc: "Networks in the form ADDRESS/BITS, one line each.",
+      },
+    ),
+    reader: field(account.default("nbd"), { doc: "User that must be able to read the file." }),
+  },
+  conditions: {
+    readable: { value: true, doc: "The reader can read the file (checked as that user)." },
+  },
+  outputs: {},
+});
+
+export const service = define({
+  token: "netdisk:index:Service",
+  kind: "service",
+  doc: "nbd-server.service: enabled, running as soon as there is an export, listening on loopback only. Restarting it leaves the sessions of attached disks alone.",
+  shared: true,
+  inputs: {
+    unit: field(z.literal("nbd-server.service").default("nbd-server.service"), {
+      doc: "The systemd unit.",
+      role: "fixed",
+      cure: "Leave it out.",
+    }),
+  },
+  conditions: {
+    enabled: { value: true, doc: "Starts at boot." },
+    active: { value: true, doc: "Runs; while no export is configured it rests, which counts as in order." },
+    dropIn: {
+      value: true,
+      doc: "Our drop-in (what was loaded is recorded, sessions outlive a restart) is in place.",
+    },
+    loopbackOnly: { value: true, doc: "Every listening socket of nbd-server is on a loopback address." },
+  },
+  outputs: {
+    listening: field(z.array(z.string()), { doc: "Listening sockets of nbd-server, ADDRESS:PORT." }),
+  },
+});
+
+export const diskExport = define({
+  token: "netdisk:index:Export",
+  kind: "export",
+  doc: "One section of nbd-server(5) in conf.d, in a file of its own, loaded by the running nbd-server.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    exportName: field(absolutePath, {
+      doc: "`exportname`: file or block device that is served.",
+      role: "fixed",
+      cure: "Keep it: a different path is a different disk.",
+    }),
+    flush: field(z.boolean().default(true), {
+      doc: "`flush`: announce that NBD_CMD_FLUSH works. Without it an fsync on the client means nothing.",
+    }),
+    fua: field(z.boolean().default(true), {
+      doc: "`fua`: announce forced unit access, which saves a round trip per fsync.",
+    }),
+    sync: field(z.boolean().default(true), {
+      doc: "`sync`: every write is on stable storage before it is acknowledged (O_SYNC). Without it a power loss of the server loses acknowledged writes that the client will not send again.",
+    }),
+    readOnly: field(z.boolean().default(false), { doc: "`readonly`: refuse writes." }),
+    authFile: field(absolutePath.default(nbdServerAllowFile), {
+      doc: "`authfile`: addresses that may connect.",
+    }),
+  },
+  conditions: {
+    onlyOurs: { value: true, doc: "The file holds this section with these settings and nothing else." },
+    loaded: {
+      value: true,
+      doc: "The running nbd-server was started with, or has since loaded, this very text.",
+    },
+  },
+  outputs: {},
+});
+
+export const hostKey = define({
+  token: "netdisk:index:HostKey",
+  kind: "host-key",
+  doc: "The server's own SSH host key, read over the connection that was already verified; the client pins it.",
+  shared: true,
+  inputs: {
+    algorithm: field(z.enum(["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]).default("ssh-ed25519"), {
+      doc: "Which of the server's host keys.",
+      role: "fixed",
+      cure: "Use a second HostKey resource.",
+    }),
+  },
+  conditions: {},
+  outputs: {
+    publicKey: field(z.string(), { doc: "`ALGORITHM BASE64`, as in known_hosts." }),
+  },
+});
+
+export const authorizedKey = define({
+  token: "netdisk:index:AuthorizedKey",
+  kind: "authorized-key",
+  doc: "The tunnel key's line in authorized_keys of the account `netdisk`, restricted to forwarding to nbd-server's port: no shell, no other port.",
+  shared: false,
+  inputs: {
+    name: nameField,
+    user: field(account.default(tunnelUser), {
+      doc: "System account on the server, made if missing, without password and shell.",
+      role: "fixed",
+      cure: "Keep the account.",
+    }),
+    publicKey: field(z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/, "must be `ssh-ed25519 BASE64`"), {
+      doc: "Public key of the tunnel.",
+    }),
+    permitOpen: field(z.string().default(`127.0.0.1:${nbdPort}`), {
+      doc: "The one HOST:PORT that may be reached (sshd(8), permitopen).",
+    }),
+  },
+  conditions: {
+    restricted: { value: true, doc: "The line carries `restrict` and exactly this permitopen." },
+  },
+  outputs: {},
+});
