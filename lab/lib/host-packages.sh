@@ -1,0 +1,17 @@
+# shellcheck shell=bash
+# What the lab needs on this machine.
+
+HOST_PACKAGES=(mmdebstrap patchelf socat debian-archive-keyring dpkg-dev iproute2 openssh-client git e2fsprogs kmod procps util-linux)
+
+host_packages() {
+  local package missing=()
+  command -v apt-get >/dev/null || die "this machine has no apt-get; the lab is made of Debian packages" "Use a machine with Debian 12 or newer."
+  for package in "${HOST_PACKAGES[@]}"; do
+    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  note "installing on this machine: ${missing[*]}"
+  run_logged "$CACHE/log/apt-update.log" "apt-get update on this machine" apt-get -o DPkg::Lock::Timeout=300 update -q
+  run_logged "$CACHE/log/apt-install.log" "installing ${missing[*]} on this machine" \
+    env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}"
+}

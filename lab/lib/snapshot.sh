@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# Snapshots of both guests' disks, to come back to, for instance, "all packages are installed".
+
+verb_snapshot() {
+  local what=${1:-} name=${2:-} dir
+  [[ $what =~ ^(save|restore|list|delete)$ ]] || usage_error "snapshot: there is no \"$what\"" "Run \"lab/lab snapshot --help\"."
+  if [[ $what == list ]]; then find "$STATE/snapshots" -mindepth 1 -maxdepth 1 -type d ! -name '*.new' -printf '%f\n' 2>/dev/null | sort; return; fi
+  [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ && $name != *.new ]] ||
+    usage_error "snapshot $what: \"$name\" is no name for a snapshot" "Use letters, digits, - _ and ., beginning with a letter or digit."
+  mkdir -p "$STATE"
+  lock "$STATE/lock" "the lab \"$LAB_NAME\""
+  dir=$STATE/snapshots/$name
+  [[ $what == save || -d $dir ]] || die "the lab \"$LAB_NAME\" has no snapshot \"$name\"" "\"lab/lab snapshot list\" shows what there is."
+  case $what in
+    save) snapshot_save "$dir" ;;
+    restore) snapshot_restore "$dir" ;;
+    delete) rm -rf "$dir" ;;
+  esac
+}
+
+# Disks that are in use can't be copied truly, so the guests are shut down for it, and booted again if they ran.
+snapshot_save() {
+  local dir=$1 host running=()
+  [[ -f $STATE/server.cow && -f $STATE/client.cow ]] || die "the lab \"$LAB_NAME\" has no disks yet" "Run \"lab/lab up\"."
+  for host in "${HOSTS[@]}"; do if alive "$host"; then running+=("$host"); fi; done
+  shutdown_guests
+  rm -rf "$dir.new"
+  mkdir -p "$dir.new"
+  copy_disks "$STATE" "$dir.new"
+  rm -rf "$dir"
+  mv "$dir.new" "$dir"
+  ((${#running[@]} == 0)) || boot "${running[@]}"
+}
+
+snapshot_restore() {
+  local dir=$1 host
+  for host in "${HOSTS[@]}"; do end_process "$host"; done
+  forget_disks
+  copy_disks "$dir" "$STATE"
+  up
+}
+
+copy_disks() { cp --sparse=always --reflink=auto "$1"/{server.cow,client.cow,server-disk.img,image} "$2/"; }
