@@ -1,0 +1,120 @@
+/**
+ * The text around a command: what makes it run as root in a known environment, what ends it, and the two
+ * commands that read and write files. Pure; ssh and local send the very same text.
+ */
+import { lockDir } from "../../schema/paths";
+import { quote, sh, type Command } from "./sh";
+
+const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** Marks the processes of one exec in their environment, so that they can be found and ended later. */
+const mark = "NETDISK_RUN";
+
+/** Said on stderr once the lock is held; not part of the command's own output. */
+export const lockNotice = (lock: string): string => `netdisk: lock ${lock} taken\n`;
+
+/**
+ * Descriptor 9 is inherited by all that the command starts, so the lock lasts until the last of them ends,
+ * whatever becomes of us. The notice starts the clock of the time limit; and when we died while the command
+ * waited for its turn, writing it fails (SIGPIPE) and the command does not run without anybody to hear of it.
+ */
+function takeLock(lock: string): string {
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.@-]*$/.test(lock)) throw new Error(`"${lock}" is no name for a lock`);
+  return (
+    sh`mkdir -p -m 700 ${lockDir} && exec 9>>${`${lockDir}/${lock}`} && flock 9 && echo ${lockNotice(lock).trim()} >&2 || exit 255`
+      .text + "\n"
+  );
+}
+
+/** The one line that a login shell or execve gets. `run` is unique to this exec. */
+export function wrap(command: Command, options: { run: string; sudo: boolean; lock?: string }): string {
+  const script = `umask 022\n${options.lock === undefined ? "" : takeLock(options.lock)}${command.text}`;
+  return `exec ${options.sudo ? "sudo -n -- " : ""}env LC_ALL=C PATH=${path} ${mark}=${options.run} sh -c ${quote(script)}`;
+}
+
+/**
+ * Ends everything that an exec started: SIGTERM to the process groups of all processes that carry its mark
+ * (so that one which emptied its environment is found by its group), SIGKILL after five seconds. Prints the
+ * process ids that survived even that.
+ */
+export function end(run: string): Command {
+  return sh`marked() { grep -lsz ${`^${mark}=${run}$`} /proc/[0-9]*/environ | cut -d/ -f3; }
+groups() {
+  for pid in $(marked); do
+    { read -r stat </proc/$pid/stat; } 2>/dev/null || continue
+    set -- \${stat##*) }
+    if [ "$3" -gt 1 ]; then echo "$3"; fi
+  done | sort -u | tr '\n' ' '
+}
+living() {
+  for file in /proc/[0-9]*/stat; do
+    { read -r stat <$file; } 2>/dev/null || continue
+    set -- \${stat##*) }
+    case " $targets" in *" $3 "*) if [ "$1" != Z ]; then echo "\${stat%% *}"; fi ;; esac
+  done
+}
+signal() { for group in $targets; do kill -$1 -- -$group 2>/dev/null; done; }
+await() {
+  tries=$1
+  while [ $tries -gt 0 ]; do
+    if [ -z "$(living)" ]; then exit 0; fi
+    sleep 0.1
+    tries=$((tries - 1))
+  done
+}
+targets=$(groups)
+signal TERM
+await 50
+targets="$targets$(groups)"
+signal KILL
+await 20
+living`;
+}
+
+/** Absence is what the kernel said to `cat`, in the C locale; see `absentByCat`. */
+export function readCommand(file: string): Command {
+  return sh`if test -L ${file} && ! test -e ${file}; then echo 'a symbolic link to nothing' >&2; exit 45; fi
+exec cat -- ${file}`;
+}
+
+/** ENOENT and ENOTDIR only; permission, loops and I/O errors are not absence. */
+export function absentByCat(result: {
+  exitCode: number;
+  stdout: { length: number };
+  stderr: string;
+}): boolean {
+  return (
+    result.exitCode === 1 &&
+    result.stdout.length === 0 &&
+    /^cat: [^]*: (No such file or directory|Not a directory)\n$/.test(result.stderr)
+  );
+}
+
+/**
+ * Content comes on stdin. Owner and mode are right before the first byte; the size is checked because a
+ * lost connection looks like the end of the input; both file and directory are flushed, so that after a
+ * power cut there is the old file or the new one.
+ */
+export function writeCommand(file: string, size: number, options: { mode: number; owner: string }): Command {
+  const directory = file.slice(0, file.lastIndexOf("/")) || "/";
+  return sh`set -e
+test -d ${directory} || mkdir -p -m 755 -- ${directory}
+new=$(mktemp -- ${`${directory === "/" ? "" : directory}/.netdisk.XXXXXX`})
+trap 'rm -f -- "$new"' EXIT
+trap 'exit 143' TERM HUP INT
+chown -- ${options.owner} "$new"
+chmod -- ${options.mode.toString(8).padStart(4, "0")} "$new"
+cat >"$new"
+size=$(stat -c %s -- "$new")
+if test "$size" != ${size}; then echo "only $size of "${size}" bytes arrived" >&2; exit 74; fi
+sync -- "$new"
+mv -fT -- "$new" ${file}
+sync -- ${directory}
+trap - EXIT`;
+}
+
+/** Waits without taking part: others that wait are not held up. A lock that was never taken is no file. */
+export function waitCommand(lock: string): Command {
+  const file = `${lockDir}/${lock}`;
+  return sh`! test -e ${file} || flock -s ${file} true`;
+}

@@ -1,0 +1,250 @@
+/**
+ * An SSH server on a free port of 127.0.0.1 that plays a script instead of running commands. Commands are
+ * compared without the text that the host layer puts around them (provider/host/commands.ts), so a script
+ * reads like the resource's plan.
+ */
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import ssh2, { type Connection as ServerConnection, type ServerChannel } from "ssh2";
+import { end, lockNotice, readCommand, writeCommand } from "../../provider/host/commands";
+import type { Connection } from "../../provider/host/open";
+import { Secret } from "../../schema/secret";
+
+export interface Exchange {
+  /** The whole command, or a pattern of it. Any order; the first entry that is not used up answers. */
+  command: string | RegExp;
+  stdout?: string | Buffer;
+  stderr?: string;
+  /** Default 0. */
+  exitCode?: number;
+  /** The command ends by this signal (`TERM`) instead of exiting. */
+  signal?: string;
+  delayMs?: number;
+  /** No answer, until the host layer ends the command. */
+  hang?: boolean;
+  /** The connection is lost (after delayMs and stdout) instead of an exit status. */
+  cut?: boolean;
+  /** Answers any number of times; default: once. */
+  repeat?: boolean;
+}
+
+export interface Received {
+  /** As the resource wrote it. */
+  command: string;
+  lock?: string;
+  sudo: boolean;
+  stdin: Buffer;
+  /** True once the host layer has ended it. */
+  ended: boolean;
+}
+
+export interface ServerOptions {
+  /** Login that is let in; default root. */
+  user?: string;
+  /** Lets nobody in. */
+  refuseAll?: boolean;
+  /** Key pair of the host, as an OpenSSH private key; default: a new ed25519 key. */
+  hostPrivateKey?: string;
+  /** Default: any free port. */
+  port?: number;
+}
+
+export interface ScriptedServer {
+  readonly port: number;
+  /** Provider configuration that reaches this server. */
+  readonly connection: Connection & { hostKey: string; privateKey: Secret };
+  readonly hostPrivateKey: string;
+  readonly received: Received[];
+  /** Commands that nothing in the script answers; they got exit status 127. */
+  readonly unexpected: string[];
+  /** Connections that logged in, ever; channels, ever and at most at one time. */
+  readonly count: { connections: number; channels: number; channelsAtOnce: number };
+  script(...exchanges: Exchange[]): void;
+  /** Throws unless every entry of the script was used and no other command came. */
+  done(): void;
+  /** Drops all connections, as a reboot does. */
+  drop(): void;
+  close(): Promise<void>;
+}
+
+/** An exchange for host.readFile; without content the file is absent. */
+export function reads(path: string, content?: string | Buffer): Exchange {
+  const command = readCommand(path).text;
+  return content === undefined
+    ? { command, exitCode: 1, stderr: `cat: ${path}: No such file or directory\n` }
+    : { command, stdout: content };
+}
+
+/** An exchange for host.writeFile. */
+export function writes(path: string, content: string, mode = 0o644, owner = "root:root"): Exchange {
+  return { command: writeCommand(path, Buffer.byteLength(content), { mode, owner }).text };
+}
+
+const unquote = (word: string): string =>
+  word.startsWith("'") ? word.slice(1, -1).replaceAll(`'\\''`, "'") : word;
+
+function unwrap(text: string): { run: string; command: string; lock?: string; sudo: boolean } {
+  const [, sudo, run = "", script = ""] =
+    /^exec (sudo -n -- )?env LC_ALL=C PATH=\S+ NETDISK_RUN=(\w+) sh -c ([^]*)$/.exec(text) ?? [];
+  const body =
+    /^umask 022\n(?:mkdir -p -m 700 \/run\/netdisk\/lock .*netdisk: lock (\S+) taken.*\n)?([^]*)$/.exec(
+      unquote(script),
+    );
+  if (!body) throw new Error(`not a command of the host layer: ${text}`);
+  return { run, lock: body[1], command: body[2] ?? "", sudo: sudo !== undefined };
+}
+
+/** The `run` whose end a command asks for. */
+function endOf(command: string): string | undefined {
+  const run = /NETDISK_RUN=(\w+)\$'/.exec(command)?.[1];
+  return run !== undefined && command === end(run).text ? run : undefined;
+}
+
+export async function startSshServer(
+  exchanges: Exchange[] = [],
+  options: ServerOptions = {},
+): Promise<ScriptedServer> {
+  const { generateKeyPairSync, parseKey } = ssh2.utils;
+  const hostPrivateKey = options.hostPrivateKey ?? generateKeyPairSync("ed25519").private;
+  const hostKey = parseKey(hostPrivateKey);
+  const client = generateKeyPairSync("ed25519");
+  const clientKey = parseKey(client.public);
+  if (hostKey instanceof Error) throw hostKey;
+  if (clientKey instanceof Error) throw clientKey;
+
+  const script = exchanges.map((exchange) => ({ exchange, used: 0 }));
+  const received: Received[] = [];
+  const unexpected: string[] = [];
+  const count = { connections: 0, channels: 0, channelsAtOnce: 0 };
+  const connections = new Set<ServerConnection>();
+  const running = new Map<string, { channel: ServerChannel; entry: Received }>();
+  let channels = 0;
+
+  function find(command: string): Exchange | undefined {
+    const found = script.find(
+      ({ exchange, used }) =>
+        (used === 0 || exchange.repeat) &&
+        (typeof exchange.command === "string"
+          ? exchange.command === command
+          : exchange.command.test(command)),
+    );
+    if (found) found.used++;
+    return found?.exchange;
+  }
+
+  /** `sh` is killed by the same signal, so an exit by a signal is what sshd reports. */
+  function finish(channel: ServerChannel, exitCode: number, signal?: string): void {
+    if (channel.writableEnded) return;
+    if (signal === undefined) channel.exit(exitCode);
+    else channel.exit(signal, false, "");
+    channel.end();
+  }
+
+  function answer(channel: ServerChannel, run: string, connection: ServerConnection, entry: Received): void {
+    const toEnd = endOf(entry.command);
+    if (toEnd !== undefined) {
+      received.splice(received.indexOf(entry), 1);
+      const target = running.get(toEnd);
+      if (target) {
+        target.entry.ended = true;
+        finish(target.channel, 0, "TERM");
+      }
+      finish(channel, 0);
+      return;
+    }
+    const exchange = find(entry.command);
+    if (!exchange) {
+      unexpected.push(entry.command);
+      channel.stderr.write(`the script has no answer for: ${entry.command}\n`);
+      finish(channel, 127);
+      return;
+    }
+    running.set(run, { channel, entry });
+    if (entry.lock !== undefined) channel.stderr.write(lockNotice(entry.lock));
+    setTimeout(() => {
+      if (channel.writableEnded || channel.destroyed) return;
+      if (exchange.stdout !== undefined) channel.write(exchange.stdout);
+      if (exchange.stderr !== undefined) channel.stderr.write(exchange.stderr);
+      if (exchange.hang) return;
+      // A moment later, so that what was written before the cut does arrive.
+      if (exchange.cut) setTimeout(() => void connection.end(), 20);
+      else finish(channel, exchange.exitCode ?? 0, exchange.signal);
+    }, exchange.delayMs ?? 0);
+  }
+
+  const server = new ssh2.Server({ hostKeys: [hostPrivateKey] }, (connection) => {
+    connections.add(connection);
+    connection.on("close", () => connections.delete(connection));
+    // A client that goes away mid-word is part of the tests.
+    connection.on("error", () => {});
+    connection.on("authentication", (context) => {
+      const known =
+        !options.refuseAll &&
+        context.username === (options.user ?? "root") &&
+        context.method === "publickey" &&
+        context.key.data.equals(clientKey.getPublicSSH()) &&
+        (context.signature === undefined ||
+          context.blob === undefined ||
+          clientKey.verify(context.blob, context.signature, context.hashAlgo) === true);
+      if (known) context.accept();
+      else context.reject(["publickey"]);
+    });
+    connection.on("ready", () => {
+      count.connections++;
+      connection.on("session", (accept) => {
+        const session = accept();
+        session.on("exec", (acceptExec, _reject, info) => {
+          const channel = acceptExec();
+          count.channels++;
+          channels++;
+          count.channelsAtOnce = Math.max(count.channelsAtOnce, channels);
+          channel.on("close", () => channels--);
+          const { run, ...rest } = unwrap(info.command);
+          const entry: Received = { ...rest, stdin: Buffer.alloc(0), ended: false };
+          received.push(entry);
+          const chunks: Buffer[] = [];
+          channel.on("data", (chunk: Buffer) => chunks.push(chunk));
+          channel.on("end", () => {
+            entry.stdin = Buffer.concat(chunks);
+            answer(channel, run, connection, entry);
+          });
+        });
+      });
+    });
+  });
+  server.listen(options.port ?? 0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+
+  return {
+    port,
+    connection: {
+      connection: "ssh",
+      host: "127.0.0.1",
+      port,
+      user: options.user ?? "root",
+      // None of the developer's own settings may take part.
+      sshConfig: "/dev/null",
+      privateKey: new Secret(client.private),
+      hostKey: `${hostKey.type} ${hostKey.getPublicSSH().toString("base64")}`,
+    },
+    hostPrivateKey,
+    received,
+    unexpected,
+    count,
+    script: (...more) => script.push(...more.map((exchange) => ({ exchange, used: 0 }))),
+    done() {
+      const unused = script.filter(({ exchange, used }) => used === 0 && !exchange.repeat);
+      const wrong = [
+        ...unexpected.map((command) => `unexpected: ${command}`),
+        ...unused.map(({ exchange }) => `never came: ${exchange.command.toString()}`),
+      ];
+      if (wrong.length) throw new Error(wrong.join("\n"));
+    },
+    drop: () => connections.forEach((connection) => void connection.end()),
+    async close() {
+      connections.forEach((connection) => void connection.end());
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
