@@ -1,0 +1,46 @@
+import * as pulumi from "@pulumi/pulumi";
+import { clientPackages } from "../schema/clientPackages";
+import { connectionOf, Provider, type ConnectionArgs } from "./provider";
+import { KernelModule, Packages, ProbeGuard, SourceBuild } from "./resources";
+
+export interface NbdArgs {
+  /**
+   * Git repository with nbd's sources, as the client reaches it.
+   * @default "https://github.com/NetworkBlockDevice/nbd.git"
+   */
+  repository?: pulumi.Input<string>;
+  /**
+   * Tag, branch or commit to build. The commit it resolved to is an output of the build.
+   * @default "nbd-3.26.1"
+   */
+  ref?: pulumi.Input<string>;
+}
+
+export type ClientArgs = ConnectionArgs & {
+  /** The nbd that is built on the client. */
+  nbd?: NbdArgs;
+};
+
+/** What the trusted host has once, to mount any number of disks: nbd from git, the kernel module, a guard. */
+export class Client extends pulumi.ComponentResource {
+  /** Reaches the host; give it to resources of your own that belong there. */
+  readonly provider: Provider;
+  readonly packages: Packages;
+  /** The article's nbd-client from git. */
+  readonly build: SourceBuild;
+  readonly kernelModule: KernelModule;
+  readonly probeGuard: ProbeGuard;
+
+  constructor(name: string, args: ClientArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("netdisk:index:Client", name, {}, opts);
+    this.provider = new Provider(name, { ...connectionOf(args), role: "client" }, { parent: this });
+
+    const child = (...dependsOn: pulumi.Resource[]) => ({ parent: this, provider: this.provider, dependsOn });
+    this.packages = new Packages(name, { name: "client", packages: clientPackages }, child());
+    this.build = new SourceBuild(name, { ...args.nbd }, child(this.packages));
+    this.probeGuard = new ProbeGuard(name, {}, child());
+    this.kernelModule = new KernelModule(name, {}, child(this.packages));
+
+    this.registerOutputs({ nbdCommit: this.build.commit });
+  }
+}

@@ -1,0 +1,195 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Args } from "../schema/define";
+import type { definitions } from "../schema";
+import { backingFile } from "../schema/paths";
+import type { Client } from "./client";
+import type { InputsOf } from "./resource";
+import * as parts from "./resources";
+import type { Server } from "./server";
+
+type Definitions = typeof definitions;
+
+export interface FileArgs {
+  /**
+   * Path of the file on the server.
+   * @default "/var/lib/netdisk/NAME.img"
+   */
+  path?: pulumi.Input<string>;
+  /**
+   * Size of the disk.
+   * @example "20 GiB"
+   */
+  size: InputsOf<Definitions["BackingFile"]>["size"];
+  /**
+   * `full`: all blocks are reserved now. `sparse`: they are taken as they are written.
+   * @default "full"
+   */
+  allocation?: InputsOf<Definitions["BackingFile"]>["allocation"];
+}
+
+/** Parameters of cryptsetup; fixed once the disk is made. Defaults: LUKS2, aes-xts-plain64, 512 bit, argon2id. */
+export type LuksArgs = Pick<InputsOf<Definitions["Luks"]>, "cipher" | "keySize" | "pbkdf" | "sectorSize">;
+
+/** Parameters of mkfs; fixed once the disk is made. Defaults: XFS, crc=1, finobt=1. */
+export type FilesystemArgs = Pick<InputsOf<Definitions["Filesystem"]>, "type" | "crc" | "finobt">;
+
+export interface MountArgs {
+  /**
+   * Where the client mounts the disk; made if missing.
+   * @example "/mnt/photos"
+   */
+  path: pulumi.Input<string>;
+  /**
+   * Mount options, mount(8).
+   * @default ["noatime"]
+   */
+  options?: InputsOf<Definitions["Mount"]>["options"];
+}
+
+export interface EncryptedDiskArgs {
+  /** The host that stores the bytes. */
+  server: Server;
+  /** The host that mounts the disk. */
+  client: Client;
+  /**
+   * Name of the disk on both hosts; can never change, while the Pulumi resource may be renamed freely.
+   * @default the resource's name
+   */
+  name?: Args<Definitions["BackingFile"]>["name"];
+  /** The server's file that holds the disk. */
+  file: FileArgs;
+  /**
+   * Seals key and LUKS header for the stack's state, so that another machine can read the disk when the client is
+   * lost. `none`: the key exists on the client only.
+   */
+  recovery: { passphrase: pulumi.Input<string> } | "none";
+  luks?: LuksArgs;
+  filesystem?: FilesystemArgs;
+  mount: MountArgs;
+}
+
+/** One disk end to end: file on the server → export → tunnel → attached device → LUKS → file system → mount. */
+export class EncryptedDisk extends pulumi.ComponentResource {
+  /** Where the client has the disk mounted. */
+  readonly mountPath: pulumi.Output<string>;
+  /** LUKS UUID: the identity of the disk. */
+  readonly luksUuid: pulumi.Output<string>;
+  /** `netdisk@NAME.target` on the client: start and stop it to attach and detach the disk. */
+  readonly unit: pulumi.Output<string>;
+  /** `/dev/netdisk/NAME` on the client: the attached device, which holds ciphertext. */
+  readonly device: pulumi.Output<string>;
+  /** Key and header as an ASCII-armored OpenPGP message; undefined with `recovery: "none"`. Secret. */
+  readonly recovery: pulumi.Output<string> | undefined;
+
+  constructor(resourceName: string, args: EncryptedDiskArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("netdisk:index:EncryptedDisk", resourceName, {}, opts);
+    const { server, client } = args;
+    const name = args.name ?? resourceName;
+
+    // A child's Pulumi resource name is its identity: always the component's, so that an alias of the component
+    // covers its children. The type tells them apart. dependsOn holds only what no output expresses.
+    const onServer = (...dependsOn: pulumi.Resource[]): pulumi.CustomResourceOptions => ({
+      parent: this,
+      provider: server.provider,
+      dependsOn,
+      ...(server.deletedWith && { deletedWith: server.deletedWith }),
+    });
+    const onClient = (...dependsOn: pulumi.Resource[]): pulumi.CustomResourceOptions => ({
+      parent: this,
+      provider: client.provider,
+      dependsOn,
+    });
+
+    const backing = new parts.BackingFile(
+      resourceName,
+      { name, owner: server.config.user, ...args.file, path: args.file.path ?? backingFile(name) },
+      onServer(),
+    );
+    const nbdExport = new parts.Export(
+      resourceName,
+      { name, exportName: backing.path, authFile: server.authFile.path },
+      onServer(server.service),
+    );
+
+    const tunnelKey = new parts.TunnelKey(resourceName, { name }, onClient(client.packages));
+    const authorizedKey = new parts.AuthorizedKey(
+      resourceName,
+      { name, publicKey: tunnelKey.publicKey },
+      onServer(),
+    );
+    const knownHost = new parts.KnownHost(
+      resourceName,
+      { name, endpoint: server.endpoint, publicKey: server.hostKey.publicKey },
+      onClient(),
+    );
+    const tunnel = new parts.Tunnel(
+      resourceName,
+      {
+        name,
+        endpoint: knownHost.endpoint,
+        user: authorizedKey.user,
+        remote: authorizedKey.permitOpen,
+      },
+      onClient(),
+    );
+    const attachment = new parts.Attachment(
+      resourceName,
+      { name, client: client.build.client },
+      onClient(tunnel, nbdExport, client.kernelModule, client.probeGuard),
+    );
+
+    const luksKey = new parts.LuksKey(resourceName, { name }, onClient());
+    const luks = new parts.Luks(
+      resourceName,
+      { name, device: attachment.device, keyFile: luksKey.path, ...args.luks },
+      onClient(client.packages),
+    );
+    const header = { name, keyFile: luksKey.path, header: luks.header, luksUuid: luks.uuid };
+    const recovery =
+      args.recovery === "none"
+        ? undefined
+        : new parts.Recovery(resourceName, { ...header, passphrase: args.recovery.passphrase }, onClient());
+    const mapping = new parts.Mapping(
+      resourceName,
+      { ...header, device: attachment.device, cipher: luks.cipher },
+      onClient(),
+    );
+    const filesystem = new parts.Filesystem(
+      resourceName,
+      {
+        name,
+        device: mapping.device,
+        rawDevice: attachment.device,
+        rawOffset: luks.offset,
+        ...args.filesystem,
+      },
+      // Nobody may write to the disk before its key is safe.
+      onClient(...(recovery ? [recovery] : [])),
+    );
+    const mount = new parts.Mount(
+      resourceName,
+      {
+        name,
+        device: mapping.device,
+        type: filesystem.type,
+        filesystemUuid: filesystem.uuid,
+        ...args.mount,
+      },
+      onClient(),
+    );
+    const target = new parts.DiskTarget(resourceName, { name }, onClient(mount));
+
+    this.mountPath = pulumi.all([mount.path, target.unit]).apply(([path]) => path);
+    this.luksUuid = luks.uuid;
+    this.unit = target.unit;
+    this.device = attachment.device;
+    this.recovery = recovery && pulumi.secret(recovery.sealed);
+    this.registerOutputs({
+      mountPath: this.mountPath,
+      luksUuid: this.luksUuid,
+      unit: this.unit,
+      device: this.device,
+      recovery: this.recovery,
+    });
+  }
+}

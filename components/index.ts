@@ -1,0 +1,14 @@
+/** The library: `import * as netdisk from "netdisk"`. */
+export { Client, type ClientArgs, type NbdArgs } from "./client";
+export {
+  EncryptedDisk,
+  type EncryptedDiskArgs,
+  type FileArgs,
+  type FilesystemArgs,
+  type LuksArgs,
+  type MountArgs,
+} from "./encryptedDisk";
+export { Provider, type ConnectionArgs, type ProviderArgs } from "./provider";
+export * from "./resources";
+export { Server, type ServerArgs } from "./server";
+export { fromStackConfig } from "./stackConfig";

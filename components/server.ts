@@ -1,0 +1,58 @@
+import * as pulumi from "@pulumi/pulumi";
+import { endpointCure, formatEndpoint, isPlainAddress } from "../schema/endpoint";
+import { connectionOf, Provider, type ConnectionArgs } from "./provider";
+import { AuthFile, HostKey, Packages, ServerConfig, Service } from "./resources";
+
+export type ServerArgs = ConnectionArgs & {
+  /**
+   * The server's SSH port as the client dials it, `HOST:PORT`.
+   * @default `host` and `port`, where `host` is an address or a full name and not an alias of ssh_config
+   * @example "203.0.113.7:22"
+   */
+  endpoint?: pulumi.Input<string>;
+};
+
+/** What a rented, untrusted host has once, to serve any number of disks: nbd-server on localhost. */
+export class Server extends pulumi.ComponentResource {
+  /** Reaches the host; give it to resources of your own that belong there. */
+  readonly provider: Provider;
+  readonly packages: Packages;
+  readonly config: ServerConfig;
+  readonly authFile: AuthFile;
+  readonly service: Service;
+  /** The host's own SSH key, which the tunnels pin. */
+  readonly hostKey: HostKey;
+  /** The server as the client dials it, `HOST:PORT`. */
+  readonly endpoint: pulumi.Output<string>;
+  /** The host's resource, where the caller named one: what lies on the host is gone with it. */
+  readonly deletedWith: pulumi.Resource | undefined;
+
+  constructor(name: string, args: ServerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("netdisk:index:Server", name, {}, opts);
+    this.deletedWith = opts?.deletedWith;
+    this.endpoint = endpointOf(name, args);
+    this.provider = new Provider(name, { ...connectionOf(args), role: "server" }, { parent: this });
+
+    const child = (...dependsOn: pulumi.Resource[]) => ({ parent: this, provider: this.provider, dependsOn });
+    this.hostKey = new HostKey(name, {}, child());
+    this.packages = new Packages(name, { name: "server", packages: ["nbd-server"] }, child());
+    // The package brings the account and the directory that these need.
+    this.config = new ServerConfig(name, {}, child(this.packages));
+    this.authFile = new AuthFile(name, { reader: this.config.user }, child());
+    this.service = new Service(name, {}, child(this.config, this.authFile));
+
+    this.registerOutputs({ endpoint: this.endpoint, hostKey: this.hostKey.publicKey });
+  }
+}
+
+function endpointOf(name: string, args: ServerArgs): pulumi.Output<string> {
+  return pulumi.all([args.endpoint, args.host, args.port]).apply(([endpoint, host, port]) => {
+    if (endpoint !== undefined) return endpoint;
+    if (host !== undefined && isPlainAddress(host)) return formatEndpoint(host, port ?? 22);
+    const why =
+      host === undefined ? "it has no address" : `"${host}" may be an alias that only this machine knows`;
+    throw new pulumi.RunError(
+      `server "${name}": where the client reaches it is unknown: ${why}. ${endpointCure}`,
+    );
+  });
+}

@@ -1,0 +1,79 @@
+/** From the keys of a stack file to a server, a client and their disks: the whole program in one call. */
+import * as pulumi from "@pulumi/pulumi";
+import { secretPaths, type StackFile } from "../schema/stack";
+import { isStackFile, stackMistakes } from "../schema/stackMistakes";
+import { Client } from "./client";
+import { EncryptedDisk } from "./encryptedDisk";
+import { Server } from "./server";
+
+/** Strings that are not JSON are meant as they are: `recovery: none`. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The project's own keys of the stack's configuration. */
+function rawConfig(): Record<string, unknown> {
+  const prefix = `${pulumi.getProject()}:`;
+  return Object.fromEntries(
+    Object.entries(pulumi.runtime.allConfig())
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, value]) => [key.slice(prefix.length), parse(value)]),
+  );
+}
+
+// Exported by the SDK and used by its own Config class, but left out of its type declarations.
+const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
+
+/** Secrets that lie in the stack file for everybody to read. */
+function unencrypted(raw: Record<string, unknown>): string[] {
+  return secretPaths
+    .filter(([section, key]) => {
+      const value = raw[section];
+      const given = typeof value === "object" && value !== null && key in value;
+      return given && !isConfigSecret(`${pulumi.getProject()}:${section}`);
+    })
+    .map(
+      ([section, key]) =>
+        `${section}.${key}: is not encrypted. Remove it and run \`pulumi config set --secret --path ${section}.${key}\`.`,
+    );
+}
+
+/** @throws pulumi.RunError naming every mistake, before any resource is registered. */
+function readStackConfig(): StackFile {
+  const raw = rawConfig();
+  if (isStackFile(raw) && unencrypted(raw).length === 0) return raw;
+  const lines = [...stackMistakes(raw), ...unencrypted(raw)];
+  const count = lines.length === 1 ? "1 mistake" : `${lines.length} mistakes`;
+  throw new pulumi.RunError(
+    `the configuration of stack ${pulumi.getStack()} has ${count}:\n${lines.map((line) => `  ${line}`).join("\n")}`,
+  );
+}
+
+export interface StackOutputs {
+  /** Each disk's mount point, LUKS UUID, systemd unit and device. */
+  disks: Record<string, Pick<EncryptedDisk, "mountPath" | "luksUuid" | "unit" | "device">>;
+  /** Each disk's recovery blob; secret. */
+  recovery: Record<string, pulumi.Output<string>>;
+}
+
+/**
+ * Builds the host pair and the disks that the stack file describes; to be exported as the program's outputs.
+ * @throws pulumi.RunError naming every mistake in the stack file, before any resource is registered.
+ */
+export function fromStackConfig(): StackOutputs {
+  const stack = readStackConfig();
+  const server = new Server("server", stack.server);
+  const client = new Client("client", stack.client);
+  const outputs: StackOutputs = { disks: {}, recovery: {} };
+  for (const [key, disk] of Object.entries(stack.disks)) {
+    const made = new EncryptedDisk(key, { ...disk, server, client, recovery: stack.recovery });
+    const { mountPath, luksUuid, unit, device } = made;
+    outputs.disks[key] = { mountPath, luksUuid, unit, device };
+    if (made.recovery) outputs.recovery[key] = made.recovery;
+  }
+  return outputs;
+}

@@ -1,0 +1,4 @@
+import { fromStackConfig } from "./components";
+
+// Every export is an output of the stack.
+export const { disks, recovery } = fromStackConfig();

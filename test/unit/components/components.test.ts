@@ -1,0 +1,200 @@
+/** What the components register with the engine; proves wiring, not what the resources do. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import * as pulumi from "@pulumi/pulumi";
+import * as netdisk from "../../../components";
+import { isMarkedSecret, recordRegistrations, settled, valueOf, type Registration } from "./mocks";
+
+const passphrase = "correct horse battery staple";
+
+afterEach(settled);
+
+function hostPair() {
+  const server = new netdisk.Server("backup", { host: "203.0.113.7", privateKey: "PRIVATE KEY" });
+  const client = new netdisk.Client("nas", { connection: "local", nbd: { ref: "nbd-3.27.1" } });
+  return { server, client };
+}
+
+function disk(args: Partial<netdisk.EncryptedDiskArgs> = {}) {
+  return new netdisk.EncryptedDisk("photos", {
+    ...hostPair(),
+    recovery: { passphrase },
+    file: { size: "20 GiB" },
+    mount: { path: "/mnt/photos" },
+    ...args,
+  });
+}
+
+const short = ({ type, name, on }: Registration) =>
+  [type.replace("netdisk:index:", ""), name, ...(on ? [`on ${on}`] : [])].join(" ");
+
+const inputsOf = (registrations: Registration[], type: string) =>
+  registrations.find((it) => it.type === `netdisk:index:${type}`)!.inputs;
+
+describe("a disk", () => {
+  let registrations: Registration[];
+  beforeEach(async () => (registrations = await recordRegistrations()));
+
+  it("registers exactly the article's steps, each on its host", async () => {
+    disk();
+    await settled();
+    expect(registrations.map(short).sort()).toEqual(
+      [
+        "Server backup",
+        "pulumi:providers:netdisk backup",
+        "HostKey backup on backup",
+        "Packages backup on backup",
+        "ServerConfig backup on backup",
+        "AuthFile backup on backup",
+        "Service backup on backup",
+        "Client nas",
+        "pulumi:providers:netdisk nas",
+        "Packages nas on nas",
+        "SourceBuild nas on nas",
+        "KernelModule nas on nas",
+        "ProbeGuard nas on nas",
+        "EncryptedDisk photos",
+        "BackingFile photos on backup",
+        "Export photos on backup",
+        "TunnelKey photos on nas",
+        "AuthorizedKey photos on backup",
+        "KnownHost photos on nas",
+        "Tunnel photos on nas",
+        "Attachment photos on nas",
+        "LuksKey photos on nas",
+        "Luks photos on nas",
+        "Recovery photos on nas",
+        "Mapping photos on nas",
+        "Filesystem photos on nas",
+        "Mount photos on nas",
+        "DiskTarget photos on nas",
+      ].sort(),
+    );
+  });
+
+  it("hands on what the step before found, not what somebody hopes", async () => {
+    disk();
+    await settled();
+    expect(inputsOf(registrations, "Export")).toEqual({
+      name: "photos",
+      exportName: "/var/lib/netdisk/photos.img",
+      authFile: "/etc/nbd-server/allow",
+    });
+    expect(inputsOf(registrations, "KnownHost")).toEqual({
+      name: "photos",
+      endpoint: "203.0.113.7:22",
+      publicKey: "host-key.publicKey",
+    });
+    expect(inputsOf(registrations, "AuthorizedKey")).toMatchObject({ publicKey: "tunnel-key.publicKey" });
+    expect(inputsOf(registrations, "Tunnel")).toMatchObject({ user: "netdisk", remote: "127.0.0.1:10809" });
+    expect(inputsOf(registrations, "Attachment")).toEqual({ name: "photos", client: "source-build.client" });
+    expect(inputsOf(registrations, "Luks")).toEqual({
+      name: "photos",
+      device: "attachment.device",
+      keyFile: "luks-key.path",
+    });
+    expect(inputsOf(registrations, "Mapping")).toEqual({
+      name: "photos",
+      device: "attachment.device",
+      keyFile: "luks-key.path",
+      header: "luks.header",
+      luksUuid: "luks.uuid",
+      cipher: "aes-xts-plain64",
+    });
+    expect(inputsOf(registrations, "Filesystem")).toEqual({
+      name: "photos",
+      device: "mapping.device",
+      rawDevice: "attachment.device",
+      rawOffset: "luks.offset",
+    });
+    expect(inputsOf(registrations, "Mount")).toEqual({
+      name: "photos",
+      device: "mapping.device",
+      type: "xfs",
+      filesystemUuid: "filesystem.uuid",
+      path: "/mnt/photos",
+    });
+  });
+
+  it("marks passphrase, private key and recovery blob as secret", async () => {
+    const made = disk();
+    await settled();
+    expect(isMarkedSecret(inputsOf(registrations, "Recovery").passphrase)).toBe(true);
+    const provider = registrations.find(
+      ({ type, name }) => type === "pulumi:providers:netdisk" && name === "backup",
+    );
+    expect(isMarkedSecret(provider!.inputs.privateKey)).toBe(true);
+    expect(await pulumi.isSecret(made.recovery!)).toBe(true);
+    expect(await pulumi.isSecret(made.luksUuid)).toBe(false);
+    expect(JSON.stringify(registrations).split(passphrase)).toHaveLength(2);
+  });
+
+  it("keeps its name on the hosts when the Pulumi resource has another", async () => {
+    disk({ name: "pictures" });
+    await settled();
+    const ofDisk = registrations.filter(
+      ({ name, type }) => name === "photos" && !type.endsWith("EncryptedDisk"),
+    );
+    expect(ofDisk).toHaveLength(14);
+    expect(new Set(ofDisk.map(({ inputs }) => inputs.name))).toEqual(new Set(["pictures"]));
+    expect(inputsOf(registrations, "BackingFile").path).toBe("/var/lib/netdisk/pictures.img");
+  });
+
+  it("has no Recovery with recovery: none", async () => {
+    const made = disk({ recovery: "none" });
+    await settled();
+    expect(made.recovery).toBeUndefined();
+    expect(registrations.map(({ type }) => type)).not.toContain("netdisk:index:Recovery");
+  });
+
+  it("gives its outputs", async () => {
+    const made = disk();
+    expect(await valueOf(made.mountPath)).toBe("/mnt/photos");
+    expect(await valueOf(made.luksUuid)).toBe("luks.uuid");
+    expect(await valueOf(made.unit)).toBe("disk-target.unit");
+    expect(await valueOf(made.device)).toBe("attachment.device");
+  });
+});
+
+describe("a mistake in an argument", () => {
+  beforeEach(async () => {
+    await recordRegistrations();
+  });
+
+  it("is thrown by the constructor, with all others and a suggestion", () => {
+    const wrong = { name: "Photos", pth: "/srv/x", size: "20 GB" } as unknown as {
+      name: string;
+      path: string;
+      size: "20 GiB";
+    };
+    expect(() => new netdisk.BackingFile("x", wrong)).toThrow(
+      [
+        'netdisk:index:BackingFile "x":',
+        '  pth: unknown argument; did you mean "path"?',
+        "  name: must start with a lower-case letter and hold only lower-case letters, digits and _ (at most 32)",
+        "  path: is missing",
+        '  size: must be a whole number and a unit, such as "20 GiB" (units: B, KiB, MiB, GiB, TiB)',
+      ].join("\n"),
+    );
+  });
+
+  it("says that a host must be named", () => {
+    expect(() => new netdisk.Client("nas", {})).toThrow("host: is missing. Name the host");
+  });
+
+  it("is left to the provider where the value is not known yet", () => {
+    expect(
+      () => new netdisk.BackingFile("x", { name: "x", path: pulumi.output("not/absolute"), size: "1 GiB" }),
+    ).not.toThrow();
+  });
+});
+
+describe("a preview", () => {
+  it("registers the same resources, with unknowns where the host has yet to answer", async () => {
+    const registrations = await recordRegistrations({ preview: true });
+    disk();
+    await settled();
+    expect(registrations).toHaveLength(28);
+    expect(inputsOf(registrations, "Luks")).toMatchObject({ name: "photos" });
+    expect(inputsOf(registrations, "Luks").device).not.toBe("attachment.device");
+  });
+});
