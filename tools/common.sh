@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the scripts beside it: where things are, and how to say what happens.
 
-# Each of them is used by at least one script that sources this.
+# Not every script that sources this uses both.
 # shellcheck disable=SC2034
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034
@@ -16,12 +16,11 @@ die() {
   exit 1
 }
 
-as_root() {
-  if ((EUID == 0)); then
-    "$@"
-  elif type -P sudo >/dev/null; then
-    sudo -- "$@"
-  else
-    die "'$*' needs root, and neither root nor sudo was found. Run this as root, or install sudo."
-  fi
+# Starts the calling script anew as root: the lab needs network namespaces. PATH is kept, since Go and Node are
+# often where sudo would not look.
+become_root() {
+  ((EUID == 0)) && return
+  type -P sudo >/dev/null ||
+    die "this needs root, and it runs as uid $EUID without sudo. Run it as root, or install sudo."
+  exec sudo --preserve-env --set-home -- env "PATH=$PATH" "$(realpath "$0")" "$@"
 }
