@@ -15,6 +15,9 @@ export const lockDir = `${runDir}/lock`;
 export const nbdServerConfig = "/etc/nbd-server/config";
 export const nbdServerIncludeDir = "/etc/nbd-server/conf.d";
 export const nbdServerAllowFile = "/etc/nbd-server/allow";
+/** Where a disk's file lies on the server, unless the user says otherwise. */
+export const backingFile = (name: string): string => `${libDir}/${name}.img`;
+
 export const exportFile = (name: string): string => `${nbdServerIncludeDir}/${name}.conf`;
 
 /** The server's account that the tunnels log in to; it can do nothing but reach nbd-server's port. */

@@ -1,0 +1,27 @@
+/** Debian packages that a client needs: to build nbd, to open the tunnel, to make and mount the disk. */
+export const clientPackages: [string, ...string[]] = [
+  // to build nbd from git
+  "git",
+  "ca-certificates",
+  "make",
+  "gcc",
+  "libc6-dev",
+  "autoconf",
+  "automake",
+  "libtool",
+  "pkg-config",
+  "autoconf-archive",
+  "flex",
+  "bison",
+  "libglib2.0-dev",
+  "libnl-genl-3-dev",
+  "libgnutls28-dev",
+  // to reach the server
+  "openssh-client",
+  // to make a private disk of the device
+  "kmod",
+  "cryptsetup-bin",
+  "xfsprogs",
+  "gpg",
+  "gpg-agent",
+];
