@@ -12,7 +12,7 @@ if [[ -t 1 ]]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
 heading() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 
 die() {
-  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  printf '%s: %s\n' "$(realpath --relative-to="$root" "$0")" "$*" >&2
   exit 1
 }
 
