@@ -34,16 +34,25 @@ run_logged() {
   fi
 }
 
-# lock FILE WHAT: held until this shell ends. Long-lived children must not inherit it: start_process closes it.
-LOCK_FD=
+# lock FILE WHAT [shared]: held until this shell ends. Long-lived children don't inherit it: start_process sees to that.
 lock() {
-  local file=$1 what=$2
+  local file=$1 what=$2 mode=--exclusive fd
+  [[ ${3:-} != shared ]] || mode=--shared
   mkdir -p "$(dirname "$file")"
-  exec {LOCK_FD}>"$file"
-  flock -n "$LOCK_FD" && return
+  exec {fd}>"$file"
+  flock --nonblock "$mode" "$fd" && return
   note "waiting for another lab command that works on $what"
-  flock -w 900 "$LOCK_FD" || die "another lab command has held $file for 15 minutes" \
+  flock --timeout 900 "$mode" "$fd" || die "another lab command has held $file for 15 minutes" \
     "See what it is with \"fuser -v $file\" and end it."
+}
+
+# lock_lab: for verbs that touch both hosts or the network
+lock_lab() { lock "$STATE/lock" "the lab \"$LAB_NAME\""; }
+
+# lock_host HOST: for verbs that touch one host; the other one can be worked on at the same time
+lock_host() {
+  lock "$STATE/lock" "the lab \"$LAB_NAME\"" shared
+  lock "$STATE/lock-$1" "$1 of the lab \"$LAB_NAME\""
 }
 
 # join_parallel PID...: waits for all of them, fails if one failed.

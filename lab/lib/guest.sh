@@ -26,9 +26,8 @@ guest_start() {
   fi
   mkdir -p "$STATE/log" "$RUN/uml"
   rm -rf "$RUN/uml/$host" "$RUN/$host.ready"
-  printf '\n=== %s: power on at %(%F %T)T ===\n' "$host" -1 >>"$(console_log "$host")"
   # TMPDIR: the guest's memory is a file there. Null consoles: a guest must never wait for a terminal.
-  start_process "$host" ip netns exec "$NAMESPACE" env TMPDIR=/dev/shm "$KERNEL" \
+  start_process "$host" ip netns exec "$NAMESPACE" env TMPDIR=/dev/shm LAB_KERNEL="$KERNEL" "$LAB_DIR/lib/guest-kernel" \
     "umid=$host" "uml_dir=$RUN/uml" "mem=$MEMORY" seccomp=on \
     "ubda=$STATE/$host.cow,$image" "${disk[@]}" root=/dev/ubda rw \
     "vec0:transport=tap,ifname=tap-$host,depth=128,gro=1,mac=${MAC[$host]}" \
@@ -50,7 +49,7 @@ guest_wait() {
     sleep 0.1
   done
   guest_ssh "$host" true || guest_failed "$host" "sshd answers but the lab's key can't log in"
-  shape_push "$host"
+  shape_push "$host" || guest_failed "$host" "the link's shape could not be set"
   cp "$RUN/$host.pid" "$RUN/$host.ready"
 }
 

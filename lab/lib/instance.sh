@@ -63,8 +63,7 @@ up() {
 
 verb_up() {
   no_arguments up "$@"
-  mkdir -p "$STATE"
-  lock "$STATE/lock" "the lab \"$LAB_NAME\""
+  lock_lab
   up
 }
 
@@ -77,8 +76,7 @@ shutdown_guests() {
 verb_down() {
   no_arguments down "$@"
   need_outside_namespace
-  mkdir -p "$STATE"
-  lock "$STATE/lock" "the lab \"$LAB_NAME\""
+  lock_lab
   if ! instance_is_stale && namespace_exists; then shutdown_guests; fi
   remove_running "$NAMESPACE" "$RUN"
   # the next link is a new one
@@ -90,8 +88,7 @@ forget_disks() { rm -f "$STATE"/{server,client}.cow "$STATE/server-disk.img" "$S
 
 verb_reset() {
   no_arguments reset "$@"
-  mkdir -p "$STATE"
-  lock "$STATE/lock" "the lab \"$LAB_NAME\""
+  lock_lab
   local host
   # not stale: those disks may be another checkout's, and "up" removes it all anyway
   for host in "${HOSTS[@]}"; do end_process "$host"; done

@@ -20,7 +20,7 @@ shape_push() { guest_ssh "$1" "lab-shape $(shape_wish)"; }
 shape_push_all() {
   local host jobs=()
   for host in "${HOSTS[@]}"; do
-    if alive "$host"; then shape_push "$host" & jobs+=($!); else note "$host is off: it gets this when its power is on"; fi
+    if alive "$host"; then { shape_push "$host" || exit 1; } & jobs+=($!); else note "$host is off: it gets this when its power is on"; fi
   done
   join_parallel "${jobs[@]}" || die "the link's shape could not be set on every host (the reason is above)" "Mend it and run the same command again."
 }
@@ -29,7 +29,7 @@ verb_link() {
   local what=${1:-}
   [[ $what =~ ^(cut|heal|shape|clear|show)$ ]] || usage_error "link: there is no \"$what\"" "Run \"lab/lab link --help\"."
   namespace_exists || die "the lab \"$LAB_NAME\" is not up, so it has no link" "Run \"lab/lab up\"."
-  lock "$STATE/lock" "the lab \"$LAB_NAME\""
+  lock_lab
   case $what in
     cut) link_isolate on ;;
     heal) link_isolate off ;;
@@ -49,7 +49,7 @@ link_show() {
   local host shape
   if link_is_cut; then echo "link: cut"; else echo "link: whole"; fi
   for host in "${HOSTS[@]}"; do
-    if alive "$host"; then shape=$(guest_ssh "$host" lab-shape show); else shape=off; fi
+    if ! alive "$host"; then shape=off; else shape=$(guest_ssh "$host" lab-shape show) || shape='does not answer'; fi
     echo "$host: $shape"
   done
 }

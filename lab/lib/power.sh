@@ -9,7 +9,7 @@ verb_power() {
   local what=${1:-} host=${2:-}
   [[ $what == cut || $what == on ]] || usage_error "power: there is no \"$what\"" "Write \"power cut HOST\" or \"power on HOST\"."
   need_host "$host" "power $what"
-  lock "$STATE/lock" "the lab \"$LAB_NAME\""
+  lock_host "$host"
   need_network
   if [[ $what == cut ]]; then
     need_running "$host"
@@ -23,12 +23,12 @@ verb_power() {
 verb_reboot() {
   local host=${1:-} before after start=$SECONDS
   need_host "$host" reboot
-  lock "$STATE/lock" "the lab \"$LAB_NAME\""
+  lock_host "$host"
   need_running "$host"
-  before=$(guest_ssh "$host" cat /proc/sys/kernel/random/boot_id)
+  before=$(guest_ssh "$host" cat /proc/sys/kernel/random/boot_id) ||
+    die "$host of the lab \"$LAB_NAME\" runs but can't be logged in to" "See \"lab/lab console $host\"; \"lab/lab power cut $host\" and \"power on\" start it anew."
   rm -f "$RUN/$host.ready"
-  printf '\n=== %s: reboot at %(%F %T)T ===\n' "$host" -1 >>"$(console_log "$host")"
-  guest_ssh "$host" systemctl --no-block reboot
+  guest_ssh "$host" systemctl --no-block reboot || die "$host refuses to reboot (the reason is above)" "Mend it on the host: \"lab/lab ssh $host\"."
   while :; do
     alive "$host" || guest_failed "$host" "its kernel ended instead of rebooting"
     if guest_answers "$host" && after=$(guest_ssh "$host" cat /proc/sys/kernel/random/boot_id 2>/dev/null) && [[ $after != "$before" ]]; then break; fi

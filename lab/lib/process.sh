@@ -10,12 +10,24 @@ process_stat() {
   printf '%s %s' "${fields[0]}" "${fields[19]}"
 }
 
+# The lock, and pipes of whoever called us: a guest that kept them open would make the caller wait for ever.
+close_inherited() {
+  local fd
+  for fd in /proc/"$BASHPID"/fd/*; do
+    fd=${fd##*/}
+    ((fd <= 2)) || exec {fd}>&-
+  done
+}
+
 # start_process NAME COMMAND...: in a session of its own, so that it outlives this shell and can be ended as a whole.
 start_process() {
   local name=$1 pid stat
   shift
   mkdir -p "$STATE/log"
-  NETDISK_LAB_RUN=$RUN setsid "$@" </dev/null >>"$STATE/log/$name.log" 2>&1 {LOCK_FD}>&- &
+  (
+    close_inherited
+    NETDISK_LAB_RUN=$RUN exec setsid "$@"
+  ) </dev/null >>"$STATE/log/$name.log" 2>&1 &
   pid=$!
   stat=$(process_stat "$pid") || die "$1 ended at once" "Read $STATE/log/$name.log."
   printf '%s %s\n' "$pid" "${stat#* }" >"$RUN/$name.pid"
@@ -57,7 +69,7 @@ end_process() {
 # marked_pids RUN-DIRECTORY: processes that carry this mark in their environment
 marked_pids() {
   local file
-  for file in $(grep -lszx "NETDISK_LAB_RUN=$1" /proc/[0-9]*/environ 2>/dev/null); do
+  for file in $(grep -lszx "NETDISK_LAB_RUN=$1" /proc/[0-9]*/environ 2>/dev/null || true); do
     file=${file#/proc/}
     printf '%s\n' "${file%/environ}"
   done

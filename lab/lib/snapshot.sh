@@ -7,8 +7,7 @@ verb_snapshot() {
   if [[ $what == list ]]; then find "$STATE/snapshots" -mindepth 1 -maxdepth 1 -type d ! -name '*.new' -printf '%f\n' 2>/dev/null | sort; return; fi
   [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ && $name != *.new ]] ||
     usage_error "snapshot $what: \"$name\" is no name for a snapshot" "Use letters, digits, - _ and ., beginning with a letter or digit."
-  mkdir -p "$STATE"
-  lock "$STATE/lock" "the lab \"$LAB_NAME\""
+  lock_lab
   dir=$STATE/snapshots/$name
   [[ $what == save || -d $dir ]] || die "the lab \"$LAB_NAME\" has no snapshot \"$name\"" "\"lab/lab snapshot list\" shows what there is."
   case $what in
