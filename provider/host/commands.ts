@@ -53,21 +53,20 @@ living() {
     case " $targets" in *" $3 "*) if [ "$1" != Z ]; then echo "\${stat%% *}"; fi ;; esac
   done
 }
-signal() { for group in $targets; do kill -$1 -- -$group 2>/dev/null; done; }
+signal() { for group in $targets; do kill -s $1 -- -$group 2>/dev/null; done; }
 await() {
-  tries=$1
-  while [ $tries -gt 0 ]; do
+  until=$(($(date +%s) + $1))
+  while [ $(date +%s) -lt $until ]; do
     if [ -z "$(living)" ]; then exit 0; fi
     sleep 0.1
-    tries=$((tries - 1))
   done
 }
 targets=$(groups)
 signal TERM
-await 50
+await 5
 targets="$targets$(groups)"
 signal KILL
-await 20
+await 3
 living`;
 }
 

@@ -185,7 +185,7 @@ export async function startSshServer(
         context.key.data.equals(clientKey.getPublicSSH()) &&
         (context.signature === undefined ||
           context.blob === undefined ||
-          clientKey.verify(context.blob, context.signature, context.hashAlgo) === true);
+          clientKey.verify(context.blob, context.signature, context.hashAlgo));
       if (known) context.accept();
       else context.reject(["publickey"]);
     });

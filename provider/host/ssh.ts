@@ -1,0 +1,194 @@
+/** A host by SSH: one connection, made at the first use and again after it was lost. */
+import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ClientChannel } from "ssh2";
+import { NetdiskError } from "../errors";
+import { connect, ConnectFailure, type Link } from "./connect";
+import type { Connection } from "./open";
+import { ShellHost } from "./shell";
+import { resolveTarget, type Target } from "./sshConfig";
+import type { ProcessListener, StartOptions, Transport } from "./transport";
+import { Turns } from "./turns";
+
+/** OpenSSH allows 10 per connection (MaxSessions); two are kept for ending commands. */
+const channelsAtOnce = 8;
+const connectTimeoutMs = 10_000;
+const retryPauseMs = 2_000;
+
+export interface SshOptions {
+  /** For the first contact only: how long a host may take to start. 0: one attempt. */
+  bootTimeoutMs: number;
+}
+
+const gone = (target?: Target): string =>
+  "If its address, user or key has changed, set the new one and run `pulumi up --refresh --run-program`; " +
+  `if the host no longer exists, set NETDISK_HOST_GONE=${target?.hostKeys[0]?.fingerprint ?? "<fingerprint of its host key>"} to give up what was on it.`;
+
+class SshTransport implements Transport {
+  readonly #connection: Connection;
+  readonly #options: SshOptions;
+  readonly #turns = new Turns(channelsAtOnce);
+  #target?: Promise<Target>;
+  #known?: Target;
+  #link?: Promise<Link>;
+  #contacted = false;
+  #closed = false;
+
+  constructor(connection: Connection, options: SshOptions) {
+    this.#connection = connection;
+    this.#options = options;
+  }
+
+  get label(): string {
+    const { host = "(no host)", user, port } = this.#connection;
+    const target = this.#known;
+    if (target) return `${target.name} (${target.user}@${target.hostName}:${target.port})`;
+    return `${host} (${user === undefined ? "" : `${user}@`}${host}${port === undefined ? "" : `:${port}`})`;
+  }
+
+  async needsSudo(): Promise<boolean> {
+    return (await this.#resolve()).user !== "root";
+  }
+
+  async start(line: string, listener: ProcessListener, options: StartOptions): Promise<void> {
+    const done = options.urgent ? () => {} : await this.#turns.take();
+    try {
+      const link = await this.#connected();
+      if (options.signal.aborted) return;
+      await this.#execute(link, line, listener, options);
+    } finally {
+      done();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const link = await this.#link?.catch(() => undefined);
+    link?.close();
+  }
+
+  #execute(link: Link, line: string, listener: ProcessListener, options: StartOptions): Promise<void> {
+    const { client } = link;
+    return new Promise((resolve, reject) => {
+      let channel: ClientChannel | undefined;
+      let exited = false;
+      let reason = "the connection was closed";
+      const onError = (error: Error) => (reason = error.message);
+      const onLost = () => reject(this.#lost(reason));
+      const onAbort = () => channel?.close();
+      client.on("error", onError).on("close", onLost);
+      options.signal.addEventListener("abort", onAbort);
+      const settle = () => {
+        client.off("error", onError).off("close", onLost);
+        options.signal.removeEventListener("abort", onAbort);
+      };
+      const settled = {
+        resolve() {
+          settle();
+          resolve();
+        },
+        reject(error: Error) {
+          settle();
+          reject(error);
+        },
+      };
+
+      // From here the host may act on it, even if we never hear of it.
+      listener.onStart();
+      client.exec(line, (error, opened) => {
+        if (error) {
+          settled.reject(this.#refusedChannel(error));
+          return;
+        }
+        channel = opened;
+        opened.on("data", (chunk: Buffer) => listener.onStdout(chunk));
+        opened.stderr.on("data", (chunk: Buffer) => listener.onStderr(chunk));
+        opened.on("exit", (code: number | null, signal?: string) => {
+          exited = true;
+          listener.onExit(code ?? 128 + signalNumber(signal));
+        });
+        opened.on("close", () => {
+          // Without a status and without our doing: ssh2 closes the channels before it reports the loss.
+          if (exited || options.signal.aborted) settled.resolve();
+          else setTimeout(() => settled.reject(this.#lost(reason)), 50);
+        });
+        // A command that does not want its input closes it; its exit status says whether that matters.
+        opened.on("error", () => {});
+        opened.end(options.stdin);
+        if (options.signal.aborted) opened.close();
+      });
+    });
+  }
+
+  #resolve(): Promise<Target> {
+    this.#target ??= resolveTarget(this.#connection).then((target) => (this.#known = target));
+    return this.#target;
+  }
+
+  #connected(): Promise<Link> {
+    this.#link ??= this.#connect().catch((error: unknown) => {
+      this.#link = undefined;
+      throw error;
+    });
+    return this.#link;
+  }
+
+  async #connect(): Promise<Link> {
+    const target = await this.#resolve();
+    // 0.1 s to load: not at the start of the provider, and never for a local host.
+    const { default: lib } = await import("ssh2");
+    const deadline = Date.now() + (this.#contacted ? 0 : this.#options.bootTimeoutMs);
+    for (;;) {
+      if (this.#closed) throw new NetdiskError("CANCELLED", `${this.label}: the connection was closed.`);
+      try {
+        const link = await connect(lib, target, connectTimeoutMs);
+        this.#contacted = true;
+        link.client.on("close", () => (this.#link = undefined));
+        // Each command that runs listens as well, and ends with the loss.
+        link.client.setMaxListeners(0);
+        link.client.on("error", () => {});
+        return link;
+      } catch (error) {
+        if (!(error instanceof ConnectFailure)) throw error;
+        if (!error.passing || Date.now() + retryPauseMs > deadline) throw this.#unreachable(target, error);
+        await sleep(retryPauseMs);
+      }
+    }
+  }
+
+  #unreachable(target: Target, failure: ConnectFailure): NetdiskError {
+    const parts = [
+      `${this.label} cannot be reached: ${failure.found}.`,
+      target.remark,
+      failure.cure,
+      gone(target),
+    ];
+    return new NetdiskError("UNREACHABLE", parts.filter(Boolean).join(" "), { cause: failure });
+  }
+
+  #refusedChannel(error: Error): NetdiskError {
+    return new NetdiskError(
+      "UNREACHABLE",
+      `${this.label}: sshd does not start a command: ${error.message}. It was not run. ` +
+        `Allow sessions in sshd_config (MaxSessions 10, no ForceCommand for this login).`,
+      { cause: error },
+    );
+  }
+
+  #lost(reason: string): NetdiskError {
+    return new NetdiskError(
+      "UNREACHABLE",
+      `${this.label}: the connection was lost during a command (${reason}); the command may still be running on the host. ` +
+        `Run \`pulumi up\` again when the host can be reached: it waits for the command, then continues. ${gone(this.#known)}`,
+    );
+  }
+}
+
+/** `KILL` as in RFC 4254; a name that this machine does not know counts as a plain failure. */
+function signalNumber(name = ""): number {
+  const numbers: Record<string, number> = constants.signals;
+  return numbers[`SIG${name.replace(/^SIG/, "")}`] ?? 127;
+}
+
+export const sshHost = (connection: Connection, options: SshOptions): ShellHost =>
+  new ShellHost(new SshTransport(connection, options));

@@ -1,0 +1,34 @@
+/** How a command line gets to a machine and its output back; everything else is the same for all (shell.ts). */
+export interface ProcessListener {
+  /** The machine has accepted the command: from here on it may have had effects. */
+  onStart(): void;
+  onStdout(chunk: Buffer): void;
+  onStderr(chunk: Buffer): void;
+  /** Exit status; 128 + n for signal n. Output may still follow. */
+  onExit(exitCode: number): void;
+}
+
+export interface StartOptions {
+  /** Written to standard input, which is then closed. */
+  stdin?: Buffer;
+  /** Aborted before the start: it never starts. After: our side is closed, the command is left alone. */
+  signal: AbortSignal;
+  /** Does not wait for its turn: ends something that holds one. */
+  urgent?: boolean;
+}
+
+export interface Transport {
+  /** See Host.label; may become more precise with the first use. */
+  readonly label: string;
+
+  /** Whether commands have to be started through sudo. */
+  needsSudo(): Promise<boolean>;
+
+  /**
+   * Runs one line of shell. Resolves when the command and all that write to its output have ended.
+   * @throws UNREACHABLE when the machine cannot be reached or the connection is lost meanwhile.
+   */
+  start(line: string, listener: ProcessListener, options: StartOptions): Promise<void>;
+
+  close(): Promise<void>;
+}
