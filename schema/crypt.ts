@@ -73,6 +73,7 @@ export const luks = define({
       value: true,
       doc: "The header on the device is the same LUKS container, byte for byte the client's copy.",
     },
+    complete: { value: true, doc: "No note of an interrupted luksFormat is left." },
   },
   outputs: {
     uuid: field(z.string(), { doc: "LUKS UUID: the identity of the disk." }),
@@ -91,7 +92,7 @@ export const recovery = define({
     keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
     luksUuid: field(z.string(), { doc: "LUKS UUID that the blob is for.", role: "fixed", cure: "Keep it." }),
-    passphrase: field(z.string().min(8, "must have at least 8 characters"), {
+    passphrase: field(z.string().regex(/^[^\n\r\0]{8,}$/, "must be one line of at least 8 characters"), {
       doc: "Recovery passphrase. Whoever has it and this stack's state can read the disk.",
       role: "unobserved",
       secret: true,
@@ -172,7 +173,9 @@ export const filesystem = define({
       cure: cipherCure,
     }),
   },
-  conditions: {},
+  conditions: {
+    complete: { value: true, doc: "No note of an interrupted mkfs is left." },
+  },
   outputs: {
     uuid: field(z.string(), { doc: "UUID of the file system." }),
   },

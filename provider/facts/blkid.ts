@@ -1,0 +1,33 @@
+/** Which signature a device starts with, read from the device itself, not from udev's or blkid's cache. */
+import type { Fact } from "../fact";
+import { sh } from "../host/sh";
+
+export interface Signature {
+  /** `xfs`, `crypto_LUKS`, …; `ambivalent` where blkid finds several that exclude each other. */
+  type: string;
+  uuid?: string;
+}
+
+/** Undefined where blkid knows nothing of what is there: that alone does not mean blank. */
+export const blkidProbe: Fact<[device: string], Signature | undefined> = {
+  name: "blkid.probe",
+  // blkid exits 2 for a device that is not there as well, so that is asked first.
+  command: (device) => sh`test -b ${device} || exit 44; blkid -p -o export ${device}`,
+  parse: ({ exitCode, stdout }) => {
+    if (exitCode === 44) throw new Error("no such block device");
+    if (exitCode === 2 && stdout === "") return undefined;
+    if (exitCode === 8) return { type: "ambivalent" };
+    if (exitCode !== 0) throw new Error("blkid failed");
+    const values = new Map<string, string>();
+    for (const line of stdout.trimEnd().split("\n")) {
+      const match = /^([A-Z_]+)=(.*)$/.exec(line);
+      if (!match?.[1]) throw new Error(`unexpected line: ${line}`);
+      values.set(match[1], match[2] ?? "");
+    }
+    // A partition table has PTTYPE instead of TYPE.
+    const type = values.get("TYPE") ?? values.get("PTTYPE");
+    if (type === undefined) throw new Error("neither TYPE nor PTTYPE in the answer");
+    const uuid = values.get("UUID");
+    return uuid === undefined ? { type } : { type, uuid };
+  },
+};

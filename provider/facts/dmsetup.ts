@@ -1,0 +1,31 @@
+/** What device-mapper really runs under a name, whatever any header says. */
+import type { Fact } from "../fact";
+import { sh } from "../host/sh";
+
+export interface CryptMapping {
+  /** device-mapper's own UUID: `CRYPT-LUKS2-<LUKS UUID without dashes>-<name at opening>`. */
+  dmUuid: string;
+  cipher: string;
+  /** MAJOR:MINOR of the device below. */
+  below: string;
+  /** Start of the data on the device below, bytes. */
+  offset: number;
+  /** Bytes. */
+  size: number;
+}
+
+/** Undefined only where device-mapper says that there is no such name. Anything but one crypt target throws. */
+export const dmsetupCrypt: Fact<[name: string], CryptMapping | undefined> = {
+  name: "dmsetup.crypt",
+  command: (name) => sh`dmsetup info -c --noheadings -o uuid ${name} && dmsetup table ${name}`,
+  parse: ({ exitCode, stdout, stderr }) => {
+    // dmsetup says this on stdout or stderr, depending on the version.
+    if (exitCode === 1 && /^Device does not exist\.$/m.test(stdout + stderr)) return undefined;
+    if (exitCode !== 0) throw new Error("dmsetup failed");
+    const [dmUuid = "", table = "", ...more] = stdout.trimEnd().split("\n");
+    const match = /^0 ([0-9]+) crypt (\S+) \S+ [0-9]+ ([0-9]+:[0-9]+) ([0-9]+)( |$)/.exec(table);
+    if (!match || more.length > 0) throw new Error("not a mapping with one crypt target");
+    const [, sectors, cipher = "", below = "", offset] = match;
+    return { dmUuid, cipher, below, offset: Number(offset) * 512, size: Number(sectors) * 512 };
+  },
+};

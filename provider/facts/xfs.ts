@@ -1,0 +1,30 @@
+/** What an XFS superblock says; works on a mounted file system too. */
+import type { Fact } from "../fact";
+import { sh } from "../host/sh";
+
+export interface XfsSuperblock {
+  uuid: string;
+  /** True from the first write of mkfs.xfs until its last: such a file system was never mounted. */
+  inProgress: boolean;
+  crc: boolean;
+  finobt: boolean;
+}
+
+export const xfsSuperblock: Fact<[device: string], XfsSuperblock> = {
+  name: "xfs.superblock",
+  command: (device) => sh`xfs_db -r -c 'sb 0' -c 'print uuid inprogress' -c version ${device}`,
+  parse: ({ exitCode, stdout }) => {
+    const uuid = /^uuid = ([0-9a-f-]{36})$/m.exec(stdout)?.[1];
+    const inProgress = /^inprogress = ([01])$/m.exec(stdout)?.[1];
+    const features = /^versionnum \[\S+\] = (\S+)$/m.exec(stdout)?.[1]?.split(",");
+    if (exitCode !== 0 || uuid === undefined || inProgress === undefined || !features) {
+      throw new Error("no readable XFS superblock");
+    }
+    return {
+      uuid,
+      inProgress: inProgress === "1",
+      crc: features.includes("CRC"),
+      finobt: features.includes("FINOBT"),
+    };
+  },
+};

@@ -1,0 +1,36 @@
+/** Whether the layer below is there to be looked at; a layer that is not hides everything above it. */
+import { attachUnit, mappedDevice } from "../../schema/paths";
+import { ask } from "../fact";
+import { type CryptMapping, dmsetupCrypt } from "../facts/dmsetup";
+import { type BlockDevice, blockDevice } from "../facts/sysfs";
+import { systemdUnit } from "../facts/systemd";
+import type { Host } from "../host/host";
+
+export type Layer = { is: "there"; device: BlockDevice } | { is: "hidden"; by: string };
+
+/** The attached nbd device. A device whose unit is not active is dead or on its way: not to be read. */
+export async function attachedLayer(host: Host, name: string, path: string): Promise<Layer> {
+  const [unit, device] = await Promise.all([
+    ask(host, systemdUnit, attachUnit(name)),
+    ask(host, blockDevice, path),
+  ]);
+  if (unit.activeState !== "active")
+    return { is: "hidden", by: `${attachUnit(name)} is ${unit.activeState}` };
+  if (!device || device.size === 0) return { is: "hidden", by: `${path} is not attached` };
+  return { is: "there", device };
+}
+
+export type MappedLayer =
+  { is: "there"; device: BlockDevice; mapping: CryptMapping } | { is: "hidden"; by: string };
+
+/** The open mapping; one that is left over above a dead device does not count. */
+export async function mappedLayer(host: Host, name: string, raw: string): Promise<MappedLayer> {
+  const below = await attachedLayer(host, name, raw);
+  if (below.is === "hidden") return below;
+  const mapping = await ask(host, dmsetupCrypt, name);
+  if (!mapping) return { is: "hidden", by: `${mappedDevice(name)} is not open` };
+  if (mapping.below !== below.device.number) {
+    return { is: "hidden", by: `${mappedDevice(name)} is open over another device than ${raw}` };
+  }
+  return { ...below, mapping };
+}

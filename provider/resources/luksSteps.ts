@@ -1,0 +1,101 @@
+/**
+ * How a LUKS header comes to be. What a kill leaves, and what the next run makes of it:
+ * - before the note: nothing; begins anew.
+ * - after the note, or during luksFormat: the device untouched (the header is made in a file); begins anew.
+ * - after the header file has its name: the file is whole; it is written to the device.
+ * - while it is written: the device holds zeros and bytes of the file (`zero`, `ours`); written again.
+ * - after that, before the note is removed: `equal` with a note; the note is removed.
+ */
+import { dirname } from "node:path";
+import type { luks } from "../../schema/crypt";
+import type { Inputs } from "../../schema/define";
+import { headerFile } from "../../schema/paths";
+import { proveBlank } from "../facts/blank";
+import { compareHeader } from "../facts/luksDevice";
+import { Command, sh } from "../host/sh";
+import { clearIntent, intentPath, noteIntent } from "../intent";
+import type { RunStep } from "../resource";
+
+type Wishes = Inputs<typeof luks>;
+
+/** Where the encrypted data begins: room for a LUKS2 header of the default size. */
+const dataOffset = 16 * 2 ** 20;
+
+export const formatIntent = (name: string): string => intentPath("luks", name);
+
+/** What the note names. The size is the only thing that tells one blank device from another. */
+export const formatIdentity = (device: string, size: number | string): string =>
+  `luksFormat of ${device}, ${size} bytes`;
+
+/** The same, worked out on the host. */
+const identityOnHost = (device: string): Command =>
+  new Command(`"${formatIdentity(device, `$(blockdev --getsize64 ${sh`${device}`.text})`)}"`);
+
+/** Length of a header's used part: to the end of the last key slot's area. */
+const usedPart = (header: string): Command =>
+  sh`cryptsetup luksDump ${header} | awk '/Area offset:/ { sub(/.*:/, ""); o = $1 } /Area length:/ { sub(/.*:/, ""); if (o + $1 > n) n = o + $1 } END { print n + 0 }'`;
+
+/** What lies behind the used part means nothing: zeros keep the file small, on disk and sealed. */
+const trim = (header: string): Command =>
+  sh`used=$(${usedPart(header)}) && [ "$used" -gt 32768 ] && truncate -s "$used" ${header} && truncate -s ${dataOffset} ${header} && chmod 0600 ${header} && sync ${header}`;
+
+const notHeld = (device: string): Command =>
+  sh`{ holders=$(ls "/sys/class/block/$(basename "$(readlink -f ${device})")/holders") && [ -z "$holders" ] || { echo ${device} is in use: "$holders" >&2; exit 1; }; }`;
+
+/**
+ * The keys that netdisk makes are random bytes: nobody guesses them, so the key derivation has nothing to
+ * slow down. Fixed costs (RFC 9106's second choice: 64 MiB) instead of a benchmark make luksFormat and each
+ * start of the disk take under a second on any machine, and fit into small ones.
+ */
+const derivation = (pbkdf: string): string[] =>
+  pbkdf === "argon2id"
+    ? ["--pbkdf", pbkdf, "--pbkdf-force-iterations", "4", "--pbkdf-memory", "65536", "--pbkdf-parallel", "1"]
+    : ["--pbkdf", pbkdf, "--pbkdf-force-iterations", "100000"];
+
+export function makeHeader(inputs: Wishes): RunStep {
+  const { name, device, keyFile, cipher, keySize, sectorSize } = inputs;
+  const kept = headerFile(name);
+  const made = `${kept}.new`;
+  const format = sh`cryptsetup luksFormat -q --type ${inputs.type} --header ${made} --offset ${dataOffset / 512} --cipher ${cipher} --key-size ${keySize} ${derivation(inputs.pbkdf)} --sector-size ${sectorSize} --key-file ${keyFile} ${device}`;
+  return {
+    do: "run",
+    title: "cryptsetup luksFormat (into the client's header file)",
+    command: sh`umask 077; install -d -m 0700 ${dirname(kept)} && rm -f ${made} && ${notHeld(device)} &&
+blank=$(${proveBlank(device, 0)}) && { [ "$blank" = blank ] || { echo ${device} is not blank: "$blank" >&2; exit 1; }; } &&
+identity=${identityOnHost(device)} && ${noteIntent(formatIntent(name), new Command('"$identity"'))} &&
+${format} &&
+${trim(made)} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
+    timeoutMs: 300_000,
+  };
+}
+
+/** Overwrites only zeros, or what is provably this container's own header. */
+export function writeHeader({ name, device }: Wishes): RunStep {
+  const kept = headerFile(name);
+  return {
+    do: "run",
+    title: "write the LUKS header to the device",
+    command: sh`used=$(${usedPart(kept)}) && relation=$(${compareHeader(device, kept, new Command('"$used"'))}) || exit 1
+case $relation in equal | ours | zero) ;; *) echo ${device} has another header or other data now >&2; exit 1 ;; esac
+dd if=${kept} of=${device} bs="$used" count=1 iflag=fullblock conv=notrunc,fsync status=none && ${clearIntent(formatIntent(name))}`,
+    timeoutMs: 300_000,
+  };
+}
+
+/** The client's copy is missing: takes the device's, after a look that it says what was agreed. */
+export function keepHeader({ name, device, keyFile, cipher }: Wishes): RunStep {
+  const kept = headerFile(name);
+  const made = `${kept}.new`;
+  return {
+    do: "run",
+    title: "cryptsetup luksHeaderBackup",
+    command: sh`umask 077; install -d -m 0700 ${dirname(kept)} && rm -f ${made} && cryptsetup luksHeaderBackup --header-backup-file ${made} ${device} && cryptsetup open --test-passphrase --key-file ${keyFile} ${made} && [ "$(cryptsetup luksDump ${made} | sed -n 's/^\tcipher: //p')" = ${cipher} ] && chmod 0600 ${made} && ${trim(made)} && mv -fT ${made} ${kept} && sync ${dirname(kept)}`,
+    timeoutMs: 300_000,
+  };
+}
+
+export const finishHeader = ({ name }: Wishes): RunStep => ({
+  do: "run",
+  title: "remove the note of the finished luksFormat",
+  command: clearIntent(formatIntent(name)),
+});
