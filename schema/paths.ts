@@ -18,6 +18,8 @@ export const nbdServerAllowFile = "/etc/nbd-server/allow";
 /** Where a disk's file lies on the server, unless the user says otherwise. */
 export const backingFile = (name: string): string => `${libDir}/${name}.img`;
 
+/** What nbd-server.service was started with: written by its drop-in at each start, digests by file. */
+export const nbdServerRecord = `${runDir}/nbd-server.loaded`;
 export const exportFile = (name: string): string => `${nbdServerIncludeDir}/${name}.conf`;
 
 /** The server's account that the tunnels log in to; it can do nothing but reach nbd-server's port. */

@@ -64,14 +64,23 @@ export const backingFile = define({
       },
     ),
   },
-  conditions: {},
+  conditions: {
+    exists: {
+      value: true,
+      doc: "The file is there. Nothing is made in the place of one that was there before and is gone.",
+    },
+    reachable: {
+      value: true,
+      doc: "The owner can open the file for reading and writing (tried as that user).",
+    },
+  },
   outputs: {},
 });
 
 export const serverConfig = define({
   token: "netdisk:index:ServerConfig",
   kind: "server-config",
-  doc: "/etc/nbd-server/config: the `[generic]` section of nbd-server(5). The file the package brought is kept beside it as config.before-netdisk and put back on removal.",
+  doc: "/etc/nbd-server/config: the `[generic]` section of nbd-server(5). The file that was there before is kept beside it as config.before-netdisk and put back on removal. One that holds more than netdisk knows is refused.",
   shared: true,
   inputs: {
     user: field(account.default("nbd"), { doc: "`user`: account that nbd-server changes to." }),
@@ -83,14 +92,19 @@ export const serverConfig = define({
     allowList: field(z.boolean().default(false), {
       doc: "`allowlist`: whether clients may ask for the names of all exports. The article sets it; it protects nothing.",
     }),
-    includeDir: field(absolutePath.default(nbdServerIncludeDir), {
+    includeDir: field(z.literal(nbdServerIncludeDir).default(nbdServerIncludeDir), {
       doc: "`includedir`: where the exports are, one file each.",
     }),
   },
   conditions: {
     onlyOurs: { value: true, doc: "The file holds these settings and no others." },
+    loaded: { value: true, doc: "The running nbd-server, if there is one, was started with this very text." },
   },
-  outputs: {},
+  outputs: {
+    written: field(z.boolean(), {
+      doc: "netdisk wrote the file: removal takes it away. A file that was as wished from the beginning stays.",
+    }),
+  },
 });
 
 export const authFile = define({
@@ -115,7 +129,11 @@ export const authFile = define({
   conditions: {
     readable: { value: true, doc: "The reader can read the file (checked as that user)." },
   },
-  outputs: {},
+  outputs: {
+    written: field(z.boolean(), {
+      doc: "netdisk wrote the file: removal takes it away. A file that was as wished from the beginning stays.",
+    }),
+  },
 });
 
 export const service = define({
@@ -135,7 +153,7 @@ export const service = define({
     active: { value: true, doc: "Runs; while no export is configured it rests, which counts as in order." },
     dropIn: {
       value: true,
-      doc: "Our drop-in (what was loaded is recorded, sessions outlive a restart) is in place.",
+      doc: "Our drop-in and its script are in place and known to systemd: what was loaded is recorded, sessions outlive a restart.",
     },
     loopbackOnly: { value: true, doc: "Every listening socket of nbd-server is on a loopback address." },
   },
@@ -218,7 +236,14 @@ export const authorizedKey = define({
     }),
   },
   conditions: {
-    restricted: { value: true, doc: "The line carries `restrict` and exactly this permitopen." },
+    restricted: {
+      value: true,
+      doc: "The line lets nothing through but this permitopen, no other line has the same key, and the account has neither shell nor write access to it.",
+    },
+    sshd: {
+      value: "accepts",
+      doc: "What sshd's configuration says to such a login: `accepts`, or the setting that forbids it.",
+    },
   },
   outputs: {},
 });
