@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Args } from "../schema/define";
-import type { definitions } from "../schema";
+import type { definitions } from "../schema/index";
 import { backingFile } from "../schema/paths";
 import type { Client } from "./client";
 import type { InputsOf } from "./resource";

@@ -2,7 +2,7 @@
  * The SDK classes of all resource types, for programs that compose disks in their own way; most use Server,
  * Client and EncryptedDisk. What each is and takes: schema/ and the reference page.
  */
-import { definitions } from "../schema";
+import { definitions } from "../schema/index";
 import { resourceOf } from "./resource";
 
 // Server

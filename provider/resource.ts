@@ -28,7 +28,7 @@ export interface RunStep {
   title: string;
   command: Command;
   /** Goes to the command's standard input. */
-  stdin?: string | Secret<string>;
+  stdin?: string | Secret;
   /** Milliseconds; default 120 000. */
   timeoutMs?: number;
   /** A lock on the host besides the resource's own, for what the whole host shares (`apt`, `nbd-server`). */
@@ -69,6 +69,12 @@ export interface ResourceType<D extends Definition = Definition> {
    * Undefined leaves the decision to the field's `canonical` form. Pure.
    */
   satisfied?(property: string, state: State<D>, inputs: Inputs<D>): boolean | undefined;
+
+  /**
+   * Only for shared types: what this stack and another one want differently of the same thing, in words, or
+   * undefined. Default: any settable or fixed input that differs. `theirs` holds no secrets. Pure.
+   */
+  conflicts?(mine: Inputs<D>, theirs: Record<string, unknown>): string | undefined;
 
   /** Looks at the host, changes nothing. */
   observe(host: Host, inputs: Inputs<D>, known: Known<D>): Promise<Observation<State<D>>>;

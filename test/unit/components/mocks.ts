@@ -1,6 +1,6 @@
 /** A Pulumi engine that records what a program registers and answers as the provider would. */
 import * as pulumi from "@pulumi/pulumi";
-import { definitions } from "../../../schema";
+import { definitions } from "../../../schema/index";
 import type { Definition } from "../../../schema/define";
 
 export interface Registration {

@@ -1,0 +1,152 @@
+/**
+ * Who owns what on a host (design.md §3): one small file per thing and stack, written before the thing is
+ * touched and removed after it was given back. Nobody but this file reads or writes them.
+ */
+import type { Definition } from "../schema/define";
+import { claimsDir } from "../schema/paths";
+import { NetdiskError } from "./errors";
+import { ask } from "./fact";
+import { type Claim, claims, type FoundClaim, parseClaims } from "./facts/claims";
+import type { Host } from "./host/host";
+import { sh } from "./host/sh";
+
+/** A stack's resource, as its URN names it. */
+export interface Owner {
+  project: string;
+  stack: string;
+  urn: string;
+}
+
+/** `urn:pulumi:STACK::PROJECT::TYPE::NAME` */
+export function ownerOf(urn: string): Owner {
+  const match = /^urn:pulumi:(.+?)::(.+?)::/.exec(urn);
+  if (!match?.[1] || !match[2]) throw new NetdiskError("CONFIG", `"${urn}" is no URN of a resource.`);
+  return { stack: match[1], project: match[2], urn };
+}
+
+/** A name as one word for paths and locks; different names stay different. */
+export const pathSafe = (name: string): string =>
+  name.replaceAll(/[^A-Za-z0-9_.-]|^[.-]/g, (character) =>
+    [...Buffer.from(character)]
+      .map((byte) => `@${byte.toString(16).padStart(2, "0").toUpperCase()}`)
+      .join(""),
+  );
+
+/** The thing's own lock on its host. */
+export const lockOf = (definition: Definition, name: string): string =>
+  `${pathSafe(definition.kind)}.${pathSafe(name)}`;
+
+const folderOf = (definition: Definition, name: string): string =>
+  `${pathSafe(definition.kind)}/${pathSafe(name)}`;
+
+// The dot between project and stack is the only one, so that two pairs never share a file.
+const fileOf = ({ project, stack }: Pick<Owner, "project" | "stack">): string =>
+  `${pathSafe(project).replaceAll(".", "@2E")}.${pathSafe(stack)}.json`;
+
+export interface Holders {
+  /** This stack's own claim. */
+  own?: FoundClaim;
+  others: FoundClaim[];
+}
+
+export function holders(found: FoundClaim[], definition: Definition, name: string, owner: Owner): Holders {
+  const folder = `${folderOf(definition, name)}/`;
+  const here = found.filter((claim) => claim.file.startsWith(folder));
+  const file = folder + fileOf(owner);
+  return {
+    own: here.find((claim) => claim.file === file),
+    others: here.filter((claim) => claim.file !== file),
+  };
+}
+
+export function claimedError(label: string, definition: Definition, name: string, other: FoundClaim): Error {
+  return new NetdiskError(
+    "CLAIMED",
+    `${label}: ${definition.kind} "${name}" belongs to the stack ${other.project}/${other.stack} (${other.urn}). ` +
+      `Destroy it there first; if that stack no longer exists, remove ${claimsDir}/${other.file} on the host.`,
+  );
+}
+
+/** How long a read may use what another read of the same run was told. */
+const freshMs = 2000;
+
+export class Claims {
+  #last?: { at: number; found: Promise<FoundClaim[]> };
+
+  constructor(private readonly host: Host) {}
+
+  /** All claims; reads that come at the same time share one answer. */
+  all(): Promise<FoundClaim[]> {
+    if (this.#last && Date.now() - this.#last.at < freshMs) return this.#last.found;
+    const found = ask(this.host, claims);
+    this.#last = { at: Date.now(), found };
+    found.catch(() => (this.#last = undefined));
+    return found;
+  }
+
+  /** The claims as they are now. */
+  async current(): Promise<FoundClaim[]> {
+    this.#last = undefined;
+    return this.all();
+  }
+
+  /**
+   * Waits until nobody works on the thing, then writes this stack's claim and returns who had one before.
+   * An exclusive thing that another stack has is left alone: `others` is then not empty.
+   */
+  async take(definition: Definition, name: string, claim: Claim, signal?: AbortSignal): Promise<Holders> {
+    const folder = folderOf(definition, name);
+    const file = fileOf(claim);
+    const guard = definition.shared
+      ? sh``
+      : sh`for file in *.json; do
+  if test -e "$file" && test "$file" != ${file}; then exit 0; fi
+done
+`;
+    this.#last = undefined;
+    const stdout = await this.host.run(
+      sh`set -e
+mkdir -p -- ${`${claimsDir}/${folder}`}
+cd ${claimsDir}
+for file in ${folder}/*.json; do
+  if ! test -e "$file"; then continue; fi
+  printf '%s\t' "$file"
+  cat -- "$file"
+  echo
+done
+cd ${folder}
+${guard}umask 077
+cat >.new
+sync .new
+mv -f .new ${file}
+sync .`,
+      { stdin: `${JSON.stringify(claim)}\n`, lock: lockOf(definition, name), signal },
+    );
+    return holders(parseClaims(stdout), definition, name, { ...claim });
+  }
+
+  /** Puts back what `take` replaced. */
+  async restore(
+    definition: Definition,
+    name: string,
+    owner: Owner,
+    before: Claim | undefined,
+  ): Promise<void> {
+    if (before) await this.take(definition, name, before);
+    else await this.release(definition, name, owner);
+  }
+
+  /** Removes this stack's claim; that there is none is in order. */
+  async release(definition: Definition, name: string, owner: Owner): Promise<void> {
+    const folder = `${claimsDir}/${folderOf(definition, name)}`;
+    this.#last = undefined;
+    await this.host.run(
+      sh`set -e
+if ! test -d ${folder}; then exit 0; fi
+rm -f -- ${`${folder}/${fileOf(owner)}`} ${folder}/.new
+rmdir --ignore-fail-on-non-empty -- ${folder}
+sync ${claimsDir}`,
+      { lock: lockOf(definition, name) },
+    );
+  }
+}

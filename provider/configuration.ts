@@ -1,0 +1,101 @@
+/** The provider's configuration: one host, opened on first use. */
+import { connection } from "../schema/connection";
+import { type Checked, checkFields, parseFields } from "./check";
+import { Claims } from "./claims";
+import { NetdiskError } from "./errors";
+import type { Host } from "./host/host";
+import type { Connection } from "./host/open";
+import { plain, type Properties } from "./wire/values";
+
+/** What the provider needs of provider/host/open.ts; tests bring their own. */
+export interface Hosts {
+  /** Opens nothing yet; the Host connects on first use. */
+  openHost(connection: Connection, options: { bootTimeoutMs: number }): Host;
+  /** SHA256 fingerprints of the pinned keys. */
+  hostFingerprints(connection: Connection): Promise<string[]>;
+}
+
+/** What the engine adds to every provider's configuration. */
+const engineKeys = new Set(["version", "pluginDownloadURL", "__internal", "parameterization"]);
+
+/** SDKs send numbers in provider configuration as JSON text. */
+function parsed(key: string, value: unknown): unknown {
+  const field = Object.entries(connection).find(([name]) => name === key)?.[1];
+  if (!field || typeof value !== "string" || field.schema.safeParse(value).success) return value;
+  try {
+    return JSON.parse(value) as unknown;
+  } catch {
+    return value;
+  }
+}
+
+const ownKeys = (config: Properties): Properties =>
+  Object.fromEntries(
+    Object.entries(config)
+      .filter(([key]) => !engineKeys.has(key))
+      .map(([key, value]) => [key, parsed(key, value)]),
+  );
+
+export function checkConfiguration(news: Properties): Checked {
+  const { inputs, failures } = checkFields(connection, ownKeys(news));
+  const given = (key: string) => plain(inputs[key]);
+  if (given("connection").value === "ssh" && given("host").value === undefined && !given("host").unknown) {
+    failures.push({
+      property: "host",
+      reason: "is missing. Name the host, or say `connection: local` for the machine that runs Pulumi.",
+    });
+  }
+  // The engine's own keys stay where they are.
+  return { inputs: { ...news, ...inputs }, failures };
+}
+
+export interface Access {
+  host: Host;
+  claims: Claims;
+}
+
+export class Configuration {
+  readonly #connection?: Connection;
+  #access?: Access & { patient: boolean };
+
+  constructor(
+    config: Properties,
+    private readonly hosts: Hosts,
+  ) {
+    const own = ownKeys(config);
+    const unknownKeys = Object.keys(own).filter((key) => plain(own[key]).unknown);
+    if (unknownKeys.length === 0) this.#connection = parseFields(connection, own) as unknown as Connection;
+  }
+
+  /** False in a preview whose host is still to be made: then nobody is reached. */
+  get known(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** @param patient The host may still be booting: a create waits for it, a read does not. */
+  access(patient: boolean): Access {
+    if (!this.#connection) {
+      throw new NetdiskError("CONFIG", "The host's address is not known yet. Run `pulumi up`.");
+    }
+    if (!this.#access || (patient && !this.#access.patient)) {
+      const seconds = patient ? (this.#connection.bootTimeout ?? 0) : 0;
+      // Without a boot timeout both are the same connection.
+      if (!this.#access || seconds > 0) {
+        const host = this.hosts.openHost(this.#connection, { bootTimeoutMs: seconds * 1000 });
+        this.#access = { host, claims: new Claims(host), patient };
+      }
+    }
+    return this.#access;
+  }
+
+  /** Whether the user said, by its pinned key, that this host no longer exists. */
+  async isGone(): Promise<boolean> {
+    const gone = process.env.NETDISK_HOST_GONE;
+    if (gone === undefined || gone === "" || !this.#connection) return false;
+    return (await this.hosts.hostFingerprints(this.#connection)).includes(gone);
+  }
+
+  async close(): Promise<void> {
+    await this.#access?.host.close();
+  }
+}

@@ -1,0 +1,73 @@
+/** Which stacks own what on a host: the notes below /var/lib/netdisk/claims. */
+import { claimsDir } from "../../schema/paths";
+import type { Fact } from "../fact";
+import { sh } from "../host/sh";
+
+export interface Claim {
+  project: string;
+  stack: string;
+  urn: string;
+  /** Made anew by every create; whoever has an older one owns nothing any more. */
+  nonce: string;
+  /** The wishes without secrets, so that other stacks can see a conflict. */
+  inputs: Record<string, unknown>;
+}
+
+export interface FoundClaim extends Claim {
+  /** `KIND/NAME/PROJECT.STACK.json`, encoded as in provider/claims.ts. */
+  file: string;
+}
+
+const texts = ["project", "stack", "urn", "nonce"] as const;
+
+function parseLine(line: string): FoundClaim {
+  const tab = line.indexOf("\t");
+  const file = line.slice(0, tab);
+  if (tab < 0 || !/^[^/]+\/[^/]+\/[^/]+\.json$/.test(file)) throw new Error(`"${line}" is no claim`);
+  let claim: unknown;
+  try {
+    claim = JSON.parse(line.slice(tab + 1));
+  } catch (error) {
+    throw new Error(`${claimsDir}/${file} does not hold JSON`, { cause: error });
+  }
+  const record = claim as Record<string, unknown> | null;
+  if (
+    typeof record !== "object" ||
+    record === null ||
+    texts.some((key) => typeof record[key] !== "string") ||
+    typeof record.inputs !== "object" ||
+    record.inputs === null
+  ) {
+    throw new Error(`${claimsDir}/${file} is no claim`);
+  }
+  return { ...(record as unknown as Claim), file };
+}
+
+/** Lines of `FILE<tab>JSON`. */
+export const parseClaims = (stdout: string): FoundClaim[] =>
+  stdout
+    .split("\n")
+    .filter((line) => line !== "")
+    .map(parseLine);
+
+/**
+ * All claims at once: one round trip for all reads of a run.
+ * Example: `[{ file: "export/testdisk/home.prod.json", project: "home", stack: "prod", urn, nonce, inputs }]`.
+ */
+export const claims: Fact<[], FoundClaim[]> = {
+  name: "claims.all",
+  command: () => sh`set -e
+if ! test -d ${claimsDir}; then exit 44; fi
+cd ${claimsDir}
+for file in */*/*.json; do
+  if ! test -e "$file"; then continue; fi
+  printf '%s\t' "$file"
+  cat -- "$file"
+  echo
+done`,
+  parse({ exitCode, stdout }) {
+    if (exitCode === 44 && stdout === "") return [];
+    if (exitCode !== 0) throw new Error("the claims cannot be read");
+    return parseClaims(stdout);
+  },
+};

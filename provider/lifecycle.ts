@@ -1,0 +1,165 @@
+/**
+ * Create, update and delete, the same for all types (design.md §3): observe → plan → run, until the plan is
+ * empty. Knows neither the wire nor any particular resource.
+ */
+import { randomUUID } from "node:crypto";
+import type { Definition, Inputs } from "../schema/define";
+import { boundHost } from "./boundHost";
+import { knownWishes, same } from "./check";
+import { claimedError, holders, ownerOf } from "./claims";
+import { NetdiskError } from "./errors";
+import type { Claim, FoundClaim } from "./facts/claims";
+import type { Host } from "./host/host";
+import { nonceOf, outputsOf, stateOf } from "./outputs";
+import { idOf, reach, type Work } from "./reach";
+import { InitFailed, messageOf, nameOf, type Present, type Request, type Wanted } from "./request";
+import type { ResourceType } from "./resource";
+import { plain, type Properties } from "./wire/values";
+
+/** Wishes for others to see: no secrets. */
+function publicInputs(type: ResourceType, inputs: Properties): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(inputs)
+      .filter(([key, value]) => type.definition.inputs[key]?.secret === false && !plain(value).secret)
+      .map(([key, value]) => [key, plain(value).value]),
+  );
+}
+
+/** What two stacks want differently of a shared thing. */
+function conflict(type: ResourceType, mine: Inputs<Definition>, theirs: Claim["inputs"]): string | undefined {
+  if (type.conflicts) return type.conflicts(mine, theirs);
+  const wish = mine as Properties;
+  const key = Object.entries(type.definition.inputs).find(
+    ([name, field]) =>
+      name in theirs && name in wish && !field.secret && !same(field, wish[name], theirs[name]),
+  )?.[0];
+  return key && `${key} is ${JSON.stringify(wish[key])} here and ${JSON.stringify(theirs[key])} there`;
+}
+
+/** Takes the claim, or throws CLAIMED with the host as it was. Returns this stack's claim from before. */
+async function takeClaim(
+  { type, host, claims, urn, signal, progress }: Request,
+  name: string,
+  wishes: Inputs<Definition>,
+  claim: Claim,
+): Promise<FoundClaim | undefined> {
+  const { definition } = type;
+  const { own, others } = await progress.during("wait for earlier work on it to end", () =>
+    claims.take(definition, name, claim, signal),
+  );
+  for (const other of others) {
+    if (!definition.shared) throw claimedError(host.label, definition, name, other);
+    const found = conflict(type, wishes, other.inputs);
+    if (!found) continue;
+    await claims.restore(definition, name, ownerOf(urn), own);
+    throw new NetdiskError(
+      "CLAIMED",
+      `${host.label}: ${definition.kind} "${name}" is shared with the stack ${other.project}/${other.stack} ` +
+        `(${other.urn}), which wants something else: ${found}. Give both stacks the same value.`,
+    );
+  }
+  return own;
+}
+
+/** What is there after a failure; what was last known when not even that can be read. */
+async function lastLook(request: Request, unbound: Host, work: Work): Promise<Properties> {
+  const limit = AbortSignal.timeout(request.signal.aborted ? 5000 : 30_000);
+  try {
+    const look = await work.type.observe(boundHost(unbound, limit, 0), work.wishes, work.known);
+    if (look.is === "present") return look.state;
+    if (look.is === "absent") return {};
+  } catch {
+    // The failure that led here is the one to report.
+  }
+  return work.known.state ?? {};
+}
+
+/** Create and update. `request.host` is not yet bound to the request's signal. */
+export async function apply(request: Request, { name, inputs, outputs }: Wanted): Promise<Present> {
+  const { type, signal, claims, progress } = request;
+  const wishes = knownWishes(type, inputs);
+  const owner = ownerOf(request.urn);
+  const claim: Claim = {
+    ...owner,
+    nonce: (outputs && nonceOf(outputs)) ?? randomUUID(),
+    inputs: publicInputs(type, inputs),
+  };
+  const did = { begin: false };
+  const work: Work = {
+    type,
+    host: boundHost(request.host, signal),
+    wishes,
+    known: { name, state: outputs && stateOf(type.definition, outputs) },
+    progress,
+    begin: () => (did.begin = true),
+  };
+  const before = await takeClaim(request, name, wishes, claim);
+  const ownership = { claim: claim.nonce, claimed: true };
+  try {
+    const observed = await reach(work, "plan");
+    if (observed.is === "absent") {
+      throw new NetdiskError(
+        "UNFINISHED",
+        `${request.host.label}: ${idOf(work)} is not there, and nothing is planned to make it. ` +
+          "This is a mistake in netdisk; please report it.",
+      );
+    }
+    return { id: idOf(work), outputs: outputsOf(type.definition, observed.state, inputs, ownership) };
+  } catch (error) {
+    if (!did.begin) {
+      // Nothing was changed: neither shall the claim be. Failing at that must not hide the real failure.
+      await claims.restore(type.definition, name, owner, before).catch(() => undefined);
+      throw error;
+    }
+    const state = await lastLook(request, request.host, work);
+    throw new InitFailed(
+      idOf(work),
+      outputsOf(type.definition, state, inputs, ownership),
+      undefined,
+      messageOf(error),
+      { cause: error },
+    );
+  }
+}
+
+export async function remove(
+  request: Request,
+  id: string,
+  given: { inputs: Properties; outputs: Properties },
+): Promise<void> {
+  const { type, claims, urn, signal, progress } = request;
+  const { definition } = type;
+  const host = boundHost(request.host, signal);
+  const name = nameOf(type, id);
+  const owner = ownerOf(urn);
+  const { own, others } = holders(await claims.current(), definition, name, owner);
+  const nonce = nonceOf(given.outputs);
+  // Renamed or moved inside the program: the thing has a new resource, which made the claim anew.
+  if (own && nonce !== undefined && own.nonce !== nonce) return;
+  if (!own && others.length > 0) return;
+  if (others.length === 0) {
+    const work: Work = {
+      type,
+      host,
+      wishes: knownWishes(type, given.inputs),
+      known: { name, state: stateOf(definition, given.outputs) },
+      progress,
+    };
+    await removeThing(work);
+  }
+  await claims.release(definition, name, owner);
+}
+
+async function removeThing(work: Work): Promise<void> {
+  const { type, host, wishes, known, progress } = work;
+  const look = await type.observe(host, wishes, known);
+  if (look.is === "foreign") {
+    progress.say(`${host.label}: left alone: ${look.what}. ${look.cure}`, "warning");
+    return;
+  }
+  if (look.is === "hidden" && known.state) {
+    // Nothing to do for it in any case: then it need not be seen.
+    if (type.planRemoval({ is: "present", state: known.state }, wishes, known).length === 0) return;
+  }
+  await reach(work, "planRemoval");
+}

@@ -1,0 +1,54 @@
+/** What `up` would do, said before it does it. */
+import { boundHost } from "./boundHost";
+import { knownWishes, unknownFields } from "./check";
+import { claimedError, holders, ownerOf } from "./claims";
+import { diff } from "./diff";
+import { NetdiskError } from "./errors";
+import { stateOf } from "./outputs";
+import { describe } from "./reach";
+import type { Request, Wanted } from "./request";
+import { plain, type Properties } from "./wire/values";
+
+/** The property of a difference, before and after, for a person. */
+function differences(
+  request: Request,
+  wanted: Wanted & { outputs: Properties; oldInputs: Properties },
+): string[] {
+  const { oldInputs, outputs, inputs } = wanted;
+  const changes = diff(request.type, { oldInputs, state: outputs, news: inputs });
+  return Object.entries(changes).map(([key, { fromInput }]) => {
+    const before = plain((fromInput ? oldInputs : outputs)[key]);
+    const after = plain(inputs[key]);
+    if (before.secret || after.secret) return `${key} changes`;
+    return `${key}: ${before.value === undefined ? "(not there)" : JSON.stringify(before.value)} → ${after.unknown ? "<known later>" : JSON.stringify(after.value)}`;
+  });
+}
+
+/**
+ * Says what `up` would do. Reads the host, changes nothing. A host that a create cannot read may be one that
+ * `up` is still going to make.
+ */
+export async function preview(request: Request, wanted: Wanted & { oldInputs?: Properties }): Promise<void> {
+  const { type, claims, progress, urn } = request;
+  const { definition } = type;
+  if (unknownFields(type, wanted.inputs).length > 0) return;
+  const host = boundHost(request.host, request.signal, 0);
+  const wishes = knownWishes(type, wanted.inputs);
+  const known = { name: wanted.name, state: wanted.outputs && stateOf(definition, wanted.outputs) };
+  const differs = wanted.outputs
+    ? differences(request, { ...wanted, outputs: wanted.outputs, oldInputs: wanted.oldInputs ?? {} })
+    : [];
+  try {
+    const [look, all] = await Promise.all([type.observe(host, wishes, known), claims.all()]);
+    const { own, others } = holders(all, definition, wanted.name, ownerOf(urn));
+    if (!definition.shared && !own && others[0])
+      throw claimedError(host.label, definition, wanted.name, others[0]);
+    if (look.is === "foreign") progress.say(`${host.label}: ${look.what}. ${look.cure}`, "warning");
+    if (look.is === "foreign" || look.is === "hidden") return;
+    const steps = type.plan(look, wishes, known);
+    const lines = [...differs, ...steps.map((step) => `would run: ${describe(step)}`)];
+    if (lines.length > 0) progress.say(lines.join("\n"));
+  } catch (error) {
+    if (wanted.outputs || (error instanceof NetdiskError && error.code === "CLAIMED")) throw error;
+  }
+}

@@ -1,0 +1,152 @@
+/** What the engine's requests mean, one method each; server.ts carries them over the wire. */
+import { check, type Checked, type Failure, knownWishes, unknownFields } from "./check";
+import { checkConfiguration, Configuration, type Hosts } from "./configuration";
+import { type Change, diff, type Sides } from "./diff";
+import { apply, remove } from "./lifecycle";
+import { preview } from "./preview";
+import { maskOf, progressOf } from "./progress";
+import { read, type Read } from "./read";
+import { type Registry, typeOf } from "./registry";
+import { nameOf, type Present, type Request } from "./request";
+import type { ResourceType } from "./resource";
+import type { Log } from "./wire/engine";
+import { equal, plain, type Properties, unknown } from "./wire/values";
+
+/** A preview that takes longer is of less use than one that says less. */
+const previewMs = 10_000;
+
+export interface Target {
+  token: string;
+  urn: string;
+  signal: AbortSignal;
+}
+
+export interface Wish extends Target {
+  inputs: Properties;
+  preview: boolean;
+}
+
+export interface Existing {
+  id: string;
+  inputs: Properties;
+  outputs: Properties;
+}
+
+export class Provider {
+  #configuration?: Configuration;
+  /** Who asked for which thing in this run: two resources for one thing would undo each other for ever. */
+  readonly #asked = new Map<string, string>();
+
+  constructor(
+    private readonly types: Registry,
+    private readonly hosts: Hosts,
+    private readonly log: Log,
+  ) {}
+
+  checkConfig(news: Properties): Checked {
+    return checkConfiguration(news);
+  }
+
+  /** Never a replacement: it would replace every resource of the host. */
+  diffConfig(olds: Properties, news: Properties): string[] {
+    const keys = [...new Set([...Object.keys(olds), ...Object.keys(news)])];
+    return keys.filter((key) => {
+      const [before, after] = [plain(olds[key]), plain(news[key])];
+      return before.unknown || after.unknown || !equal(before.value, after.value);
+    });
+  }
+
+  async configure(config: Properties): Promise<void> {
+    await this.#configuration?.close();
+    this.#asked.clear();
+    this.#configuration = new Configuration(config, this.hosts);
+  }
+
+  check(token: string, urn: string, olds: Properties | undefined, news: Properties): Checked {
+    const type = typeOf(this.types, token);
+    const checked = check(type, olds, news);
+    if (checked.failures.length === 0) checked.failures.push(...this.#duplicate(type, urn, checked.inputs));
+    return checked;
+  }
+
+  diff(token: string, sides: Sides): Record<string, Change> {
+    return diff(typeOf(this.types, token), sides);
+  }
+
+  async create(wish: Wish): Promise<Present> {
+    const type = typeOf(this.types, wish.token);
+    if (wish.preview) return { id: "", outputs: await this.#preview(type, wish) };
+    const request = this.#request(type, wish, { patient: true, mask: [wish.inputs] });
+    return apply(request, { name: type.name(knownWishes(type, wish.inputs)), inputs: wish.inputs });
+  }
+
+  async update(wish: Wish, existing: Existing): Promise<Properties> {
+    const type = typeOf(this.types, wish.token);
+    if (wish.preview) return this.#preview(type, wish, existing);
+    const request = this.#request(type, wish, { mask: [wish.inputs, existing] });
+    const name = nameOf(type, existing.id);
+    return (await apply(request, { name, inputs: wish.inputs, outputs: existing.outputs })).outputs;
+  }
+
+  /** Undefined: the thing, or its host, is proven not there. */
+  async read(target: Target, existing: Existing): Promise<Read | undefined> {
+    const type = typeOf(this.types, target.token);
+    if (await this.#configuration?.isGone()) return undefined;
+    return read(this.#request(type, target, { mask: [existing] }), existing.id, existing);
+  }
+
+  async remove(target: Target, existing: Existing): Promise<void> {
+    const type = typeOf(this.types, target.token);
+    if (await this.#configuration?.isGone()) return;
+    await remove(this.#request(type, target, { mask: [existing] }), existing.id, existing);
+  }
+
+  async close(): Promise<void> {
+    await this.#configuration?.close();
+  }
+
+  #request(type: ResourceType, target: Target, options: { patient?: boolean; mask: unknown[] }): Request {
+    if (!this.#configuration) throw new Error("the engine did not configure the provider");
+    const { host, claims } = this.#configuration.access(options.patient ?? false);
+    const progress = progressOf(this.log, target.urn, maskOf(...options.mask));
+    return { type, urn: target.urn, host, claims, signal: target.signal, progress };
+  }
+
+  /** What `up` will make of it, as far as it is known before; says on the way what it would run. */
+  async #preview(type: ResourceType, wish: Wish, existing?: Existing): Promise<Properties> {
+    const { definition } = type;
+    if (this.#configuration?.known && unknownFields(type, wish.inputs).length === 0) {
+      const signal = AbortSignal.any([wish.signal, AbortSignal.timeout(previewMs - 1000)]);
+      const request = this.#request(type, { ...wish, signal }, { mask: [wish.inputs, existing] });
+      const name = existing ? nameOf(type, existing.id) : type.name(knownWishes(type, wish.inputs));
+      await preview(request, {
+        name,
+        inputs: wish.inputs,
+        outputs: existing?.outputs,
+        oldInputs: existing?.inputs,
+      });
+    }
+    const outputs: Properties = { claim: existing?.outputs.claim ?? unknown };
+    for (const key of Object.keys(definition.outputs)) outputs[key] = existing?.outputs[key] ?? unknown;
+    // Inputs hold the conditions, too.
+    for (const [key, value] of Object.entries(wish.inputs)) {
+      if (definition.inputs[key]?.role !== "unobserved") outputs[key] = value;
+    }
+    return outputs;
+  }
+
+  #duplicate(type: ResourceType, urn: string, inputs: Properties): Failure[] {
+    if (unknownFields(type, inputs).length > 0) return [];
+    const name = type.name(knownWishes(type, inputs));
+    const key = `${type.definition.kind}/${name}`;
+    const other = this.#asked.get(key);
+    if (other !== undefined && other !== urn) {
+      const property = "name" in type.definition.inputs ? "name" : "";
+      return [
+        { property, reason: `"${name}" is already managed by ${other}. Use that resource, or another name.` },
+      ];
+    }
+    this.#asked.set(key, urn);
+    return [];
+  }
+}

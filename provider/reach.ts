@@ -1,0 +1,101 @@
+/** Observe → plan → run, until the plan is empty: how every create, update and delete gets there. */
+import type { Definition, Inputs, State } from "../schema/define";
+import { lockDir } from "../schema/paths";
+import { lockOf } from "./claims";
+import { foreign, NetdiskError } from "./errors";
+import type { Host } from "./host/host";
+import { Command, sh } from "./host/sh";
+import type { Progress } from "./progress";
+import type { Known, Observation, Observed, ResourceType, RunStep, Step } from "./resource";
+
+/** One resource, as one request of the engine works on it. */
+export interface Work {
+  type: ResourceType;
+  host: Host;
+  wishes: Inputs<Definition>;
+  known: Known<Definition>;
+  progress: Progress;
+  /** Called before the first step that changes the host. */
+  begin?: () => void;
+}
+
+/** More would mean that the host undoes what a step does. */
+const maxRounds = 12;
+const defaultStepMs = 120_000;
+
+export const idOf = ({ type, known }: Pick<Work, "type" | "known">): string =>
+  `${type.definition.kind}/${known.name}`;
+
+/** Foreign and hidden end the work: nothing is planned on what is not understood. */
+export function plannable(
+  { host, ...work }: Work,
+  observation: Observation<State<Definition>>,
+): Observed<Definition> {
+  if (observation.is === "foreign") throw foreign(host.label, observation.what, observation.cure);
+  if (observation.is === "hidden") {
+    throw new NetdiskError(
+      "UNFINISHED",
+      `${host.label}: ${idOf(work)} cannot be seen: ${observation.by}. ` +
+        "Bring that back first; `pulumi up` does it when the layer below is part of the same stack.",
+    );
+  }
+  return observation;
+}
+
+/** Commands on one line and of a readable length as they are, longer ones by their title. */
+export function describe(step: Step): string {
+  if (step.do === "write") return `write ${step.path} (mode ${step.mode.toString(8).padStart(4, "0")})`;
+  const { text } = step.command;
+  return text.includes("\n") || text.length > 160 ? step.title : text;
+}
+
+/**
+ * A step with a lock of its own holds the resource's as well, on another descriptor. Always in this order, so
+ * that two never wait for each other.
+ */
+function underBoth(step: RunStep, own: string): Command {
+  if (step.lock === undefined) return step.command;
+  return new Command(
+    sh`mkdir -p -m 700 ${lockDir} && exec 8>>${`${lockDir}/${own}`} && flock 8 || exit 255`.text +
+      `\n${step.command.text}`,
+  );
+}
+
+async function runStep({ type, host, known, progress }: Work, step: Step): Promise<void> {
+  const own = lockOf(type.definition, known.name);
+  await progress.during(step.title, async (onLine) => {
+    if (step.do === "write") {
+      await host.writeFile(step.path, step.content, { mode: step.mode, owner: step.owner });
+    } else {
+      await host.run(underBoth(step, own), {
+        stdin: step.stdin,
+        timeoutMs: step.timeoutMs ?? defaultStepMs,
+        lock: step.lock ?? own,
+        onLine,
+      });
+    }
+  });
+}
+
+/** @throws NetdiskError UNFINISHED naming what is still planned after many rounds. */
+export async function reach(work: Work, goal: "plan" | "planRemoval"): Promise<Observed<Definition>> {
+  const { type, host, wishes, known, progress } = work;
+  for (let round = 1; ; round++) {
+    const look = await progress.during("look", () => type.observe(host, wishes, known));
+    const observed = plannable(work, look);
+    const steps = type[goal](observed, wishes, known);
+    if (steps.length === 0) return observed;
+    if (round > maxRounds) {
+      throw new NetdiskError(
+        "UNFINISHED",
+        `${host.label}: ${idOf(work)} is not as wished after ${maxRounds} rounds; still planned: ` +
+          `${steps.map((step) => step.title).join("; ")}. ` +
+          "Something on the host undoes these steps; find it, then run `pulumi up` again.",
+      );
+    }
+    for (const step of steps) {
+      work.begin?.();
+      await runStep(work, step);
+    }
+  }
+}

@@ -1,0 +1,87 @@
+/** Read and import: what the host has, in the engine's terms. */
+import { conditionsOf } from "../schema/ownership";
+import { boundHost } from "./boundHost";
+import { knownWishes } from "./check";
+import { claimedError, holders, ownerOf } from "./claims";
+import { project } from "./diff";
+import { foreign, NetdiskError } from "./errors";
+import type { FoundClaim } from "./facts/claims";
+import { nonceOf, outputsOf, stateOf } from "./outputs";
+import { InitFailed, nameOf, type Present, type Request } from "./request";
+import type { ResourceType } from "./resource";
+import type { Properties } from "./wire/values";
+
+export interface Read extends Present {
+  inputs: Properties;
+}
+
+/** Undefined: proven not there. */
+export async function read(
+  request: Request,
+  id: string,
+  given: { inputs: Properties; outputs: Properties },
+): Promise<Read | undefined> {
+  const { type, claims, urn } = request;
+  const { definition } = type;
+  const host = boundHost(request.host, request.signal, 0);
+  const name = nameOf(type, id);
+  const found = claims.all();
+  found.catch(() => undefined);
+  const imported = Object.keys(given.inputs).length === 0;
+  const inputs = imported
+    ? importedInputs(type, name, holders(await found, definition, name, ownerOf(urn)).own)
+    : given.inputs;
+  const known = { name, state: stateOf(definition, given.outputs) };
+  const [look, { own, others }] = await Promise.all([
+    type.observe(host, knownWishes(type, inputs), known),
+    found.then((all) => holders(all, definition, name, ownerOf(urn))),
+  ]);
+  if (!definition.shared && !own && others[0]) throw claimedError(host.label, definition, name, others[0]);
+  const claim = nonceOf(given.outputs) ?? own?.nonce ?? "";
+  const ownership = { claim, claimed: own !== undefined && own.nonce === claim };
+  switch (look.is) {
+    case "absent":
+      return undefined;
+    case "foreign":
+      throw foreign(host.label, look.what, look.cure);
+    case "hidden":
+      throw new InitFailed(
+        id,
+        given.outputs,
+        given.inputs,
+        `${host.label}: ${id} cannot be seen: ${look.by}. \`pulumi up\` brings it back.`,
+      );
+    case "present": {
+      const outputs = outputsOf(definition, look.state, inputs, ownership);
+      const whole = imported
+        ? {
+            ...inputs,
+            ...pick(outputs, [...Object.keys(definition.inputs), ...Object.keys(conditionsOf(definition))]),
+          }
+        : inputs;
+      return { id, outputs, inputs: project(type, whole, outputs) };
+    }
+  }
+}
+
+const pick = (properties: Properties, keys: string[]): Properties =>
+  Object.fromEntries(keys.filter((key) => key in properties).map((key) => [key, properties[key]]));
+
+/** An import brings the id only; what is missing comes from this stack's claim and from defaults. */
+function importedInputs(type: ResourceType, name: string, own: FoundClaim | undefined): Properties {
+  const fields = type.definition.inputs;
+  const inputs: Properties = { ...("name" in fields ? { name } : {}), ...own?.inputs };
+  const missing = Object.entries(fields).filter(
+    ([key, field]) =>
+      !(key in inputs) && field.role !== "unobserved" && !field.schema.safeParse(undefined).success,
+  );
+  if (missing.length > 0) {
+    throw new NetdiskError(
+      "CONFIG",
+      `${type.definition.token} "${name}" cannot be imported by its id alone: ` +
+        `${missing.map(([key]) => key).join(", ")} cannot be guessed. ` +
+        "Leave the import out: a create takes over what is there when it is as wished.",
+    );
+  }
+  return inputs;
+}

@@ -1,0 +1,31 @@
+/** schema.json is generated: programs in YAML and other languages believe it. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { definitions } from "../../schema/index";
+import { pulumiSchema, schemaText } from "../../schema/pulumi";
+
+const root = join(__dirname, "../..");
+const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+
+it("schema.json is what the definitions say (npm run schema)", () => {
+  expect(readFileSync(join(root, "schema.json"), "utf8")).toBe(schemaText(version));
+});
+
+it("names every type, with a doc for every property", () => {
+  const { resources } = pulumiSchema(version) as {
+    resources: Record<
+      string,
+      { inputProperties: object; properties: Record<string, { description: string }> }
+    >;
+  };
+  expect(Object.keys(resources).sort()).toEqual(
+    Object.values(definitions)
+      .map(({ token }) => token)
+      .sort(),
+  );
+  for (const { properties } of Object.values(resources)) {
+    expect(Object.keys(properties)).toEqual(expect.arrayContaining(["claim", "claimed"]));
+    for (const { description } of Object.values(properties)) expect(description.length).toBeGreaterThan(3);
+  }
+});
