@@ -17,19 +17,21 @@ export class Command {
 export type Hole = string | number | Command | readonly (string | number)[];
 
 const plainWord = /^[A-Za-z0-9_@%+=:,./-]+$/;
+const assignment = /^[A-Za-z_][A-Za-z0-9_]*=/;
 
 export function quote(word: string): string {
   if (word.includes("\0")) throw new Error("a shell word cannot hold a NUL byte");
-  return plainWord.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  // `a=b` at the start of a command would be an assignment.
+  return plainWord.test(word) && !assignment.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function fill(hole: unknown): string {
   if (hole instanceof Command) return hole.text;
   if (hole instanceof Secret) throw new Error("a secret cannot be part of a command line; pass it on stdin");
   if (typeof hole === "string") return quote(hole);
-  if (typeof hole === "number") return quote(String(hole));
-  if (Array.isArray(hole)) return hole.map((word) => quote(String(word))).join(" ");
-  throw new Error(`a ${typeof hole} cannot be part of a command line`);
+  if (typeof hole === "number" && Number.isFinite(hole)) return quote(String(hole));
+  if (Array.isArray(hole)) return hole.map((word: unknown) => fill(word)).join(" ");
+  throw new Error(`${String(hole)} (${typeof hole}) cannot be part of a command line`);
 }
 
 /** sh`mkdir -p ${path}` */
