@@ -1,3 +1,4 @@
+// .mts: the package is CommonJS, and vitest wants its configuration as a module.
 import { defineConfig } from "vitest/config";
 
 const seconds = (n: number) => n * 1000;
