@@ -102,13 +102,13 @@ describe("a disk", () => {
     });
     expect(inputsOf(registrations, "Filesystem")).toEqual({
       name: "photos",
-      device: "mapping.device",
+      device: "mapping.mapped",
       rawDevice: "attachment.device",
       rawOffset: "luks.offset",
     });
     expect(inputsOf(registrations, "Mount")).toEqual({
       name: "photos",
-      device: "mapping.device",
+      device: "mapping.mapped",
       type: "xfs",
       filesystemUuid: "filesystem.uuid",
       path: "/mnt/photos",

@@ -1,0 +1,52 @@
+/** The two hosts of the end-to-end tests: a lab of their own, so that nobody's demo is disturbed. */
+import { join } from "node:path";
+import { checkout, must, run, start, until, type Ended, type Running } from "./run";
+
+export type HostName = "server" | "client";
+export const hosts: readonly HostName[] = ["server", "client"];
+
+const env = { NETDISK_LAB: "e2e" };
+const script = join(checkout, "lab/lab");
+export const sshConfig = join(checkout, ".lab/e2e/ssh_config");
+
+export const lab = (...args: string[]): Promise<Ended> => must([script, ...args], { env });
+
+const ssh = (host: HostName, command: string): string[] => [
+  "ssh",
+  ...["-F", sshConfig, "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"],
+  ...["-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=3"],
+  host,
+  command,
+];
+
+/** Runs a command as root on a host; anything but exit status 0 throws. Returns stdout without the last newline. */
+export async function on(host: HostName, command: string, stdin?: string | Buffer): Promise<string> {
+  const { stdout } = await must(ssh(host, command), stdin === undefined ? {} : { stdin });
+  return stdout.toString().replace(/\n$/, "");
+}
+
+/** Like on, but every exit status is an answer. */
+export const tryOn = (host: HostName, command: string): Promise<Ended> => run(ssh(host, command));
+
+/** What the command wrote, byte for byte. */
+export async function bytesOn(host: HostName, command: string): Promise<Buffer> {
+  return (await must(ssh(host, command))).stdout;
+}
+
+/** Starts a command on a host and leaves it running. */
+export const startOn = (host: HostName, command: string): Running => start(ssh(host, command));
+
+/** Whether the disk is mounted on the client and readable. */
+async function isMounted(path: string): Promise<boolean> {
+  return (await tryOn("client", `mountpoint -q ${path} && ls ${path} >/dev/null`)).code === 0;
+}
+
+/** Waits until the chain has brought the disk back by itself. */
+export async function mounted(path = "/mnt/disk", seconds = 120): Promise<void> {
+  await until(`${path} is mounted on the client`, seconds, () => isMounted(path));
+}
+
+export async function powerCycle(host: HostName): Promise<void> {
+  await lab("power", "cut", host);
+  await lab("power", "on", host);
+}

@@ -1,0 +1,118 @@
+/** A Pulumi project of its own, with its own state and home, over this checkout's compiled code. */
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { sshConfig } from "./lab";
+import { checkout, must, run, start, type Ended, type Running } from "./run";
+
+// Below the checkout: Node finds the checkout's packages from there.
+export const projectDir = join(checkout, ".lab/e2e-project");
+const cache = process.env.NETDISK_CACHE ?? join(checkout, ".cache");
+
+export const passphrase = "end-to-end tests' recovery passphrase";
+export const stack = "e2e";
+
+export interface Disk {
+  name?: string;
+  file: { path?: string; size: string };
+  mount: { path: string };
+}
+
+export const testdisk: Disk = { file: { size: "512 MiB" }, mount: { path: "/mnt/disk" } };
+
+export const config = {
+  server: { host: "server", sshConfig, endpoint: "10.77.0.2:22" },
+  client: { host: "client", sshConfig, nbd: { repository: "git://git.lab/nbd.git", ref: "nbd-3.26.1" } },
+};
+
+const env: Record<string, string> = {
+  PATH: `${join(cache, "engine/bin")}:${process.env.PATH ?? ""}`,
+  PULUMI_SKIP_UPDATE_CHECK: "true",
+  PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+  PULUMI_HOME: join(projectDir, "home"),
+  PULUMI_BACKEND_URL: `file://${join(projectDir, "state")}`,
+  PULUMI_CONFIG_PASSPHRASE: "e2e",
+};
+
+export interface StateResource {
+  urn: string;
+  type: string;
+  id?: string;
+  inputs?: Record<string, unknown>;
+  outputs?: Record<string, unknown>;
+  initErrors?: string[];
+}
+
+export interface State {
+  resources: StateResource[];
+  pendingOperations: unknown[];
+}
+
+/** Runs the engine in the project; every exit status is an answer. */
+export const pulumi = (args: string[], more: Record<string, string> = {}): Promise<Ended> =>
+  run(["pulumi", ...args, "--non-interactive"], { cwd: projectDir, env: { ...env, ...more } });
+
+/** Starts the engine and leaves it running. */
+export const startPulumi = (...args: string[]): Running =>
+  start(["pulumi", ...args, "--non-interactive"], { cwd: projectDir, env });
+
+const mustPulumi = (...args: string[]): Promise<Ended> => must(["pulumi", ...args], { cwd: projectDir, env });
+
+/** The program is the checkout's own index unless a test brings one. */
+export function writeProject(program = join(checkout, "dist/index.js")): void {
+  const project = {
+    name: "netdisk-e2e",
+    runtime: { name: "nodejs", options: { typescript: false } },
+    main: program,
+    stackConfigDir: "stacks",
+    plugins: { providers: [{ name: "netdisk", path: join(checkout, "provider") }] },
+  };
+  writeFileSync(join(projectDir, "Pulumi.yaml"), stringify(project));
+}
+
+const stackFile = join(projectDir, `stacks/Pulumi.${stack}.yaml`);
+
+/** Replaces the stack file's disks. */
+export function setDisks(disks: Record<string, Disk>): void {
+  const file = parse(readFileSync(stackFile, "utf8")) as { config: Record<string, unknown> };
+  // The engine has put the project's name before each key.
+  file.config["netdisk-e2e:disks"] = disks;
+  writeFileSync(stackFile, stringify(file));
+}
+
+/** An empty project with one disk described and nothing done. */
+export async function newProject(): Promise<void> {
+  rmSync(projectDir, { recursive: true, force: true });
+  for (const folder of ["home", "state", "stacks"]) mkdirSync(join(projectDir, folder), { recursive: true });
+  writeProject();
+  writeFileSync(stackFile, stringify({ config: { ...config, disks: { testdisk } } }));
+  await mustPulumi("stack", "init", stack);
+  await mustPulumi("config", "set", "--secret", "--path", "recovery.passphrase", passphrase);
+}
+
+/** Keeps project and state under a name, or brings them back. */
+export function keepProject(name: string): void {
+  const kept = `${projectDir}.${name}`;
+  rmSync(kept, { recursive: true, force: true });
+  cpSync(projectDir, kept, { recursive: true });
+}
+
+export function restoreProject(name: string): void {
+  rmSync(projectDir, { recursive: true, force: true });
+  cpSync(`${projectDir}.${name}`, projectDir, { recursive: true });
+}
+
+export const isKept = (name: string): boolean => existsSync(`${projectDir}.${name}`);
+
+export const stateFile = (): string => join(projectDir, `state/.pulumi/stacks/netdisk-e2e/${stack}.json`);
+
+/** What the state holds, secrets encrypted. */
+export function state(): State {
+  const { checkpoint } = JSON.parse(readFileSync(stateFile(), "utf8")) as {
+    checkpoint: { latest: { resources: StateResource[]; pending_operations?: unknown[] } };
+  };
+  return {
+    resources: checkpoint.latest.resources,
+    pendingOperations: checkpoint.latest.pending_operations ?? [],
+  };
+}

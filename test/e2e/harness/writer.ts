@@ -1,0 +1,48 @@
+/** Somebody who uses the disk: appends records, each acknowledged only after its fsync. */
+import { on, startOn } from "./lab";
+
+const record = (number: number) => `record ${String(number).padStart(8, "0")}`;
+
+export interface Writer {
+  /** Number of the last record whose fsync succeeded. */
+  acknowledged(): number;
+  /** What the writer said when a write failed; undefined as long as none did. */
+  failure(): string | undefined;
+  /** Ends the writer and waits for its end. */
+  stop(): Promise<void>;
+  /** Resolves when the writer is gone, whatever ended it. */
+  gone: Promise<unknown>;
+}
+
+/** Appends to the file on the client about ten times a second until it is stopped, cut off, or a write fails. */
+export function startWriter(file: string): Writer {
+  const running = startOn(
+    "client",
+    `i=0; while test ! -e /run/stop-writer; do i=$((i+1));
+     printf 'record %08d\\n' $i | dd of=${file} oflag=append conv=notrunc,fsync status=none || { echo "failed at $i"; exit 1; };
+     echo "acknowledged $i"; done`,
+  );
+  const last = () => {
+    const found = [...running.said().matchAll(/^acknowledged (\d+)$/gm)].at(-1);
+    return found ? Number(found[1]) : 0;
+  };
+  return {
+    acknowledged: last,
+    failure: () => /^.*(?:failed at|rror).*$/m.exec(running.said())?.[0],
+    gone: running.ended,
+    async stop() {
+      await on("client", "touch /run/stop-writer");
+      await running.ended;
+      await on("client", "rm /run/stop-writer");
+    },
+  };
+}
+
+/** The first acknowledged record that is not in the file, or undefined when all are there. */
+export async function firstMissing(file: string, acknowledged: number): Promise<string | undefined> {
+  const there = new Set((await on("client", `cat ${file}`)).split("\n"));
+  for (let number = 1; number <= acknowledged; number++) {
+    if (!there.has(record(number))) return record(number);
+  }
+  return undefined;
+}
