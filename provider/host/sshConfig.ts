@@ -1,11 +1,11 @@
 /** What a connection means on this machine: the provider's configuration over ssh_config(5). */
 import { homedir, hostname, userInfo } from "node:os";
-import { resolve } from "node:path";
 import type { Secret } from "../../schema/secret";
 import { NetdiskError } from "../errors";
 import { knownHostsName, lookUp, parseHostKey, type HostKey } from "./hostKeys";
 import type { Connection } from "./open";
 import { NoOpenSsh, openSsh } from "./openSsh";
+import { projectPath } from "./projectPath";
 
 export interface Target {
   /** The user's own name for the host. */
@@ -60,7 +60,7 @@ export function expandTokens(text: string, tokens: Record<string, string>, what:
 const tilde = (path: string): string => path.replace(/^~(?=\/|$)/, homedir());
 
 const configFile = (connection: Connection): string | undefined =>
-  connection.sshConfig === undefined ? undefined : resolve(tilde(connection.sshConfig));
+  connection.sshConfig === undefined ? undefined : projectPath(connection.sshConfig);
 
 async function settingsOf(host: string, connection: Connection): Promise<Settings> {
   const file = configFile(connection);
@@ -164,7 +164,7 @@ export async function resolveTarget(connection: Connection): Promise<Target> {
     privateKey: connection.privateKey,
     identityFiles:
       connection.identityFile !== undefined
-        ? [resolve(tilde(connection.identityFile))]
+        ? [projectPath(connection.identityFile)]
         : (settings.identityfile ?? [])
             .filter((file) => file !== "none")
             .map((file) => tilde(expandTokens(file, tokens, "IdentityFile"))),
