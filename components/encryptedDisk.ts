@@ -158,7 +158,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       resourceName,
       {
         name,
-        device: mapping.device,
+        device: mapping.mapped,
         rawDevice: attachment.device,
         rawOffset: luks.offset,
         ...args.filesystem,
@@ -170,7 +170,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       resourceName,
       {
         name,
-        device: mapping.device,
+        device: mapping.mapped,
         type: filesystem.type,
         filesystemUuid: filesystem.uuid,
         ...args.mount,

@@ -1,6 +1,6 @@
 /** A fact is one question to a host: the command that asks, and a pure function that understands the answer. */
 import { NetdiskError } from "./errors";
-import type { ExecResult, Host } from "./host/host";
+import type { ExecOptions, ExecResult, Host } from "./host/host";
 import type { Command } from "./host/sh";
 
 export interface Fact<A extends unknown[], T> {
@@ -15,9 +15,19 @@ export interface Fact<A extends unknown[], T> {
 }
 
 /** Asks the host. An answer that does not parse becomes an UNREADABLE error with host, command and output. */
-export async function ask<A extends unknown[], T>(host: Host, fact: Fact<A, T>, ...args: A): Promise<T> {
+export function ask<A extends unknown[], T>(host: Host, fact: Fact<A, T>, ...args: A): Promise<T> {
+  return askWith(host, fact, {}, ...args);
+}
+
+/** Like ask, for a question that needs a secret: it goes to the command's standard input. */
+export async function askWith<A extends unknown[], T>(
+  host: Host,
+  fact: Fact<A, T>,
+  options: Pick<ExecOptions, "stdin">,
+  ...args: A
+): Promise<T> {
   const command = fact.command(...args);
-  const result = await host.exec(command);
+  const result = await host.exec(command, options);
   try {
     return fact.parse(result, ...args);
   } catch (error) {

@@ -92,11 +92,17 @@ export const recovery = define({
     keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
     luksUuid: field(z.string(), { doc: "LUKS UUID that the blob is for.", role: "fixed", cure: "Keep it." }),
-    passphrase: field(z.string().regex(/^[^\n\r\0]{8,}$/, "must be one line of at least 8 characters"), {
-      doc: "Recovery passphrase. Whoever has it and this stack's state can read the disk.",
-      role: "unobserved",
-      secret: true,
-    }),
+    passphrase: field(
+      z
+        .string()
+        .min(8, "must have at least 8 characters")
+        .regex(/^[^\n\r\0]*$/, "must be one line"),
+      {
+        doc: "Recovery passphrase. Whoever has it and this stack's state can read the disk.",
+        role: "unobserved",
+        secret: true,
+      },
+    ),
   },
   conditions: {
     current: {
@@ -131,11 +137,14 @@ export const mapping = define({
   },
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
-    active: { value: true, doc: "The mapping exists, over this device, with this UUID and cipher." },
+    active: {
+      value: true,
+      doc: "The service runs and the mapping exists, over this device, with this UUID and cipher.",
+    },
   },
   outputs: {
     unit: field(z.string(), { doc: "The systemd unit." }),
-    device: field(z.string(), { doc: "/dev/mapper/NAME." }),
+    mapped: field(z.string(), { doc: "/dev/mapper/NAME." }),
   },
 });
 
@@ -206,7 +215,7 @@ export const mount = define({
   },
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
-    active: { value: true, doc: "Mounted at the path, from the mapping." },
+    active: { value: true, doc: "The service runs; mounted at the path, from the mapping." },
   },
   outputs: {
     unit: field(z.string(), { doc: "The systemd unit." }),

@@ -5,6 +5,8 @@ import { sh } from "../host/sh";
 export interface CryptMapping {
   /** device-mapper's own UUID: `CRYPT-LUKS2-<LUKS UUID without dashes>-<name at opening>`. */
   dmUuid: string;
+  /** LUKS UUID; undefined for a crypt mapping that is no LUKS2 container. */
+  luksUuid?: string;
   cipher: string;
   /** MAJOR:MINOR of the device below. */
   below: string;
@@ -26,6 +28,11 @@ export const dmsetupCrypt: Fact<[name: string], CryptMapping | undefined> = {
     const match = /^0 ([0-9]+) crypt (\S+) \S+ [0-9]+ ([0-9]+:[0-9]+) ([0-9]+)( |$)/.exec(table);
     if (!match || more.length > 0) throw new Error("not a mapping with one crypt target");
     const [, sectors, cipher = "", below = "", offset] = match;
-    return { dmUuid, cipher, below, offset: Number(offset) * 512, size: Number(sectors) * 512 };
+    const luksUuid = /^CRYPT-LUKS2-([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})-/
+      .exec(dmUuid)
+      ?.slice(1)
+      .join("-");
+    const mapping = { dmUuid, cipher, below, offset: Number(offset) * 512, size: Number(sectors) * 512 };
+    return luksUuid === undefined ? mapping : { ...mapping, luksUuid };
   },
 };

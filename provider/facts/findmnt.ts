@@ -6,12 +6,14 @@ import { sh } from "../host/sh";
 export interface MountEntry {
   target: string;
   source: string;
+  /** MAJOR:MINOR of the device; what `source` names may be another device by now. */
+  number: string;
   fstype: string;
   /** The options in effect, as the kernel spells them. */
   options: string[];
 }
 
-const columns = "TARGET,SOURCE,FSTYPE,OPTIONS";
+const columns = "TARGET,SOURCE,MAJ:MIN,FSTYPE,OPTIONS";
 
 function parseMounts({ exitCode, stdout, stderr }: ExecResult): MountEntry[] {
   // findmnt has one status for "nothing found" and for errors; the latter say something.
@@ -19,11 +21,19 @@ function parseMounts({ exitCode, stdout, stderr }: ExecResult): MountEntry[] {
   if (exitCode !== 0) throw new Error("findmnt failed");
   const answer = JSON.parse(stdout) as { filesystems?: Record<string, unknown>[] };
   if (!Array.isArray(answer.filesystems)) throw new Error("no list `filesystems` in the answer");
-  return answer.filesystems.map(({ target, source, fstype, options }) => {
-    if (typeof target !== "string" || typeof fstype !== "string" || typeof options !== "string") {
-      throw new Error("an entry without target, type or options");
-    }
-    return { target, source: typeof source === "string" ? source : "", fstype, options: options.split(",") };
+  return answer.filesystems.map((entry) => {
+    const text = (column: string): string => {
+      const value = entry[column];
+      if (typeof value !== "string") throw new Error(`an entry without ${column}`);
+      return value;
+    };
+    return {
+      target: text("target"),
+      source: text("source"),
+      number: text("maj:min"),
+      fstype: text("fstype"),
+      options: text("options").split(","),
+    };
   });
 }
 

@@ -1,0 +1,127 @@
+/** The file system on the mapping (schema/crypt.ts): made only where nothing was ever written through it. */
+import { filesystem as definition } from "../../schema/crypt";
+import type { Inputs, State } from "../../schema/define";
+import { ask } from "../fact";
+import { blankProof, proveBlank } from "../facts/blank";
+import { blkidProbe } from "../facts/blkid";
+import { type XfsSuperblock, xfsSuperblock } from "../facts/xfs";
+import { Command, sh } from "../host/sh";
+import { clearIntent, hasIntent, intentPath, noteIntent, readIntent } from "../intent";
+import { type Observation, type RunStep, resourceType } from "../resource";
+import { mappedLayer } from "./layers";
+
+type Wishes = Inputs<typeof definition>;
+type Seen = Observation<State<typeof definition>>;
+
+const intentOf = (name: string): string => intentPath("mkfs", name);
+
+/** The container that the note is about, in device-mapper's spelling: another disk's note allows nothing. */
+const identityOf = (luksUuid: string | undefined): string =>
+  `mkfs in CRYPT-LUKS2-${(luksUuid ?? "").replaceAll("-", "")}`;
+const identityOnHost = (name: string): Command =>
+  new Command(`"mkfs in $(dmsetup info -c --noheadings -o uuid ${sh`${name}`.text} | cut -d - -f 1-3)"`);
+
+/**
+ * Without -K mkfs would discard the whole device first, and the server would give up the blocks that it
+ * reserved. -f only over the remains of our own attempt, which mkfs marks as in progress until its last write.
+ */
+function makeFilesystem({ name, device, rawDevice, rawOffset, crc, finobt }: Wishes): RunStep {
+  const intent = intentOf(name);
+  const identity = new Command('"$identity"');
+  const features = `crc=${crc ? 1 : 0},finobt=${finobt ? 1 : 0}`;
+  return {
+    do: "run",
+    title: `mkfs.xfs -m ${features} ${device}`,
+    command: sh`identity=${identityOnHost(name)}
+if ${hasIntent(intent, identity)}; then
+  [ "$(xfs_db -r -c 'sb 0' -c 'print inprogress' ${device} 2>/dev/null)" != "inprogress = 0" ] || { echo ${device} holds a finished file system >&2; exit 1; }
+  force=-f
+else
+  blank=$(${proveBlank(rawDevice, rawOffset)}) || exit 1
+  [ "$blank" = blank ] || { echo ${rawDevice} is not blank: "$blank" >&2; exit 1; }
+  ${noteIntent(intent, identity)} || exit 1
+  force=
+fi
+mkfs.xfs -q -K $force -m ${features} ${device} && sync ${device} && ${clearIntent(intent)}`,
+    timeoutMs: 900_000,
+  };
+}
+
+const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
+
+const lost = (device: string, uuid: string, found: string): Seen =>
+  foreign(
+    `${device} no longer holds the file system ${uuid}: ${found}`,
+    "Bring the right backing back. To give the old file system up, take this resource out of the state (`pulumi state delete`).",
+  );
+
+function present(inputs: Wishes, { uuid, crc, finobt }: XfsSuperblock, complete: boolean): Seen {
+  const { name, device, rawDevice, rawOffset } = inputs;
+  return {
+    is: "present",
+    state: { name, device, rawDevice, rawOffset, type: "xfs", crc, finobt, complete, uuid },
+  };
+}
+
+export const filesystem = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.name,
+
+  check: ({ crc, finobt }) =>
+    crc === false && finobt === true
+      ? [{ property: "finobt", reason: "needs crc: a free inode B-tree exists only with metadata checksums" }]
+      : [],
+
+  async observe(host, inputs, known) {
+    const { name, device, rawDevice, rawOffset } = inputs;
+    const layer = await mappedLayer(host, name, rawDevice);
+    if (layer.is === "hidden") return layer;
+    const pinned = known.state?.uuid;
+    const [signature, intent] = await Promise.all([
+      ask(host, blkidProbe, device),
+      readIntent(host, intentOf(name), identityOf(layer.mapping.luksUuid)),
+    ]);
+    const begun = intent === "begun";
+    if (signature?.type === "xfs") {
+      const superblock = await ask(host, xfsSuperblock, device);
+      if (!superblock.inProgress) {
+        if (pinned !== undefined && superblock.uuid !== pinned)
+          return lost(device, pinned, `found ${superblock.uuid}`);
+        return present(inputs, superblock, !begun);
+      }
+      if (!begun)
+        return foreign(
+          `${device} holds an XFS whose mkfs did not end`,
+          "Find out whose it is; netdisk did not begin it.",
+        );
+    } else if (signature) {
+      return foreign(
+        `${device} holds ${signature.type} ${signature.uuid ?? ""}`.trim(),
+        "Use another backing; netdisk never formats what it did not find blank.",
+      );
+    }
+    if (begun) return { is: "absent" };
+    const proof = await ask(host, blankProof, rawDevice, rawOffset);
+    if (pinned !== undefined) return lost(device, pinned, proof.found ?? "nothing was ever written to it");
+    return proof.blank
+      ? { is: "absent" }
+      : foreign(
+          `${device} holds data without a known signature: ${proof.found ?? ""} (seen from ${rawDevice})`,
+          "Use another backing; netdisk never formats what it did not find blank.",
+        );
+  },
+
+  plan(observed, inputs) {
+    if (observed.is === "absent") return [makeFilesystem(inputs)];
+    if (observed.state.complete) return [];
+    return [
+      {
+        do: "run",
+        title: "remove the note of the finished mkfs",
+        command: clearIntent(intentOf(inputs.name)),
+      },
+    ];
+  },
+
+  planRemoval: () => [],
+});

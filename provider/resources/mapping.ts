@@ -1,0 +1,79 @@
+/** The open mapping and the unit that opens it (schema/crypt.ts, docs/units.md). */
+import { mapping as definition } from "../../schema/crypt";
+import type { Inputs } from "../../schema/define";
+import { attachUnit, diskTarget, mappedDevice, openUnit } from "../../schema/paths";
+import { ask } from "../fact";
+import { luksHeader } from "../facts/cryptsetup";
+import { dmsetupCrypt } from "../facts/dmsetup";
+import { blockDevice } from "../facts/sysfs";
+import { sh } from "../host/sh";
+import { resourceType } from "../resource";
+import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+
+const unitOf = ({ name, device, header, keyFile, luksUuid, cipher }: Inputs<typeof definition>): ChainUnit =>
+  chainUnit("open", name, openUnit(name), {
+    script: { device, header, key: keyFile, uuid: luksUuid, cipher },
+    service: { target: diskTarget(name), attach: attachUnit(name) },
+  });
+
+export const mapping = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.name,
+
+  async observe(host, inputs) {
+    const { name, device, header } = inputs;
+    const unit = unitOf(inputs);
+    const [{ exists, installed, active }, crypt, below, copy] = await Promise.all([
+      observeUnit(host, unit),
+      ask(host, dmsetupCrypt, name),
+      ask(host, blockDevice, device),
+      ask(host, luksHeader, header),
+    ]);
+    if (crypt && crypt.luksUuid !== inputs.luksUuid) {
+      return {
+        is: "foreign",
+        what: `${mappedDevice(name)} is another mapping (${crypt.dmUuid || "without UUID"}), expected LUKS UUID ${inputs.luksUuid}`,
+        cure: "Close or rename it.",
+      };
+    }
+    if (!exists && !crypt) return { is: "absent" };
+    return {
+      is: "present",
+      state: {
+        name,
+        device,
+        keyFile: inputs.keyFile,
+        header,
+        // As it would be opened; what runs under the name is part of `active`, because that can be repaired.
+        luksUuid: copy?.uuid,
+        cipher: copy?.cipher,
+        installed,
+        active:
+          active && crypt !== undefined && crypt.below === below?.number && crypt.cipher === inputs.cipher,
+        unit: unit.unit,
+        mapped: mappedDevice(name),
+      },
+    };
+  },
+
+  plan(observed, inputs) {
+    const unit = unitOf(inputs);
+    const { installed, active } =
+      observed.is === "present" ? observed.state : { installed: false, active: false };
+    return [...(installed ? [] : install(unit)), ...(active ? [] : [systemctl("restart", unit)])];
+  },
+
+  planRemoval(observed, inputs) {
+    if (observed.is === "absent") return [];
+    const unit = unitOf(inputs);
+    return [
+      systemctl("stop", unit),
+      {
+        do: "run",
+        title: `cryptsetup close ${inputs.name}, if it was opened by hand`,
+        command: sh`! dmsetup info ${inputs.name} >/dev/null 2>&1 || cryptsetup close ${inputs.name}`,
+      },
+      uninstall(unit),
+    ];
+  },
+});

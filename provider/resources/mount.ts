@@ -1,0 +1,111 @@
+/** The mount and the unit that makes it (schema/crypt.ts, docs/units.md). */
+import { mount as definition } from "../../schema/crypt";
+import type { Inputs, State } from "../../schema/define";
+import { attachUnit, diskTarget, mountUnit, openUnit } from "../../schema/paths";
+import { ask } from "../fact";
+import { blkidProbe } from "../facts/blkid";
+import { findmntAt, findmntOf } from "../facts/findmnt";
+import { blockDevice } from "../facts/sysfs";
+import { sh } from "../host/sh";
+import { resourceType } from "../resource";
+import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { missingOptions } from "./mountOptions";
+
+const unitOf = ({
+  name,
+  device,
+  path,
+  type,
+  options,
+  filesystemUuid,
+}: Inputs<typeof definition>): ChainUnit =>
+  chainUnit("mount", name, mountUnit(name), {
+    script: {
+      device,
+      path,
+      type,
+      options: options.join(",") || "defaults",
+      uuid: filesystemUuid,
+      attach: attachUnit(name),
+    },
+    service: { target: diskTarget(name), open: openUnit(name) },
+  });
+
+export const mount = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.name,
+
+  satisfied: (property, state, inputs) =>
+    property === "options" ? missingOptions(state.options ?? [], inputs.options).length === 0 : undefined,
+
+  async observe(host, inputs) {
+    const { name, device, path } = inputs;
+    const unit = unitOf(inputs);
+    const [{ exists, installed, active }, at, everywhere, mapped] = await Promise.all([
+      observeUnit(host, unit),
+      ask(host, findmntAt, path),
+      ask(host, findmntOf, device),
+      ask(host, blockDevice, device),
+    ]);
+    const top = at.at(-1);
+    if (top && top.source !== device) {
+      return {
+        is: "foreign",
+        what: `${path} has something else mounted on it: ${top.source} (${top.fstype})`,
+        cure: "Unmount it, or choose another path.",
+      };
+    }
+    // A mount of the mapping elsewhere is the old path; one of a dead device with the same name is none at all.
+    const here = top && top.number === mapped?.number ? top : undefined;
+    const entry = here ?? everywhere.find(({ number }) => number === mapped?.number);
+    if (!exists && !entry) return { is: "absent" };
+    const signature = mapped ? await ask(host, blkidProbe, device) : undefined;
+    const state = {
+      name,
+      device,
+      path: entry?.target ?? path,
+      type: entry?.fstype ?? inputs.type,
+      options: entry?.options ?? inputs.options,
+      filesystemUuid: mapped ? signature?.uuid : inputs.filesystemUuid,
+      installed,
+      active: active && here !== undefined,
+      unit: unit.unit,
+    };
+    // A type outside the schema's choices is shown as it is: the comparison with the wish is what counts.
+    return { is: "present", state: state as State<typeof definition> };
+  },
+
+  plan(observed, inputs) {
+    const unit = unitOf(inputs);
+    if (observed.is === "absent") return [...install(unit), systemctl("restart", unit)];
+    const { installed, active, path, options = [] } = observed.state;
+    const moved = path !== inputs.path;
+    // The script that is still there knows the old path.
+    const before = moved ? [systemctl("stop", unit)] : [];
+    const files = installed ? [] : install(unit);
+    if (moved || !active) return [...before, ...files, systemctl("restart", unit)];
+    const differs = missingOptions(options, inputs.options).length > 0;
+    return [...files, ...(differs ? [systemctl("reload", unit)] : [])];
+  },
+
+  planRemoval(observed, inputs) {
+    if (observed.is === "absent") return [];
+    const { device } = inputs;
+    const path = observed.state.path ?? inputs.path;
+    const unit = unitOf(inputs);
+    return [
+      systemctl("stop", unit),
+      {
+        do: "run",
+        title: `umount ${path}, if it was mounted by hand`,
+        command: sh`! findmnt --noheadings --source ${device} --mountpoint ${path} || umount ${path}`,
+      },
+      {
+        do: "run",
+        title: `remove the mount point ${path}, if it is empty`,
+        command: sh`[ ! -d ${path} ] || rmdir --ignore-fail-on-non-empty ${path}`,
+      },
+      uninstall(unit),
+    ];
+  },
+});

@@ -1,0 +1,112 @@
+#!/bin/sh
+# Disk {{name}}: mounts and unmounts its file system. Run by {{unit}}; written by netdisk.
+set -eu
+
+name={{name}}
+device={{device}}
+path={{path}}
+type={{type}}
+options={{options}}
+uuid={{uuid}}
+attach={{attach}}
+
+# Refused: trying again will not help (RestartPreventExitStatus).
+fail() {
+  echo "$1" >&2
+  exit 3
+}
+
+# `MAJOR:MINOR SOURCE` of what is mounted at the path (the topmost), empty when nothing is. From the kernel's list,
+# which can be read when the disk is dead; it writes a space as \040.
+mounted() {
+  P=$path awk '{ gsub(/\\040/, " ", $5) }
+    $5 == ENVIRON["P"] { for (i = 7; $i != "-"; i++); found = $3 " " $(i + 2) }
+    END { print found }' /proc/self/mountinfo
+}
+
+number() { cat "/sys/class/block/$(basename "$(readlink -f "$device")")/dev"; }
+
+# Names the processes that keep a file, a directory or a program there. Some end while we look.
+name_holders() {
+  find /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/ -maxdepth 1 \
+    \( -lname "$path" -o -lname "$path/*" \) -printf '%p\n' 2>/dev/null | cut -d / -f 3 | sort -u |
+    while read -r pid; do
+      echo "$path is in use by process $pid ($(cat "/proc/$pid/comm" 2>/dev/null))"
+    done
+}
+
+start() {
+  [ -b "$device" ] || { echo "$device is not open" >&2; exit 1; }
+  found=$(blkid -p -o value -s UUID "$device") || [ $? = 2 ]
+  [ "$found" = "$uuid" ] || fail "$device holds another file system: its UUID is ${found:-missing}, expected $uuid. Nothing was mounted."
+  now=$(mounted)
+  case $now in
+    "") ;;
+    "$(number) $device") return 0 ;;
+    *" $device")
+      echo "detaching what is left of the mount of a dead device"
+      umount -l "$path"
+      ;;
+    *) fail "$path has something else mounted on it: ${now#* }. Unmount that first." ;;
+  esac
+  mkdir -p "$path"
+  with=$options
+  # XFS refuses a second mount of one UUID while the dead one is still held. The device below the dead one can
+  # never come back, so the refusal may be overruled then, and only then.
+  for dead in /dev/mapper/"$name"-dead-*; do
+    if [ "$type" = xfs ] && [ -e "$dead" ]; then with=$options,nouuid; fi
+  done
+  mount -t "$type" -o "$with" "$device" "$path"
+}
+
+# Every option that can change on a mounted file system goes back to its default unless it is wished.
+reload() {
+  mount -o "remount,rw,exec,suid,dev,relatime,diratime,$options" "$device" "$path"
+  # The kernel is silent about options that it can set only when it mounts.
+  now=,$(findmnt -n -o OPTIONS --mountpoint "$path"),
+  for option in $(echo "$options" | tr , ' '); do
+    case $option in
+      x-*) ;;
+      *=*)
+        case $now in
+          *",$option,"*) ;;
+          *) fail "$option takes effect at the next mount only. Run: systemctl restart {{unit}}" ;;
+        esac
+        ;;
+    esac
+  done
+}
+
+stop() {
+  tries=0
+  while now=$(mounted) && [ -n "$now" ]; do
+    [ "${now#* }" = "$device" ] || fail "$path has something else mounted on it: ${now#* }; left alone"
+    if said=$(umount "$path" 2>&1); then return 0; fi
+    tries=$((tries + 1))
+    if [ "$tries" = 1 ]; then
+      echo "$said"
+      name_holders
+    fi
+    # A dead disk has nothing to wait for.
+    limit=30
+    systemctl --quiet is-active "$attach" || limit=5
+    if [ "$tries" -ge "$limit" ]; then
+      name_holders
+      echo "$path is still in use; it is detached, and what these processes write from now on may be lost"
+      timeout 20 sync -f "$path" || echo "sync failed: the disk is dead"
+      umount -l "$path"
+      return 0
+    fi
+    sleep 1
+  done
+}
+
+case "${1-}" in
+  start) start ;;
+  reload) reload ;;
+  stop) stop ;;
+  *)
+    echo "usage: $0 start|reload|stop" >&2
+    exit 2
+    ;;
+esac
