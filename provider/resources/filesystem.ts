@@ -37,7 +37,7 @@ if ${hasIntent(intent, identity)}; then
   [ "$(xfs_db -r -c 'sb 0' -c 'print inprogress' ${device} 2>/dev/null)" != "inprogress = 0" ] || { echo ${device} holds a finished file system >&2; exit 1; }
   force=-f
 else
-  blank=$(${proveBlank(rawDevice, rawOffset)}) || exit 1
+  blank=$( ${proveBlank(rawDevice, rawOffset)} ) || exit 1
   [ "$blank" = blank ] || { echo ${rawDevice} is not blank: "$blank" >&2; exit 1; }
   ${noteIntent(intent, identity)} || exit 1
   force=

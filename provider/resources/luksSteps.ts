@@ -61,7 +61,7 @@ export function makeHeader(inputs: Wishes): RunStep {
     do: "run",
     title: "cryptsetup luksFormat (into the client's header file)",
     command: sh`umask 077; install -d -m 0700 ${dirname(kept)} && rm -f ${made} && ${notHeld(device)} &&
-blank=$(${proveBlank(device, 0)}) && { [ "$blank" = blank ] || { echo ${device} is not blank: "$blank" >&2; exit 1; }; } &&
+blank=$( ${proveBlank(device, 0)} ) && { [ "$blank" = blank ] || { echo ${device} is not blank: "$blank" >&2; exit 1; }; } &&
 identity=${identityOnHost(device)} && ${noteIntent(formatIntent(name), new Command('"$identity"'))} &&
 ${format} &&
 ${trim(made)} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
@@ -75,7 +75,7 @@ export function writeHeader({ name, device }: Wishes): RunStep {
   return {
     do: "run",
     title: "write the LUKS header to the device",
-    command: sh`used=$(${usedPart(kept)}) && relation=$(${compareHeader(device, kept, new Command('"$used"'))}) || exit 1
+    command: sh`used=$(${usedPart(kept)}) && relation=$( ${compareHeader(device, kept, new Command('"$used"'))} ) || exit 1
 case $relation in equal | ours | zero) ;; *) echo ${device} has another header or other data now >&2; exit 1 ;; esac
 dd if=${kept} of=${device} bs="$used" count=1 iflag=fullblock conv=notrunc,fsync status=none && ${clearIntent(formatIntent(name))}`,
     timeoutMs: 300_000,
