@@ -2,7 +2,7 @@
  * One definition per resource type, from which everything else comes: the TypeScript types of arguments
  * and state, `check`, `diff`, schema.json, and the reference page (design.md §3).
  */
-import * as z from "zod";
+import type * as z from "zod";
 import type { Secret } from "./secret";
 
 /**

@@ -6,23 +6,18 @@ import * as z from "zod";
 import { endpoint, sourceBuild } from "./client";
 import { connection } from "./connection";
 import { filesystem, luks, mount, recovery } from "./crypt";
-import type { Field } from "./define";
+import { field, type Field } from "./define";
 import { diskName } from "./fields";
 import { backingFile } from "./server";
 
-type Plain<F extends Record<string, Field>> = { [K in keyof F]: z.ZodOptional<F[K]["schema"]> };
-
-/** The schemas of some fields, all of them optional here: defaults are filled in by `check`, not in the stack file. */
-function some<F extends Record<string, Field>, const K extends keyof F & string>(
+function pick<F extends Record<string, Field>, const K extends keyof F & string>(
   fields: F,
   ...keys: K[]
-): Plain<Pick<F, K>> {
-  return Object.fromEntries(
-    keys.map((key) => [key, z.optional((fields[key] as Field).schema)]),
-  ) as unknown as Plain<Pick<F, K>>;
+): Pick<F, K> {
+  return Object.fromEntries(keys.map((key) => [key, fields[key]])) as unknown as Pick<F, K>;
 }
 
-const reach = some(
+const reach = pick(
   connection,
   "connection",
   "host",
@@ -35,39 +30,73 @@ const reach = some(
   "bootTimeout",
 );
 
-export const serverSection = z.strictObject({ ...reach, endpoint: endpoint.optional() });
+/** The keys of a stack file by their place; `NAME` is the user's own. */
+export const stackFields = {
+  server: {
+    ...reach,
+    endpoint: field(endpoint, {
+      doc: "The server's SSH port as the client dials it, HOST:PORT. May be left out when `host` is an address or a full name, and no alias of ssh_config.",
+      example: "203.0.113.7:22",
+    }),
+  },
+  client: reach,
+  "client.nbd": pick(sourceBuild.inputs, "repository", "ref"),
+  recovery: pick(recovery.inputs, "passphrase"),
+  "disks.NAME": {
+    name: field(diskName, {
+      doc: "Name of the disk on both hosts, where it is not the key itself. Can never change; the key can.",
+      example: "photos",
+    }),
+  },
+  "disks.NAME.file": pick(backingFile.inputs, "size", "path", "allocation"),
+  "disks.NAME.luks": pick(luks.inputs, "cipher", "keySize", "pbkdf", "sectorSize"),
+  "disks.NAME.filesystem": pick(filesystem.inputs, "type", "crc", "finobt"),
+  "disks.NAME.mount": pick(mount.inputs, "path", "options"),
+} as const;
 
-export const clientSection = z.strictObject({
-  ...reach,
-  nbd: z.strictObject(some(sourceBuild.inputs, "repository", "ref")).optional(),
-});
+type Optional<F extends Record<string, Field>> = { [K in keyof F]: z.ZodOptional<F[K]["schema"]> };
 
-export const recoverySection = z.strictObject({ passphrase: recovery.inputs.passphrase.schema });
+/** All optional: defaults are filled in by `check`, not in the stack file. */
+function optional<F extends Record<string, Field>>(fields: F): Optional<F> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, { schema }]) => [key, z.optional(schema)]),
+  ) as unknown as Optional<F>;
+}
+
+/** Keys that must be there, though no host has to be asked for them. */
+export const required: Record<string, string[]> = {
+  recovery: ["passphrase"],
+  "disks.NAME": ["file", "mount"],
+  "disks.NAME.file": ["size"],
+  "disks.NAME.mount": ["path"],
+};
+
+const at = stackFields;
 
 export const diskSection = z.strictObject({
-  name: diskName.optional(),
-  file: z.strictObject({
-    ...some(backingFile.inputs, "path", "allocation"),
-    size: backingFile.inputs.size.schema,
-  }),
-  luks: z.strictObject(some(luks.inputs, "cipher", "keySize", "pbkdf", "sectorSize")).optional(),
-  filesystem: z.strictObject(some(filesystem.inputs, "type", "crc", "finobt")).optional(),
-  mount: z.strictObject({ ...some(mount.inputs, "options"), path: mount.inputs.path.schema }),
+  ...optional(at["disks.NAME"]),
+  file: z.strictObject({ ...optional(at["disks.NAME.file"]), size: at["disks.NAME.file"].size.schema }),
+  luks: z.strictObject(optional(at["disks.NAME.luks"])).optional(),
+  filesystem: z.strictObject(optional(at["disks.NAME.filesystem"])).optional(),
+  mount: z.strictObject({ ...optional(at["disks.NAME.mount"]), path: at["disks.NAME.mount"].path.schema }),
 });
 
 /** The top-level keys and what each must be; `recovery` may also be the word `none`. */
 export const sections = {
-  server: serverSection,
-  client: clientSection,
-  recovery: recoverySection,
+  server: z.strictObject(optional(at.server)),
+  client: z.strictObject({
+    ...optional(at.client),
+    nbd: z.strictObject(optional(at["client.nbd"])).optional(),
+  }),
+  recovery: z.strictObject({ passphrase: at.recovery.passphrase.schema }),
   disks: z.record(z.string(), diskSection),
 } as const;
 
 /** A valid stack file as it is written, without defaults. */
 export interface StackFile {
-  server: z.input<typeof serverSection>;
-  client: z.input<typeof clientSection>;
-  recovery: "none" | z.input<typeof recoverySection>;
+  server: z.input<typeof sections.server>;
+  client: z.input<typeof sections.client>;
+  recovery: "none" | z.input<typeof sections.recovery>;
   disks: Record<string, z.input<typeof diskSection>>;
 }
 

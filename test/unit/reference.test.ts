@@ -1,0 +1,32 @@
+/** docs/reference.md is generated; every key that a user may write has its meaning there. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { parse } from "yaml";
+import type { Field } from "../../schema/define";
+import { referenceText } from "../../schema/reference";
+import { stackFields } from "../../schema/stack";
+import { stackMistakes } from "../../schema/stackMistakes";
+
+const root = join(__dirname, "../..");
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+
+it("docs/reference.md is what the definitions say (npm run schema)", () => {
+  expect(read("docs/reference.md")).toBe(referenceText());
+});
+
+it("every key of a stack file says what it means", () => {
+  for (const fields of Object.values<Record<string, Field>>(stackFields)) {
+    for (const [key, { doc }] of Object.entries(fields)) expect(doc.length, key).toBeGreaterThan(10);
+  }
+});
+
+it("the example stack file lacks nothing but the passphrase", () => {
+  const { config } = parse(read("stacks/Pulumi.example.yaml")) as { config: Record<string, unknown> };
+  expect(stackMistakes(config).map((line) => line.split(".")[0])).toEqual(["recovery: is missing"]);
+});
+
+it("the lab's stack file is valid", () => {
+  const { config } = parse(read("stacks/Pulumi.lab.yaml")) as { config: Record<string, unknown> };
+  expect(stackMistakes({ ...config, recovery: { passphrase: "encrypted in the file" } })).toEqual([]);
+});
