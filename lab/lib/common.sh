@@ -49,8 +49,8 @@ lock() {
 # lock_lab: for verbs that touch both hosts or the network
 lock_lab() { lock "$STATE/lock" "the lab \"$LAB_NAME\""; }
 
-# lock_host HOST: for verbs that touch one host; the other one can be worked on at the same time
-lock_host() {
+# lock_part server|client|link: for verbs that touch one part; the others can be worked on at the same time
+lock_part() {
   lock "$STATE/lock" "the lab \"$LAB_NAME\"" shared
   lock "$STATE/lock-$1" "$1 of the lab \"$LAB_NAME\""
 }

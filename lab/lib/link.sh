@@ -29,7 +29,7 @@ verb_link() {
   local what=${1:-}
   [[ $what =~ ^(cut|heal|shape|clear|show)$ ]] || usage_error "link: there is no \"$what\"" "Run \"lab/lab link --help\"."
   namespace_exists || die "the lab \"$LAB_NAME\" is not up, so it has no link" "Run \"lab/lab up\"."
-  lock_lab
+  lock_part link
   case $what in
     cut) link_isolate on ;;
     heal) link_isolate off ;;

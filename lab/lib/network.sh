@@ -4,7 +4,8 @@
 
 in_namespace() { ip netns exec "$NAMESPACE" "$@"; }
 
-namespace_exists() { [[ -e /run/netns/$NAMESPACE ]]; }
+# A plain file of that name is what a reboot of this machine leaves where /run is on disk.
+namespace_exists() { [[ $(stat -f -c %T "/run/netns/$NAMESPACE" 2>/dev/null) == nsfs ]]; }
 
 inside_namespace() { namespace_exists && [[ $(stat -Lc %i /proc/self/ns/net) == "$(stat -Lc %i "/run/netns/$NAMESPACE")" ]]; }
 

@@ -9,7 +9,7 @@ verb_power() {
   local what=${1:-} host=${2:-}
   [[ $what == cut || $what == on ]] || usage_error "power: there is no \"$what\"" "Write \"power cut HOST\" or \"power on HOST\"."
   need_host "$host" "power $what"
-  lock_host "$host"
+  lock_part "$host"
   need_network
   if [[ $what == cut ]]; then
     need_running "$host"
@@ -23,7 +23,7 @@ verb_power() {
 verb_reboot() {
   local host=${1:-} before after start=$SECONDS
   need_host "$host" reboot
-  lock_host "$host"
+  lock_part "$host"
   need_running "$host"
   before=$(guest_ssh "$host" cat /proc/sys/kernel/random/boot_id) ||
     die "$host of the lab \"$LAB_NAME\" runs but can't be logged in to" "See \"lab/lab console $host\"; \"lab/lab power cut $host\" and \"power on\" start it anew."

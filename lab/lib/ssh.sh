@@ -13,6 +13,7 @@ ssh_config_write() {
   {
     echo "# Written by lab/lab for the lab \"$LAB_NAME\". Both hosts also have a user operator with sudo: ssh -F FILE operator@server"
     for host in "${HOSTS[@]}"; do
+      # Keepalive: a host whose power is cut never says goodbye.
       # The guests' addresses exist in the lab's namespace only; outside it something else may answer to them.
       cat <<CONFIG
 
@@ -24,6 +25,8 @@ Host $host
   UserKnownHostsFile $STATE/known_hosts
   GlobalKnownHostsFile none
   StrictHostKeyChecking yes
+  ServerAliveInterval 5
+  ServerAliveCountMax 3
   ProxyCommand ip netns exec $NAMESPACE socat - TCP:%h:%p,connect-timeout=10
 CONFIG
     done
