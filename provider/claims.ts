@@ -43,6 +43,10 @@ const folderOf = (definition: Definition, name: string): string =>
 const fileOf = ({ project, stack }: Pick<Owner, "project" | "stack">): string =>
   `${pathSafe(project).replaceAll(".", "@2E")}.${pathSafe(stack)}.json`;
 
+/** One line; what else the object holds (where it was found) is not part of the claim. */
+const textOf = ({ project, stack, urn, nonce, inputs }: Claim): string =>
+  JSON.stringify({ project, stack, urn, nonce, inputs } satisfies Claim);
+
 export interface Holders {
   /** This stack's own claim. */
   own?: FoundClaim;
@@ -120,7 +124,7 @@ cat >.new
 sync .new
 mv -f .new ${file}
 sync .`,
-      { stdin: `${JSON.stringify(claim)}\n`, lock: lockOf(definition, name), signal },
+      { stdin: `${textOf(claim)}\n`, lock: lockOf(definition, name), signal },
     );
     return holders(parseClaims(stdout), definition, name, { ...claim });
   }

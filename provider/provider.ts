@@ -43,6 +43,10 @@ export class Provider {
     private readonly log: Log,
   ) {}
 
+  attach(address: string): void {
+    this.log.attach(address);
+  }
+
   checkConfig(news: Properties): Checked {
     return checkConfiguration(news);
   }

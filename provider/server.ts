@@ -8,7 +8,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
+import { type PluginAttach, PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as pb from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
@@ -106,7 +106,10 @@ function implementation(provider: Provider, inFlight: InFlight, options: ServerO
       response.setAcceptSecrets(true);
       return response;
     }),
-    attach: answer(() => new Empty()),
+    attach: answer((request: PluginAttach) => {
+      provider.attach(request.getAddress());
+      return new Empty();
+    }),
     getPluginInfo: answer(() => {
       const response = new PluginInfo();
       response.setVersion(options.version);

@@ -8,12 +8,20 @@ export type Severity = "info" | "warning";
 export interface Log {
   /** `ephemeral`: replaces what the resource's line said before; otherwise the message stays. */
   say(urn: string, message: string, options?: { ephemeral?: boolean; severity?: Severity }): void;
+  /** The engine is another one from now on (a provider that runs under a debugger serves many). */
+  attach(address: string): void;
 }
 
-/** Messages go to the engine at `address`; without one, as in tests, they go nowhere. */
-export function engineLog(address: string | undefined): Log {
+/** Messages go to the engine at `first`; without one they go nowhere. */
+export function engineLog(first: string | undefined): Log {
+  let address = first;
   let client: EngineClient | undefined;
   return {
+    attach(next) {
+      address = next;
+      client = undefined;
+    },
+
     say(urn, message, { ephemeral = false, severity = "info" } = {}) {
       if (address === undefined) return;
       client ??= new EngineClient(address, credentials.createInsecure());

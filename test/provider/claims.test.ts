@@ -1,0 +1,112 @@
+/** Several stacks, runs and resources that want the same thing of one host. */
+import { existsSync, rmSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { resourceType } from "../../provider/resource";
+import { type Existing, urnOf } from "./client";
+import { play, type Playing } from "./playing";
+import { thing } from "./sandbox";
+
+const urn = urnOf("testdisk");
+const elsewhere = urnOf("testdisk", { stack: "prod", project: "other" });
+const wish = { name: "testdisk", size: "1 GiB" };
+const claim = "../claims/thing/testdisk";
+
+const shared = resourceType<typeof thing.definition>({
+  ...thing,
+  definition: { ...thing.definition, shared: true },
+});
+
+const up = async (engine: Playing, as = urn, news: Record<string, unknown> = wish): Promise<Existing> =>
+  engine.create(as, (await engine.check(as, news)).inputs);
+
+describe("an exclusive thing", () => {
+  it("of another stack is refused by name, and stays as it is", async () => {
+    const mine = await play();
+    const theirs = await play(mine.host);
+    const created = await up(mine);
+    await expect(up(theirs, elsewhere, { ...wish, size: "2 GiB" })).rejects.toThrow(
+      /belongs to the stack home\/lab \(urn:pulumi:lab::home::.*Destroy it there first; .*claims\/thing\/testdisk\/home\.lab\.json/,
+    );
+    expect(mine.host.read("testdisk", "size")).toBe("1 GiB");
+    expect(mine.host.read(claim, "other.prod.json")).toBeUndefined();
+    // Neither can the other stack read, preview or delete it.
+    await expect(theirs.read(elsewhere, created)).rejects.toThrow(/belongs to the stack home\/lab/);
+    await expect(theirs.create(elsewhere, created.inputs, true)).rejects.toThrow(
+      /belongs to the stack home\/lab/,
+    );
+    await theirs.delete(elsewhere, created);
+    expect(mine.host.read("testdisk", "active")).toBe("true");
+  });
+
+  it("is taken over by the same stack under another name, as drift of the old one", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    await engine.create(urnOf("renamed"), created.inputs);
+    const seen = await engine.read(urn, created);
+    expect(seen.outputs).toMatchObject({ claimed: false, claim: created.outputs.claim });
+    expect((await engine.diff(urn, seen, created.inputs)).getDiffsList()).toEqual(["claimed"]);
+  });
+
+  it("whose claim was removed by hand gets it again by an update", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    rmSync(engine.host.file(claim, "home.lab.json"));
+    const again = await play(engine.host);
+    const seen = await again.read(urn, created);
+    expect(seen.outputs.claimed).toBe(false);
+    const updated = await again.update(urn, seen, created.inputs);
+    expect(updated.outputs).toMatchObject({ claimed: true, claim: created.outputs.claim });
+    expect(engine.host.read(claim, "home.lab.json")).toContain(String(created.outputs.claim));
+  });
+
+  it("is refused to a second resource of the same stack, before anything runs", async () => {
+    const engine = await play();
+    await engine.check(urn, wish);
+    expect((await engine.check(urnOf("copy"), wish)).failures).toEqual([
+      { property: "name", reason: expect.stringContaining(`already managed by ${urn}`) as string },
+    ]);
+    expect((await engine.check(urn, wish)).failures).toEqual([]);
+  });
+});
+
+describe("a shared thing", () => {
+  it("has a claim of each stack, and goes with the last one", async () => {
+    const mine = await play(undefined, [shared]);
+    const theirs = await play(mine.host, [shared]);
+    const first = await up(mine);
+    const second = await up(theirs, elsewhere);
+    await mine.delete(urn, first);
+    expect(mine.host.read("testdisk", "active")).toBe("true");
+    expect(mine.host.read(claim, "home.lab.json")).toBeUndefined();
+    expect(mine.host.read(claim, "other.prod.json")).toBeDefined();
+    await theirs.delete(elsewhere, second);
+    expect(mine.host.read("testdisk", "active")).toBeUndefined();
+    expect(existsSync(mine.host.file(claim, "."))).toBe(false);
+  });
+
+  it("that another stack wants differently is refused by name, with the claim as it was before", async () => {
+    const mine = await play(undefined, [shared]);
+    const theirs = await play(mine.host, [shared]);
+    const first = await up(mine);
+    await expect(up(theirs, elsewhere, { ...wish, size: "2 GiB" })).rejects.toThrow(
+      /shared with the stack home\/lab .*size is "2 GiB" here and "1 GiB" there\. Give both/,
+    );
+    expect(mine.host.read(claim, "other.prod.json")).toBeUndefined();
+    // Another spelling of the same wish is none.
+    await up(theirs, elsewhere, { ...wish, size: "1024 MiB" });
+    const before = mine.host.read(claim, "home.lab.json");
+    const { inputs } = await mine.check(urn, { ...wish, size: "2 GiB" }, first.inputs);
+    await expect(mine.update(urn, first, inputs)).rejects.toThrow(/shared with the stack other\/prod/);
+    expect(mine.host.read(claim, "home.lab.json")).toBe(before);
+    expect(mine.host.read("testdisk", "size")).toBe("1 GiB");
+  });
+
+  it("may decide itself what conflicts", async () => {
+    const union = resourceType<typeof thing.definition>({ ...shared, conflicts: () => undefined });
+    const mine = await play(undefined, [union]);
+    const theirs = await play(mine.host, [union]);
+    await up(mine);
+    await up(theirs, elsewhere, { ...wish, size: "2 GiB" });
+    expect(mine.host.read("testdisk", "size")).toBe("2 GiB");
+  });
+});

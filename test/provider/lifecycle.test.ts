@@ -1,0 +1,364 @@
+/** Create, read, update and delete over real gRPC, on a host where commands really run. */
+import { rmSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { unknown } from "../../provider/wire/values";
+import { Secret } from "../../schema/secret";
+import { type Existing, Failure, urnOf } from "./client";
+import { play, type Playing } from "./playing";
+
+const urn = urnOf("testdisk");
+const wish = { name: "testdisk", size: "1024 MiB" };
+
+/** As `up` does it: check, then create. */
+async function up(engine: Playing, news: Record<string, unknown> = wish): Promise<Existing> {
+  const { inputs, failures } = await engine.check(urn, news);
+  expect(failures).toEqual([]);
+  return engine.create(urn, inputs);
+}
+
+const failureOf = async (promise: Promise<unknown>): Promise<Failure> => {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(Failure);
+  return error as Failure;
+};
+
+describe("create", () => {
+  it("runs plans until none is left, and returns what is really there", async () => {
+    const engine = await play();
+    const created = await engine.create(urn, (await engine.check(urn, wish)).inputs);
+    expect(created.id).toBe("thing/testdisk");
+    expect(created.outputs).toMatchObject({
+      name: "testdisk",
+      size: "1024 MiB",
+      cipher: "aes",
+      labels: [],
+      active: true,
+      claimed: true,
+      path: "/var/lib/netdisk/things/testdisk",
+    });
+    expect(engine.host.read("testdisk", "active")).toBe("true");
+  });
+
+  it("asks for a refresh before every update", async () => {
+    const engine = await play();
+    const created = await engine.create(urn, (await engine.check(urn, wish)).inputs);
+    expect(created.refresh).toBe(true);
+    expect((await engine.read(urn, created)).refresh).toBe(true);
+    expect((await engine.update(urn, created, created.inputs)).refresh).toBe(true);
+  });
+
+  it("refuses what is foreign, changes nothing, and leaves no claim", async () => {
+    const engine = await play();
+    engine.host.write("testdisk", "foreign", "");
+    const failure = await failureOf(up(engine));
+    expect(failure.initFailed).toBeUndefined();
+    expect(failure.message).toMatch(/^sandbox .*holds a photo\. Move it away\.$/);
+    expect(engine.host.read("../claims/thing", "testdisk/home.lab.json")).toBeUndefined();
+    expect(engine.host.read("testdisk", "size")).toBeUndefined();
+  });
+
+  it("refuses what is hidden, naming the layer below", async () => {
+    const engine = await play();
+    engine.host.write("testdisk", "hidden", "");
+    const failure = await failureOf(up(engine));
+    expect(failure.initFailed).toBeUndefined();
+    expect(failure.message).toContain("the target is stopped");
+  });
+
+  it("ends a plan that never comes to an end, and shows what is still planned", async () => {
+    const engine = await play();
+    engine.host.write("testdisk", "stuck", "");
+    const failure = await failureOf(up(engine));
+    expect(failure.initFailed?.reasons[0]).toMatch(/still planned: activate\./);
+  });
+
+  it("keeps id and reality when a step fails half way, and continues from there", async () => {
+    const engine = await play();
+    engine.host.write("testdisk", "broken", "");
+    const { initFailed } = await failureOf(up(engine));
+    expect(initFailed).toMatchObject({ id: "thing/testdisk", refresh: true });
+    expect(initFailed!.reasons[0]).toContain("ended with status 3");
+    // The size was written, the activation was not.
+    expect(initFailed!.outputs).toMatchObject({ size: "1024 MiB", active: false, claimed: true });
+    const { inputs } = await engine.check(urn, wish);
+    const old = { ...initFailed!, inputs };
+    expect((await engine.diff(urn, old, inputs)).getDiffsList()).toEqual(["active"]);
+    rmSync(engine.host.file("testdisk", "broken"));
+    expect((await engine.update(urn, old, inputs)).outputs).toMatchObject({ active: true });
+  });
+
+  it("finds again what a killed run made, and does not do it twice", async () => {
+    const engine = await play();
+    await up(engine, { ...wish, seconds: 0 });
+    await up(engine, { ...wish, seconds: 0 });
+    expect(engine.host.read("testdisk", "work")).toBe("run\n");
+  });
+
+  it("waits for the orphan of a killed run instead of doing its work twice", async () => {
+    const first = await play();
+    const inputs = (await first.check(urn, { ...wish, seconds: 2 })).inputs;
+    void first.create(urn, inputs).catch(() => undefined);
+    await expect.poll(() => first.host.read("testdisk", "work"), { timeout: 5000 }).toBe("run\n");
+    // The first provider is forgotten, its command goes on. A second one starts over.
+    const second = await play(first.host);
+    const created = await second.create(urn, inputs);
+    expect(created.outputs).toMatchObject({ active: true, size: "1024 MiB" });
+    expect(second.host.read("testdisk", "work")).toBe("run\n");
+  });
+});
+
+describe("read", () => {
+  it("shows drift in state and in inputs, and keeps the user's spelling", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", "active", "false");
+    engine.host.write("testdisk", "size", "1 GiB");
+    const seen = await engine.read(urn, created);
+    expect(seen.outputs).toMatchObject({ active: false, size: "1 GiB" });
+    expect(seen.inputs).toMatchObject({ active: false, size: "1024 MiB" });
+    const diff = await engine.diff(urn, seen, created.inputs);
+    expect(diff.getDiffsList()).toEqual(["active"]);
+    expect(diff.getDetaileddiffMap().get("active")?.getInputdiff()).toBe(false);
+    expect(diff.getReplacesList()).toEqual([]);
+    expect(diff.getDeletebeforereplace()).toBe(false);
+  });
+
+  it("says that nothing differs when nothing does", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    const seen = await engine.read(urn, created);
+    expect(seen.inputs).toEqual(created.inputs);
+    expect(seen.outputs).toEqual(created.outputs);
+    const diff = await engine.diff(urn, seen, created.inputs);
+    expect(diff.getChanges()).toBe(1);
+    expect(diff.getHasdetaileddiff()).toBe(true);
+  });
+
+  it("gives no id when the thing is proven absent", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    rmSync(engine.host.file("testdisk", "."), { recursive: true });
+    expect((await engine.read(urn, created)).id).toBe("");
+  });
+
+  it("keeps the last known state when hidden, and says by what", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", "hidden", "");
+    const { initFailed } = await failureOf(engine.read(urn, created));
+    expect(initFailed).toMatchObject({
+      id: created.id,
+      outputs: created.outputs,
+      inputs: created.inputs,
+      refresh: true,
+    });
+    expect(initFailed!.reasons[0]).toContain("the target is stopped");
+  });
+
+  it.each(["foreign", "unreadable"])("is an error when %s: never absent, never state", async (mood) => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", mood, "");
+    expect((await failureOf(engine.read(urn, created))).initFailed).toBeUndefined();
+  });
+
+  it("is an error when the host cannot be reached", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.transport.reachable = false;
+    const failure = await failureOf(engine.read(urn, created));
+    expect(failure.initFailed).toBeUndefined();
+    expect(failure.message).toContain("cannot be reached");
+  });
+
+  it("imports by the id alone, from this stack's claim", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    const imported = await engine.read(urn, { id: created.id, inputs: {}, outputs: {} });
+    expect(imported.inputs).toMatchObject({ name: "testdisk", size: "1024 MiB", active: true });
+    expect(imported.outputs).toEqual(created.outputs);
+  });
+
+  it("costs one round trip per resource, and one for all claims", async () => {
+    const engine = await play();
+    const names = ["a", "b", "c", "d"];
+    const created = await Promise.all(
+      names.map(async (name) =>
+        engine.create(urnOf(name), (await engine.check(urnOf(name), { ...wish, name })).inputs),
+      ),
+    );
+    engine.host.transport.lines.length = 0;
+    await Promise.all(created.map((it, i) => engine.read(urnOf(names[i]!), it)));
+    expect(engine.host.transport.lines).toHaveLength(names.length + 1);
+  });
+});
+
+describe("update", () => {
+  it("works from a fresh look, not from the state", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    const { inputs } = await engine.check(urn, { ...wish, size: "2 GiB" }, created.inputs);
+    engine.host.write("testdisk", "size", "2 GiB");
+    engine.host.transport.lines.length = 0;
+    const updated = await engine.update(urn, created, inputs);
+    expect(updated.outputs).toMatchObject({ size: "2 GiB" });
+    expect(engine.host.transport.lines.some((line) => line.includes("printf %s"))).toBe(false);
+  });
+
+  it("reports reality, not the wish, when it fails", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", "active", "false");
+    engine.host.write("testdisk", "broken", "");
+    const { inputs } = await engine.check(urn, { ...wish, labels: ["x"] }, created.inputs);
+    const { initFailed } = await failureOf(engine.update(urn, created, inputs));
+    expect(initFailed!.outputs).toMatchObject({ active: false, labels: ["x"] });
+  });
+});
+
+describe("delete", () => {
+  it("removes the thing, then the claim", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    await engine.delete(urn, created);
+    expect(engine.host.read("testdisk", "size")).toBeUndefined();
+    expect(engine.host.read("../claims/thing/testdisk", "home.lab.json")).toBeUndefined();
+    await engine.delete(urn, created);
+  });
+
+  it("does nothing for a resource that was renamed: the thing has a new owner", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    const renamed = urnOf("photos");
+    await engine.create(renamed, created.inputs);
+    await engine.delete(urn, created);
+    expect(engine.host.read("testdisk", "active")).toBe("true");
+    expect(engine.host.read("../claims/thing/testdisk", "home.lab.json")).toContain("photos");
+  });
+
+  it("leaves foreign data alone, says so, and succeeds", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", "foreign", "");
+    await engine.delete(urn, created);
+    expect(engine.host.read("testdisk", "size")).toBe("1024 MiB");
+    expect(engine.messages).toMatchObject([
+      { severity: "warning", message: expect.stringContaining("photo") as string },
+    ]);
+  });
+
+  it("fails for a hidden thing that would have to be removed", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", "hidden", "");
+    expect((await failureOf(engine.delete(urn, created))).message).toContain("the target is stopped");
+    expect(engine.host.read("testdisk", "size")).toBe("1024 MiB");
+  });
+});
+
+describe("NETDISK_HOST_GONE", () => {
+  it.each([
+    ["SHA256:sandbox", true],
+    ["SHA256:other", false],
+  ])("%s: gone is %s", async (fingerprint, gone) => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.transport.reachable = false;
+    process.env.NETDISK_HOST_GONE = fingerprint;
+    try {
+      if (gone) {
+        expect((await engine.read(urn, created)).id).toBe("");
+        await engine.delete(urn, created);
+      } else {
+        await failureOf(engine.read(urn, created));
+        await failureOf(engine.delete(urn, created));
+      }
+    } finally {
+      delete process.env.NETDISK_HOST_GONE;
+    }
+  });
+});
+
+describe("preview", () => {
+  it("changes nothing, shows the commands, and leaves open what is not known", async () => {
+    const engine = await play();
+    const { inputs } = await engine.check(urn, wish);
+    const { id, outputs } = await engine.create(urn, inputs, true);
+    expect(id).toBe("");
+    expect(outputs).toMatchObject({ size: "1024 MiB", active: true });
+    expect(String(outputs.path)).toBe("<unknown>");
+    expect(engine.host.read("testdisk", "size")).toBeUndefined();
+    expect(engine.host.read("../claims", "thing")).toBeUndefined();
+    expect(engine.messages[0]?.message).toContain("would run: mkdir -p /var/lib/netdisk/things/testdisk");
+    expect(engine.messages[0]?.ephemeral).toBe(false);
+  });
+
+  it("names the drifted property with both values", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", "active", "false");
+    const seen = await engine.read(urn, created);
+    await engine.update(urn, seen, created.inputs, true);
+    expect(engine.messages.at(-1)?.message).toMatch(/^active: false → true\nwould run: /);
+    expect(engine.host.read("testdisk", "active")).toBe("false");
+  });
+
+  it("of a create does not mind a host that is not there yet", async () => {
+    const engine = await play();
+    engine.host.transport.reachable = false;
+    const { inputs } = await engine.check(urn, wish);
+    expect((await engine.create(urn, inputs, true)).outputs).toMatchObject({ size: "1024 MiB" });
+  });
+
+  it("reaches nobody while an input or the host is unknown", async () => {
+    const engine = await play();
+    const { inputs, failures } = await engine.check(urn, { ...wish, size: unknown });
+    expect(failures).toEqual([]);
+    await engine.create(urn, inputs, true);
+    await engine.configure({ role: "server", connection: "ssh", host: unknown });
+    await engine.create(urn, (await engine.check(urn, wish)).inputs, true);
+    expect(engine.host.transport.lines).toEqual([]);
+  });
+});
+
+describe("first contact", () => {
+  it("waits for a booting host in a create, not in a read", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    await engine.configure({ role: "server", connection: "ssh", host: "sandbox", bootTimeout: "300" });
+    engine.host.opened.length = 0;
+    await engine.read(urn, created);
+    await engine.create(urn, created.inputs);
+    await engine.read(urn, created);
+    expect(engine.host.opened).toEqual([{ bootTimeoutMs: 0 }, { bootTimeoutMs: 300_000 }]);
+  });
+});
+
+describe("secrets", () => {
+  it("come in and go out as secrets, and nowhere else", async () => {
+    const engine = await play();
+    const passphrase = new Secret("correct horse battery");
+    const { inputs } = await engine.check(urn, {
+      ...wish,
+      size: new Secret("1 GiB"),
+      seconds: 3,
+      passphrase,
+    });
+    expect(inputs.passphrase).toBeInstanceOf(Secret);
+    expect(inputs.size).toBeInstanceOf(Secret);
+    const { outputs } = await engine.create(urn, inputs);
+    expect((outputs.sealed as Secret).reveal()).toBe("sealed-testdisk");
+    expect((outputs.size as Secret).reveal()).toBe("1 GiB");
+    expect(outputs.passphrase).toBeUndefined();
+    // The fake tool printed it; the progress line masks it.
+    expect(engine.messages.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/^work \(\d s\): \*\*\*$/),
+    );
+    const said = JSON.stringify([engine.messages, engine.host.transport.lines]);
+    expect(said).not.toContain("correct horse");
+    expect(engine.host.read("../claims/thing/testdisk", "home.lab.json")).not.toMatch(/horse|GiB/);
+  });
+});
