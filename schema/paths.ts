@@ -18,6 +18,11 @@ export const nbdServerAllowFile = "/etc/nbd-server/allow";
 /** Where a disk's file lies on the server, unless the user says otherwise. */
 export const backingFile = (name: string): string => `${libDir}/${name}.img`;
 
+export const nbdServerUnit = "nbd-server.service";
+/** Our part of the unit, and the script that it runs around each start and stop. */
+export const nbdServerDropIn = `/etc/systemd/system/${nbdServerUnit}.d/netdisk.conf`;
+export const nbdServerHook = "/usr/local/lib/netdisk/nbd-server-hook";
+export const nbdServerConfigBefore = `${nbdServerConfig}.before-netdisk`;
 /** What nbd-server.service was started with: written by its drop-in at each start, digests by file. */
 export const nbdServerRecord = `${runDir}/nbd-server.loaded`;
 export const exportFile = (name: string): string => `${nbdServerIncludeDir}/${name}.conf`;
@@ -40,6 +45,12 @@ export const tunnelUnit = (name: string): string => `netdisk-tunnel@${name}.serv
 export const attachUnit = (name: string): string => `netdisk-attach@${name}.service`;
 export const openUnit = (name: string): string => `netdisk-open@${name}.service`;
 export const mountUnit = (name: string): string => `netdisk-mount@${name}.service`;
+/** Momentary: the target's start waits for it, and it for the mount. */
+export const upUnit = (name: string): string => `netdisk-up@${name}.service`;
+/** The target's stop waits for it, and it for the whole chain. */
+export const downUnit = (name: string): string => `netdisk-down@${name}.service`;
+/** Held while a free nbd device is looked for and taken. */
+export const attachLock = `${lockDir}/attach`;
 /** Scripts that the units run. */
 export const scriptDir = "/usr/local/lib/netdisk";
 
@@ -48,3 +59,13 @@ export const attachedDevice = (name: string): string => `/dev/netdisk/${name}`;
 export const mappedDevice = (name: string): string => `/dev/mapper/${name}`;
 
 export const nbdPrefix = "/opt/nbd";
+/** What was built, from what, with the digest of each program; in the prefix, moved into place with it. */
+export const nbdManifest = (prefix: string): string => `${prefix}/.netdisk.json`;
+export const nbdSource = `${buildDir}/nbd`;
+/** `make install` goes here first (DESTDIR). */
+export const nbdStage = `${buildDir}/nbd-stage`;
+
+export const modulesLoadFile = "/etc/modules-load.d/netdisk.conf";
+export const modprobeFile = "/etc/modprobe.d/netdisk.conf";
+/** Before 60-persistent-storage.rules, which would read the device. */
+export const probeGuardFile = "/etc/udev/rules.d/59-netdisk.rules";

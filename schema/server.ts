@@ -159,6 +159,7 @@ export const service = define({
   },
   outputs: {
     listening: field(z.array(z.string()), { doc: "Listening sockets of nbd-server, ADDRESS:PORT." }),
+    written: field(z.boolean(), { doc: "Our drop-in or its script lies there, with whatever text." }),
   },
 });
 

@@ -1,0 +1,164 @@
+/** The file that holds the disk. Made once, never cut, never written over, never removed. */
+import { formatSize, sizeBytes } from "../../schema/size";
+import { backingFile as definition } from "../../schema/server";
+import { NetdiskError } from "../errors";
+import { ask } from "../fact";
+import { userAccess } from "../facts/access";
+import { statAllocation } from "../facts/allocation";
+import { type Command, sh } from "../host/sh";
+import { resourceType, type Step } from "../resource";
+
+const minutes = 60_000;
+/** Reserving is instant on most file systems; where zeros must be written, 10 MB/s is slow enough to expect. */
+const timeFor = (bytes: number): number => 10 * minutes + bytes / 10_000;
+
+function bytesOf(size: string): number {
+  const bytes = sizeBytes(size);
+  if (bytes === undefined) throw new NetdiskError("CONFIG", `"${size}" is no size. Write it like "20 GiB".`);
+  return bytes;
+}
+
+interface Wanted {
+  path: string;
+  size: string;
+  allocation: string;
+  owner: string;
+  mode: string;
+}
+
+/**
+ * Made whole under another name, then renamed without replacing anything: a half-made file is never taken for
+ * the disk. `fallocate -x` is for file systems that cannot reserve: it writes.
+ */
+function create({ path, size, allocation, owner, mode }: Wanted): Command {
+  const bytes = bytesOf(size);
+  const fill =
+    allocation === "full"
+      ? sh`fallocate -l ${bytes} -- "$half" || fallocate -x -l ${bytes} -- "$half"`
+      : sh`truncate -s ${bytes} -- "$half"`;
+  return sh`set -e
+path=${path}
+directory=${path.slice(0, path.lastIndexOf("/")) || "/"}
+half=$path.netdisk-new
+mkdir -p -- "$directory"
+rm -f -- "$half"
+free=$(df --output=avail -B1 -- "$directory" | tail -n 1)
+if [ ${allocation} = full ] && [ "$free" -lt ${bytes} ]; then
+  echo "$directory has $free bytes free, the disk needs "${bytes}":" >&2
+  df -h -- "$directory" >&2
+  echo 'Free some space, or choose another path, a smaller size or "allocation: sparse".' >&2
+  exit 1
+fi
+(set -C; umask 077; : >"$half")
+trap 'rm -f -- "$half"' EXIT
+trap 'exit 143' TERM HUP INT
+${fill}
+chown -- ${owner} "$half"
+chmod -- ${mode} "$half"
+sync -- "$half"
+mv -nT -- "$half" "$path"
+if test -e "$half"; then echo "$path has appeared meanwhile" >&2; exit 1; fi
+sync -- "$directory"`;
+}
+
+export const backingFile = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.name,
+
+  // A sparse file that was written from end to end is none the worse.
+  satisfied: (property, _state, inputs) =>
+    property === "allocation" && inputs.allocation === "sparse" ? true : undefined,
+
+  async observe(host, inputs, known) {
+    const { name, path } = inputs;
+    const found = await ask(host, statAllocation, path);
+    const before = known.state?.size;
+    if (!found) {
+      if (before === undefined) return { is: "absent" };
+      // Never "absent" once it was there: a new, empty file would take the place of somebody's data.
+      return { is: "present", state: { name, path, size: before, exists: false, reachable: false } };
+    }
+    const what = `${path} is a ${found.kind}`;
+    if (found.kind !== "regular file") {
+      return { is: "foreign", what, cure: "Name a path where nothing is yet, or a file of the wanted size." };
+    }
+    if (before === undefined && found.size !== bytesOf(inputs.size)) {
+      return {
+        is: "foreign",
+        what: `${what} of ${formatSize(found.size)}, not of ${inputs.size}; whose data it holds is not known`,
+        cure: "Name another path, or give the disk exactly this size to take the file over with its data.",
+      };
+    }
+    return {
+      is: "present",
+      state: {
+        name,
+        path,
+        size: formatSize(found.size),
+        allocation: found.allocated >= found.size ? "full" : "sparse",
+        owner: found.owner,
+        mode: found.mode,
+        exists: true,
+        reachable: await ask(host, userAccess, inputs.owner, path, "rw"),
+      },
+    };
+  },
+
+  plan(observed, inputs) {
+    const { path, size, owner, mode } = inputs;
+    const bytes = bytesOf(size);
+    if (observed.is === "absent") {
+      const how = inputs.allocation === "full" ? "fallocate -l" : "truncate -s";
+      return [
+        {
+          do: "run",
+          title: `${how} ${size.replace(" ", "")} ${path}`,
+          command: create(inputs),
+          timeoutMs: timeFor(bytes),
+        },
+      ];
+    }
+    const { state } = observed;
+    if (!state.exists) {
+      throw new NetdiskError(
+        "FOREIGN",
+        `${path} was there and is gone: its file system is not mounted, or somebody moved or removed the disk's data. ` +
+          "Bring the file back (mount, restore); to give the data up, remove this disk from the stack and add it under another name.",
+      );
+    }
+    if (state.size === undefined || sizeBytes(state.size) !== bytes) {
+      throw new NetdiskError(
+        "FOREIGN",
+        `${path} has ${state.size ?? "no size"}, not ${size}; a disk's file is never cut or grown. ` +
+          "Keep the size that is there.",
+      );
+    }
+    const steps: Step[] = [];
+    if (inputs.allocation === "full" && state.allocation !== "full") {
+      steps.push({
+        do: "run",
+        title: `fallocate -l ${size.replace(" ", "")} ${path}`,
+        // Reserves what is still a hole; what was written stays as it is.
+        command: sh`fallocate -l ${bytes} -- ${path}`,
+        timeoutMs: timeFor(bytes),
+      });
+    }
+    if (state.owner !== owner) {
+      steps.push({ do: "run", title: `chown ${owner} ${path}`, command: sh`chown -h -- ${owner} ${path}` });
+    }
+    if (state.mode !== mode) {
+      steps.push({ do: "run", title: `chmod ${mode} ${path}`, command: sh`chmod -- ${mode} ${path}` });
+    }
+    if (steps.length === 0 && !state.reachable) {
+      throw new NetdiskError(
+        "CONFIG",
+        `${path} cannot be read and written by the account ${owner}, although the file's owner and mode are right: ` +
+          "a directory above it keeps the account out. " +
+          `Let it pass (\`namei -l ${path}\` on the server shows where), or name another path.`,
+      );
+    }
+    return steps;
+  },
+
+  planRemoval: () => [],
+});

@@ -1,0 +1,144 @@
+/** nbd-server.service: at boot, running, on loopback only, restarted without dropping disks. */
+import {
+  nbdServerConfig,
+  nbdServerDropIn,
+  nbdServerHook,
+  nbdServerIncludeDir,
+  nbdServerRecord,
+  nbdServerUnit,
+} from "../../schema/paths";
+import { service as definition } from "../../schema/server";
+import { NetdiskError } from "../errors";
+import { ask } from "../fact";
+import { cgroupProcesses } from "../facts/cgroup";
+import { nbdServerSections } from "../facts/nbdServer";
+import { formatListener, isLoopback, type Listener, ssListening } from "../facts/ss";
+import { systemdUnit } from "../facts/systemd";
+import type { Host } from "../host/host";
+import { sh } from "../host/sh";
+import { resourceType, type Step } from "../resource";
+import { render } from "../template";
+import { restart } from "./nbdServer";
+
+const dropInText = (): string =>
+  render("nbd-server.service.conf", { includeDir: nbdServerIncludeDir, script: nbdServerHook });
+
+const hookText = (): string =>
+  render("nbd-server-hook.sh", {
+    record: nbdServerRecord,
+    config: nbdServerConfig,
+    includeDir: nbdServerIncludeDir,
+  });
+
+const isNbdServer = ({ processes }: Listener): boolean => processes.some(({ name }) => name === "nbd-server");
+
+/** Process ids of open sockets that the unit's processes do not hold: a restart would not close them. */
+async function strays(host: Host, open: Listener[]): Promise<number[]> {
+  if (open.length === 0) return [];
+  const own = await ask(host, cgroupProcesses, nbdServerUnit);
+  return open.flatMap(({ processes }) => processes.map(({ pid }) => pid)).filter((pid) => !own.includes(pid));
+}
+
+export const service = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.unit.replace(/\.service$/, ""),
+
+  async observe(host, inputs) {
+    const [unit, dropIn, hook, sockets, sections] = await Promise.all([
+      ask(host, systemdUnit, nbdServerUnit),
+      host.readFile(nbdServerDropIn),
+      host.readFile(nbdServerHook),
+      ask(host, ssListening),
+      ask(host, nbdServerSections, nbdServerIncludeDir),
+    ]);
+    if (unit.loadState === "not-found") return { is: "absent" };
+    const listeners = sockets.filter(isNbdServer);
+    const open = listeners.filter(({ address }) => !isLoopback(address));
+    const [stray] = await strays(host, open);
+    if (stray !== undefined) {
+      return {
+        is: "foreign",
+        what: `an nbd-server that ${nbdServerUnit} did not start (process ${stray}) listens on ${open.map(formatListener).join(", ")}`,
+        cure: `End it on the host (\`kill ${stray}\`), or run it where netdisk does not; then run \`pulumi up\` again.`,
+      };
+    }
+    const running = unit.activeState === "active" || unit.activeState === "reloading";
+    return {
+      is: "present",
+      state: {
+        unit: inputs.unit,
+        enabled: unit.unitFileState === "enabled" || unit.unitFileState === "generated",
+        active: running || (sections.length === 0 && unit.activeState === "inactive"),
+        dropIn:
+          dropIn?.toString() === dropInText() && hook?.toString() === hookText() && !unit.needDaemonReload,
+        loopbackOnly: open.length === 0,
+        listening: listeners.map(formatListener).sort(),
+        written: dropIn !== undefined || hook !== undefined,
+      },
+    };
+  },
+
+  plan(observed) {
+    if (observed.is === "absent") {
+      throw new NetdiskError(
+        "CONFIG",
+        `there is no ${nbdServerUnit}. Install nbd-server first, with a Packages resource that this one depends on.`,
+      );
+    }
+    const { state } = observed;
+    const steps: Step[] = [];
+    if (!state.dropIn) {
+      steps.push(
+        {
+          do: "write",
+          title: `write ${nbdServerHook}`,
+          path: nbdServerHook,
+          content: hookText(),
+          mode: 0o755,
+        },
+        {
+          do: "write",
+          title: `write ${nbdServerDropIn}`,
+          path: nbdServerDropIn,
+          content: dropInText(),
+          mode: 0o644,
+        },
+        {
+          do: "run",
+          title: "systemctl daemon-reload",
+          // The package starts it without exports, which counts as a failure until somebody says otherwise.
+          command: sh`systemctl daemon-reload && systemctl reset-failed ${nbdServerUnit}`,
+        },
+      );
+    }
+    if (!state.enabled) {
+      steps.push({
+        do: "run",
+        title: `systemctl enable ${nbdServerUnit}`,
+        command: sh`systemctl unmask ${nbdServerUnit} && systemctl enable ${nbdServerUnit}`,
+      });
+    }
+    // Whether it runs is only certain once the rest is in place: a failed one may be resting by then.
+    if (steps.length === 0 && (!state.active || !state.loopbackOnly)) steps.push(restart());
+    return steps;
+  },
+
+  planRemoval(observed) {
+    if (observed.is === "absent" || !observed.state.written) return [];
+    return [
+      {
+        do: "run",
+        title: `systemctl disable --now ${nbdServerUnit}`,
+        // Whoever has exports of their own keeps the service. Without the drop-in a stop ends all sessions.
+        command: sh`rm -f -- ${nbdServerDropIn} ${nbdServerHook} ${nbdServerRecord}
+rmdir --ignore-fail-on-non-empty -- ${nbdServerDropIn.slice(0, nbdServerDropIn.lastIndexOf("/"))}
+systemctl daemon-reload || exit 1
+for file in ${nbdServerIncludeDir}/*.conf; do
+  if test -f "$file"; then exit 0; fi
+done
+systemctl disable --now ${nbdServerUnit}`,
+        lock: "nbd-server",
+      },
+    ];
+  },
+});
