@@ -10,25 +10,33 @@ const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /** Marks the processes of one exec in their environment, so that they can be found and ended later. */
 const mark = "NETDISK_RUN";
 
-/** Said on stderr once the lock is held; not part of the command's own output. */
-export const lockNotice = (lock: string): string => `netdisk: lock ${lock} taken\n`;
+/** Said on stderr once all locks are held; not part of the command's own output. */
+export const lockNotice = (locks: readonly string[]): string => `netdisk: locked ${locks.join(" ")}\n`;
+
+export const lockFile = (lock: string): string => {
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.@-]*$/.test(lock)) throw new Error(`"${lock}" is no name for a lock`);
+  return `${lockDir}/${lock}`;
+};
 
 /**
- * Descriptor 9 is inherited by all that the command starts, so the lock lasts until the last of them ends,
- * whatever becomes of us. The notice starts the clock of the time limit; and when we died while the command
- * waited for its turn, writing it fails (SIGPIPE) and the command does not run without anybody to hear of it.
+ * Descriptors 9, 8, … are inherited by all that the command starts, so the locks last until the last of them
+ * ends, whatever becomes of us. The notice starts the clock of the time limit; and when we died while the
+ * command waited for its turn, writing it fails (SIGPIPE) and the command does not run without anybody to
+ * hear of it.
  */
-function takeLock(lock: string): string {
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.@-]*$/.test(lock)) throw new Error(`"${lock}" is no name for a lock`);
-  return (
-    sh`mkdir -p -m 700 ${lockDir} && exec 9>>${`${lockDir}/${lock}`} && flock 9 && echo ${lockNotice(lock).trim()} >&2 || exit 255`
-      .text + "\n"
-  );
+function takeLocks(locks: readonly string[]): string {
+  if (locks.length === 0) return "";
+  if (locks.length > 6) throw new Error("a command takes at most 6 locks");
+  const take = locks.map((lock, i) => `exec ${9 - i}>>${quote(lockFile(lock))} && flock ${9 - i}`);
+  return `mkdir -p -m 700 ${lockDir} && ${take.join(" && ")} && echo ${quote(lockNotice(locks).trim())} >&2 || exit 255\n`;
 }
 
 /** The one line that a login shell or execve gets. `run` is unique to this exec. */
-export function wrap(command: Command, options: { run: string; sudo: boolean; lock?: string }): string {
-  const script = `umask 022\n${options.lock === undefined ? "" : takeLock(options.lock)}${command.text}`;
+export function wrap(
+  command: Command,
+  options: { run: string; sudo: boolean; locks?: readonly string[] },
+): string {
+  const script = `umask 022\n${takeLocks(options.locks ?? [])}${command.text}`;
   return `exec ${options.sudo ? "sudo -n -- " : ""}env LC_ALL=C PATH=${path} ${mark}=${options.run} sh -c ${quote(script)}`;
 }
 
@@ -114,6 +122,6 @@ trap - EXIT`;
 
 /** Waits without taking part: others that wait are not held up. A lock that was never taken is no file. */
 export function waitCommand(lock: string): Command {
-  const file = `${lockDir}/${lock}`;
+  const file = lockFile(lock);
   return sh`! test -e ${file} || flock -s ${file} true`;
 }

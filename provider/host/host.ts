@@ -20,9 +20,10 @@ export interface ExecOptions {
   onLine?: (line: string) => void;
   /**
    * Hold this lock on the host while the command and all it started run, even if we are killed meanwhile:
-   * the next run then waits for the orphan instead of doing the work twice. A path-safe name.
+   * the next run then waits for the orphan instead of doing the work twice. Path-safe names; several are
+   * taken in their order, so callers keep to one order. `timeoutMs` begins when they are held.
    */
-  lock?: string;
+  lock?: string | readonly string[];
 }
 
 export interface FileOptions {

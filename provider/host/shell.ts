@@ -84,11 +84,12 @@ export class ShellHost implements Host {
   }
 
   async #exec(command: Command, options: ExecOptions): Promise<Ended> {
-    const { signal, lock } = options;
+    const { signal } = options;
+    const locks = typeof options.lock === "string" ? [options.lock] : (options.lock ?? []);
     if (signal?.aborted) throw this.#cancelled(command, "It was not started.");
     const sudo = await this.#transport.needsSudo();
     const run = randomBytes(6).toString("hex");
-    const line = wrap(command, { run, sudo, lock });
+    const line = wrap(command, { run, sudo, locks });
     const stdout = new Output(options.onLine);
     const stderr = new Output(options.onLine);
     const stop = new AbortController();
@@ -117,7 +118,7 @@ export class ShellHost implements Host {
         };
         const limit = () => {
           const ms = options.timeoutMs ?? defaultTimeoutMs;
-          timer("limit", ms, () => interrupt((outcome) => this.#tooLong(command, ms, outcome)));
+          timer("limit", ms, () => interrupt((outcome) => this.#tooLong(shown(command), ms, outcome)));
         };
         const receive = (output: Output, chunk: Buffer) => {
           output.add(chunk);
@@ -128,7 +129,7 @@ export class ShellHost implements Host {
 
         onAbort = () => interrupt((outcome) => this.#cancelled(command, outcome));
         signal?.addEventListener("abort", onAbort);
-        if (lock !== undefined) stderr.expect(lockNotice(lock), limit);
+        if (locks.length > 0) stderr.expect(lockNotice(locks), limit);
 
         this.#transport
           .start(
@@ -136,10 +137,12 @@ export class ShellHost implements Host {
             {
               onStart: () => {
                 started = true;
-                if (lock === undefined) limit();
+                if (locks.length === 0) limit();
                 else
                   timer("limit", lockTimeoutMs, () =>
-                    interrupt((outcome) => this.#tooLong(waitCommand(lock), lockTimeoutMs, outcome)),
+                    interrupt((outcome) =>
+                      this.#tooLong(`the wait for ${locks.join(", ")}`, lockTimeoutMs, outcome),
+                    ),
                   );
               },
               onStdout: (chunk) => receive(stdout, chunk),
@@ -205,10 +208,10 @@ export class ShellHost implements Host {
     if (problem !== undefined) throw new NetdiskError("CONFIG", `${this.label}: ${problem}`);
   }
 
-  #tooLong(command: Command, ms: number, outcome: string): NetdiskError {
+  #tooLong(what: string, ms: number, outcome: string): NetdiskError {
     return new NetdiskError(
       "TIMEOUT",
-      `${this.label}: ${shown(command)} took longer than ${seconds(ms)}. ${outcome} ` +
+      `${this.label}: ${what} took longer than ${seconds(ms)}. ${outcome} ` +
         `See on the host what it waits for, then run \`pulumi up\` again.`,
     );
   }

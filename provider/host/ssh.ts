@@ -3,7 +3,8 @@ import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientChannel } from "ssh2";
 import { NetdiskError } from "../errors";
-import { connect, ConnectFailure, type Link } from "./connect";
+import { connect, type Link } from "./connect";
+import { ConnectFailure } from "./connectFailure";
 import type { Connection } from "./open";
 import { ShellHost } from "./shell";
 import { resolveTarget, type Target } from "./sshConfig";
@@ -18,6 +19,8 @@ const retryPauseMs = 2_000;
 export interface SshOptions {
   /** For the first contact only: how long a host may take to start. 0: one attempt. */
   bootTimeoutMs: number;
+  /** Pause between signs of life; three unanswered ones end the connection. Default 10 000. */
+  keepaliveMs?: number;
 }
 
 const gone = (target?: Target): string =>
@@ -137,11 +140,12 @@ class SshTransport implements Transport {
     const target = await this.#resolve();
     // 0.1 s to load: not at the start of the provider, and never for a local host.
     const { default: lib } = await import("ssh2");
+    const limits = { timeoutMs: connectTimeoutMs, keepaliveMs: this.#options.keepaliveMs ?? 10_000 };
     const deadline = Date.now() + (this.#contacted ? 0 : this.#options.bootTimeoutMs);
     for (;;) {
       if (this.#closed) throw new NetdiskError("CANCELLED", `${this.label}: the connection was closed.`);
       try {
-        const link = await connect(lib, target, connectTimeoutMs);
+        const link = await connect(lib, target, limits);
         this.#contacted = true;
         link.client.on("close", () => (this.#link = undefined));
         // Each command that runs listens as well, and ends with the loss.

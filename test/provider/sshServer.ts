@@ -31,7 +31,7 @@ export interface Exchange {
 export interface Received {
   /** As the resource wrote it. */
   command: string;
-  lock?: string;
+  locks: string[];
   sudo: boolean;
   stdin: Buffer;
   /** True once the host layer has ended it. */
@@ -45,6 +45,10 @@ export interface ServerOptions {
   refuseAll?: boolean;
   /** Key pair of the host, as an OpenSSH private key; default: a new ed25519 key. */
   hostPrivateKey?: string;
+  /** The user's public key, `ALGORITHM BASE64`, when it is not the one in `connection`. */
+  clientPublicKey?: string;
+  /** Lets any key in. */
+  anyKey?: boolean;
   /** Default: any free port. */
   port?: number;
 }
@@ -83,15 +87,15 @@ export function writes(path: string, content: string, mode = 0o644, owner = "roo
 const unquote = (word: string): string =>
   word.startsWith("'") ? word.slice(1, -1).replaceAll(`'\\''`, "'") : word;
 
-function unwrap(text: string): { run: string; command: string; lock?: string; sudo: boolean } {
+function unwrap(text: string): { run: string; command: string; locks: string[]; sudo: boolean } {
   const [, sudo, run = "", script = ""] =
     /^exec (sudo -n -- )?env LC_ALL=C PATH=\S+ NETDISK_RUN=(\w+) sh -c ([^]*)$/.exec(text) ?? [];
   const body =
-    /^umask 022\n(?:mkdir -p -m 700 \/run\/netdisk\/lock .*netdisk: lock (\S+) taken.*\n)?([^]*)$/.exec(
+    /^umask 022\n(?:mkdir -p -m 700 \/run\/netdisk\/lock .*netdisk: locked ([^']+).*\n)?([^]*)$/.exec(
       unquote(script),
     );
   if (!body) throw new Error(`not a command of the host layer: ${text}`);
-  return { run, lock: body[1], command: body[2] ?? "", sudo: sudo !== undefined };
+  return { run, locks: body[1]?.split(" ") ?? [], command: body[2] ?? "", sudo: sudo !== undefined };
 }
 
 /** The `run` whose end a command asks for. */
@@ -108,7 +112,7 @@ export async function startSshServer(
   const hostPrivateKey = options.hostPrivateKey ?? generateKeyPairSync("ed25519").private;
   const hostKey = parseKey(hostPrivateKey);
   const client = generateKeyPairSync("ed25519");
-  const clientKey = parseKey(client.public);
+  const clientKey = parseKey(options.clientPublicKey ?? client.public);
   if (hostKey instanceof Error) throw hostKey;
   if (clientKey instanceof Error) throw clientKey;
 
@@ -160,7 +164,7 @@ export async function startSshServer(
       return;
     }
     running.set(run, { channel, entry });
-    if (entry.lock !== undefined) channel.stderr.write(lockNotice(entry.lock));
+    if (entry.locks.length > 0) channel.stderr.write(lockNotice(entry.locks));
     setTimeout(() => {
       if (channel.writableEnded || channel.destroyed) return;
       if (exchange.stdout !== undefined) channel.write(exchange.stdout);
@@ -182,8 +186,9 @@ export async function startSshServer(
         !options.refuseAll &&
         context.username === (options.user ?? "root") &&
         context.method === "publickey" &&
-        context.key.data.equals(clientKey.getPublicSSH()) &&
-        (context.signature === undefined ||
+        (options.anyKey || context.key.data.equals(clientKey.getPublicSSH())) &&
+        (options.anyKey ||
+          context.signature === undefined ||
           context.blob === undefined ||
           clientKey.verify(context.blob, context.signature, context.hashAlgo));
       if (known) context.accept();
