@@ -30,6 +30,6 @@ build_all() {
   note "built in $(since "$start") s: $CACHE"
 }
 
-build_if_needed() { build_is_current || build_all; }
+build_if_needed() { if ! build_is_current; then build_all; fi; }
 
 verb_build() { build_all; }

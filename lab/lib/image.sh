@@ -68,7 +68,9 @@ image_make() {
   printf '%s\n' '127.0.0.1 localhost' '::1 localhost ip6-localhost ip6-loopback' "$HOST_ADDRESS host git.lab $archive" \
     "${ADDRESS[server]} server" "${ADDRESS[client]} client" >"$root/etc/hosts"
   printf '%s %s %s main\n' deb "$ARCHIVE_URL" "$SUITE" deb-src "$ARCHIVE_URL" "$SUITE" >"$root/etc/apt/sources.list"
-  : >"$root/etc/machine-id" # systemd writes one of its own at the first boot
+  # systemd makes a new id at the first boot; from dbus's copy it would make the same one on every host
+  : >"$root/etc/machine-id"
+  ln -sf /etc/machine-id "$root/var/lib/dbus/machine-id"
   rm -f "$root/etc/hostname"
   mkdir -p "$root/var/log/journal"
 

@@ -32,9 +32,10 @@ remove_orphans() {
 boot() {
   local host jobs=() start
   start=$(now)
-  for host; do alive "$host" || guest_start "$host"; done
+  for host; do if ! alive "$host"; then guest_start "$host"; fi; done
   for host; do
-    (guest_wait "$host" && note "$host is up after $(since "$start") s") &
+    # ";", not "&&": left of "&&" bash ignores set -e
+    (guest_wait "$host"; note "$host is up after $(since "$start") s") &
     jobs+=($!)
   done
   join_parallel "${jobs[@]}" || exit 1
@@ -58,7 +59,7 @@ up() {
   ssh_config_write
   network_up
   for host in "${HOSTS[@]}"; do guest_is_ready "$host" || waiting+=("$host"); done
-  ((${#waiting[@]} == 0)) || boot "${waiting[@]}"
+  if ((${#waiting[@]})); then boot "${waiting[@]}"; fi
 }
 
 verb_up() {

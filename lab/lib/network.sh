@@ -31,7 +31,10 @@ network_up() {
   read -r archive port <<<"$(archive_endpoint "$(<"$CACHE/archive")")"
   if ! alive relay-out || ! alive relay-in || ! alive git; then
     need_outside_namespace
-    alive relay-out || { rm -f "$RUN/archive.sock"; start_process relay-out socat "UNIX-LISTEN:$RUN/archive.sock,fork" "TCP:$archive:$port"; }
+    if ! alive relay-out; then
+      rm -f "$RUN/archive.sock"
+      start_process relay-out socat "UNIX-LISTEN:$RUN/archive.sock,fork" "TCP:$archive:$port"
+    fi
     alive relay-in || start_process relay-in ip netns exec "$NAMESPACE" \
       socat "TCP-LISTEN:$port,bind=$HOST_ADDRESS,fork,reuseaddr" "UNIX-CONNECT:$RUN/archive.sock"
     alive git || start_process git ip netns exec "$NAMESPACE" \

@@ -15,7 +15,7 @@ verb_power() {
     need_running "$host"
     end_process "$host"
   else
-    guest_is_ready "$host" || boot "$host"
+    if ! guest_is_ready "$host"; then boot "$host"; fi
   fi
 }
 

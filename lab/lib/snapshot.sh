@@ -28,7 +28,7 @@ snapshot_save() {
   copy_disks "$STATE" "$dir.new"
   rm -rf "$dir"
   mv "$dir.new" "$dir"
-  ((${#running[@]} == 0)) || boot "${running[@]}"
+  if ((${#running[@]})); then boot "${running[@]}"; fi
 }
 
 snapshot_restore() {
