@@ -1,8 +1,53 @@
 /** From a type's token to what knows how to do it. */
 import { NetdiskError } from "./errors";
 import type { ResourceType } from "./resource";
+import { attachment } from "./resources/attachment";
+import { authFile } from "./resources/authFile";
+import { authorizedKey } from "./resources/authorizedKey";
+import { backingFile } from "./resources/backingFile";
+import { diskTarget } from "./resources/diskTarget";
+import { diskExport } from "./resources/export";
+import { filesystem } from "./resources/filesystem";
+import { hostKey } from "./resources/hostKey";
+import { kernelModule } from "./resources/kernelModule";
+import { knownHost } from "./resources/knownHost";
+import { luks } from "./resources/luks";
+import { luksKey } from "./resources/luksKey";
+import { mapping } from "./resources/mapping";
+import { mount } from "./resources/mount";
+import { packages } from "./resources/packages";
+import { probeGuard } from "./resources/probeGuard";
+import { recovery } from "./resources/recovery";
+import { serverConfig } from "./resources/serverConfig";
+import { service } from "./resources/service";
+import { sourceBuild } from "./resources/sourceBuild";
+import { tunnel } from "./resources/tunnel";
+import { tunnelKey } from "./resources/tunnelKey";
 
-const types: ResourceType[] = [];
+const types: ResourceType[] = [
+  attachment,
+  authFile,
+  authorizedKey,
+  backingFile,
+  diskExport,
+  diskTarget,
+  filesystem,
+  hostKey,
+  kernelModule,
+  knownHost,
+  luks,
+  luksKey,
+  mapping,
+  mount,
+  packages,
+  probeGuard,
+  recovery,
+  serverConfig,
+  service,
+  sourceBuild,
+  tunnel,
+  tunnelKey,
+];
 
 export type Registry = ReadonlyMap<string, ResourceType>;
 
