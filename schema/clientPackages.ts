@@ -15,7 +15,6 @@ export const clientPackages: [string, ...string[]] = [
   "bison",
   "libglib2.0-dev",
   "libnl-genl-3-dev",
-  "libgnutls28-dev",
   // to reach the server
   "openssh-client",
   // to make a private disk of the device

@@ -10,7 +10,8 @@ import { render, type TemplateValue } from "../template";
 export interface ChainUnit {
   /** `netdisk-open@photos.service` */
   unit: string;
-  script: string;
+  /** `/usr/local/lib/netdisk/open@photos`, where the unit runs one. */
+  script?: string;
   files: readonly WriteStep[];
 }
 
@@ -41,6 +42,13 @@ export function chainUnit(
       ),
     ],
   };
+}
+
+/** A unit without a script of its own. */
+export function unitOnly(unit: string, template: string, values: Record<string, TemplateValue>): ChainUnit {
+  const path = `${unitDir}/${unit}`;
+  const content = render(template, values);
+  return { unit, files: [{ do: "write", title: `write ${path}`, path, content, mode: 0o644 }] };
 }
 
 export interface ChainUnitState {
@@ -77,14 +85,21 @@ export const systemctl = (verb: "start" | "restart" | "reload" | "stop", { unit 
   timeoutMs: 330_000,
 });
 
-export const daemonReload: RunStep = {
-  do: "run",
-  title: "systemctl daemon-reload",
-  command: sh`systemctl daemon-reload`,
-};
+/** Where `systemctl edit` and `set-property` put what changes this one unit. */
+const dropIns = (unit: string): string[] =>
+  [unitDir, "/run/systemd/system", "/etc/systemd/system.control", "/run/systemd/system.control"].map(
+    (directory) => `${directory}/${unit}.d`,
+  );
 
 /** Text only: what runs goes on running; the next start uses the new files. */
-export const install = ({ files }: ChainUnit): Step[] => [...files, daemonReload];
+export const install = ({ unit, files }: ChainUnit): Step[] => [
+  ...files,
+  {
+    do: "run",
+    title: "systemctl daemon-reload",
+    command: sh`rm -rf ${dropIns(unit)} && systemctl daemon-reload`,
+  },
+];
 
 export const uninstall = ({ unit, files }: ChainUnit): RunStep => ({
   do: "run",

@@ -1,0 +1,47 @@
+/** What the kernel says of the nbd device that a link leads to, and of the nbd-client that holds it. */
+import type { Fact } from "../fact";
+import { sh } from "../host/sh";
+
+export interface NbdDevice {
+  /** `/dev/nbd0`. Changes from connection to connection. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** Bytes. */
+  logicalBlockSize: number;
+  /** KiB. */
+  readAhead: number;
+  /** Command line of the nbd-client that holds the connection. */
+  client: string[];
+}
+
+const keys = ["path", "sectors", "block", "readahead"] as const;
+
+/** Undefined where there is no link, or it leads to a device without a live connection. */
+export const nbdDevice: Fact<[link: string], NbdDevice | undefined> = {
+  name: "nbd.device",
+  command: (link) => sh`if ! test -L ${link}; then exit 44; fi
+path=$(readlink -f ${link}) && dir=/sys/block/\${path##*/} || exit 1
+if ! test -d "$dir"; then exit 44; fi
+if ! pid=$(cat "$dir/pid"); then if test -e "$dir/pid"; then exit 1; else exit 44; fi; fi
+if ! test -d "/proc/$pid"; then exit 44; fi
+echo "path=$path" && echo "sectors=$(cat "$dir/size")" && echo "block=$(cat "$dir/queue/logical_block_size")" && echo "readahead=$(cat "$dir/queue/read_ahead_kb")" && tr '\\000' '\\n' <"/proc/$pid/cmdline"`,
+  parse: ({ exitCode, stdout }) => {
+    if (exitCode === 44) return undefined;
+    if (exitCode !== 0) throw new Error("sysfs could not be read");
+    const lines = stdout.trimEnd().split("\n");
+    const values = keys.map((key, i) => {
+      const match = /^([a-z]+)=(.+)$/.exec(lines[i] ?? "");
+      if (match?.[1] !== key || match[2] === undefined)
+        throw new Error(`expected ${key}=: ${lines[i] ?? ""}`);
+      return match[2];
+    });
+    const [path = "", ...numbers] = values;
+    if (!/^\/dev\/nbd[0-9]+$/.test(path)) throw new Error(`${path} is no nbd device`);
+    const [sectors = 0, logicalBlockSize = 0, readAhead = 0] = numbers.map((text) => {
+      if (!/^[0-9]+$/.test(text)) throw new Error(`${text} is no number`);
+      return Number(text);
+    });
+    return { path, size: sectors * 512, logicalBlockSize, readAhead, client: lines.slice(keys.length) };
+  },
+};

@@ -1,0 +1,15 @@
+/** The public half of a private SSH key, as ssh-keygen derives it: proves that the private half is usable. */
+import type { Fact } from "../fact";
+import { sh } from "../host/sh";
+
+/** `ssh-ed25519 BASE64`; undefined when there is no such file. A key with a passphrase, or none at all, throws. */
+export const sshPublicKey: Fact<[path: string], string | undefined> = {
+  name: "sshKeygen.publicKey",
+  command: (path) => sh`if test -e ${path}; then ssh-keygen -y -P '' -f ${path}; else exit 44; fi`,
+  parse: ({ exitCode, stdout }) => {
+    if (exitCode === 44) return undefined;
+    const match = /^(ssh-ed25519 [A-Za-z0-9+/=]+)(?: [^\n]*)?\n$/.exec(stdout);
+    if (exitCode !== 0 || !match?.[1]) throw new Error("no ed25519 key without passphrase");
+    return match[1];
+  },
+};

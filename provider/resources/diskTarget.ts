@@ -1,0 +1,92 @@
+/** The target that stands for one disk as a whole (schema/crypt.ts, docs/units.md). */
+import { diskTarget as definition } from "../../schema/crypt";
+import {
+  attachUnit,
+  diskTarget as targetOf,
+  downUnit,
+  mountUnit,
+  openUnit,
+  tunnelUnit,
+  unitDir,
+  upUnit,
+} from "../../schema/paths";
+import { ask } from "../fact";
+import { systemdUnits } from "../facts/systemd";
+import { sh } from "../host/sh";
+import { type Step, resourceType } from "../resource";
+import { type ChainUnit, install, observeUnit, unitOnly, uninstall } from "./chainUnit";
+
+const chainOf = (name: string): string[] => [
+  mountUnit(name),
+  openUnit(name),
+  attachUnit(name),
+  tunnelUnit(name),
+];
+
+function unitsOf(name: string): ChainUnit[] {
+  const target = targetOf(name);
+  const [mount, up, down] = [mountUnit(name), upUnit(name), downUnit(name)];
+  const [open, attach, tunnel] = [openUnit(name), attachUnit(name), tunnelUnit(name)];
+  return [
+    unitOnly(up, "netdisk-up.service", { name, target, mount }),
+    unitOnly(down, "netdisk-down.service", { name, target, mount, open, attach, tunnel }),
+    unitOnly(target, "netdisk.target", { name, mount, up, down }),
+  ];
+}
+
+export const diskTarget = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.name,
+
+  async observe(host, { name }) {
+    const target = targetOf(name);
+    const [whole, units] = await Promise.all([
+      ask(host, systemdUnits, [target, ...chainOf(name)]),
+      Promise.all(unitsOf(name).map((unit) => observeUnit(host, unit))),
+    ]);
+    if (units.every(({ exists }) => !exists)) return { is: "absent" };
+    return {
+      is: "present",
+      state: {
+        name,
+        installed: units.every(({ installed }) => installed),
+        enabled: whole[0]?.unitFileState === "enabled",
+        active: whole.every(({ activeState }) => activeState === "active"),
+        unit: target,
+      },
+    };
+  },
+
+  plan(observed, { name }) {
+    const target = targetOf(name);
+    const state = observed.is === "present" ? observed.state : undefined;
+    const steps: Step[] = state?.installed ? [] : unitsOf(name).flatMap(install);
+    if (!state?.enabled) {
+      steps.push({ do: "run", title: `systemctl enable ${target}`, command: sh`systemctl enable ${target}` });
+    }
+    if (!state?.active) {
+      steps.push({
+        do: "run",
+        title: `systemctl start ${target}`,
+        command: sh`timeout 120 systemctl start ${target} || { echo "the disk did not come up:" >&2; systemctl list-units --all --plain --no-legend --no-pager ${chainOf(name)} >&2; exit 1; }`,
+        timeoutMs: 150_000,
+      });
+    }
+    return steps;
+  },
+
+  planRemoval(observed, { name }) {
+    if (observed.is === "absent") return [];
+    const target = targetOf(name);
+    return [
+      {
+        do: "run",
+        title: `systemctl disable --now ${target}`,
+        // Works without the unit file, too: then there is no link to remove, or nothing to stop (5).
+        command: sh`rm -f ${`${unitDir}/multi-user.target.wants/${target}`} && { systemctl stop ${target} || [ $? = 5 ]; }`,
+        timeoutMs: 330_000,
+      },
+      ...unitsOf(name).map(uninstall),
+    ];
+  },
+});

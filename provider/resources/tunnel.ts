@@ -1,0 +1,100 @@
+/** The SSH tunnel of one disk and its unit (schema/client.ts, docs/units.md). */
+import { tunnel as definition } from "../../schema/client";
+import type { Inputs } from "../../schema/define";
+import { diskTarget, knownHostsFile, tunnelKeyFile, tunnelSocket, tunnelUnit } from "../../schema/paths";
+import { ask } from "../fact";
+import { commandLine } from "../facts/process";
+import { statPath } from "../facts/stat";
+import { systemdUnit } from "../facts/systemd";
+import { sh } from "../host/sh";
+import { type RunStep, resourceType } from "../resource";
+import { type ChainUnit, install, observeUnit, systemctl, unitOnly, uninstall } from "./chainUnit";
+import { joinEndpoint, splitEndpoint } from "./endpoint";
+
+function unitOf({ name, endpoint, user, remote }: Inputs<typeof definition>): ChainUnit {
+  const { host, port } = splitEndpoint(endpoint);
+  return unitOnly(tunnelUnit(name), "netdisk-tunnel.service", {
+    name,
+    target: diskTarget(name),
+    host,
+    port,
+    user,
+    key: tunnelKeyFile(name),
+    knownHosts: knownHostsFile(name),
+    forward: `${tunnelSocket(name)}:${remote}`,
+  });
+}
+
+/** What the running ssh was told; undefined where it is not a tunnel of our form. */
+function settingsOf(words: string[] | undefined, socket: string): Partial<Inputs<typeof definition>> {
+  const after = (flag: string): string | undefined => words?.[words.indexOf(flag) + 1];
+  if (!words?.includes("-L") || !words.includes("-p") || !words.includes("-l") || !words.includes("--"))
+    return {};
+  const forward = after("-L") ?? "";
+  return {
+    endpoint: joinEndpoint({ host: after("--") ?? "", port: after("-p") ?? "" }),
+    user: after("-l"),
+    remote: forward.startsWith(`${socket}:`) ? forward.slice(socket.length + 1) : forward,
+  };
+}
+
+/** A tunnel that cannot be built says why in the journal, not to systemctl: wait for its socket. */
+const restart = (unit: string, socket: string): RunStep => ({
+  do: "run",
+  title: `systemctl restart ${unit}`,
+  command: sh`systemctl restart ${unit} && tries=0 && until test -S ${socket}; do tries=$((tries + 1)); if [ $tries -gt 60 ]; then echo "the tunnel does not come up; its last messages:" >&2; journalctl --unit ${unit} --lines 5 --no-pager --output cat >&2; exit 1; fi; sleep 0.5; done`,
+  timeoutMs: 90_000,
+});
+
+export const tunnel = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.name,
+
+  async observe(host, inputs) {
+    const { name } = inputs;
+    const unit = unitOf(inputs);
+    const [{ exists, installed, active }, socket, service] = await Promise.all([
+      observeUnit(host, unit),
+      ask(host, statPath, tunnelSocket(name)),
+      ask(host, systemdUnit, unit.unit),
+    ]);
+    if (!exists && !active) return { is: "absent" };
+    const words = service.mainPid > 0 ? await ask(host, commandLine, service.mainPid) : undefined;
+    const configured = installed
+      ? { endpoint: inputs.endpoint, user: inputs.user, remote: inputs.remote }
+      : {};
+    return {
+      is: "present",
+      state: {
+        name,
+        ...configured,
+        // What runs counts, not what would be run by a file that was changed since.
+        ...(active ? settingsOf(words, tunnelSocket(name)) : {}),
+        installed,
+        active: active && socket?.kind === "socket",
+        unit: unit.unit,
+        socket: tunnelSocket(name),
+      },
+    };
+  },
+
+  plan(observed, inputs) {
+    const unit = unitOf(inputs);
+    const state = observed.is === "present" ? observed.state : undefined;
+    const runs =
+      state?.active === true &&
+      state.endpoint === inputs.endpoint &&
+      state.user === inputs.user &&
+      state.remote === inputs.remote;
+    return [
+      ...(state?.installed ? [] : install(unit)),
+      ...(runs ? [] : [restart(unit.unit, tunnelSocket(inputs.name))]),
+    ];
+  },
+
+  planRemoval(observed, inputs) {
+    if (observed.is === "absent") return [];
+    const unit = unitOf(inputs);
+    return [systemctl("stop", unit), uninstall(unit)];
+  },
+});
