@@ -15,17 +15,24 @@ import { Turns } from "./turns";
 const channelsAtOnce = 8;
 const connectTimeoutMs = 10_000;
 const retryPauseMs = 2_000;
+/**
+ * sshd counts a session until it has cleaned up after the command's end, which may be after it has read our next
+ * request: with commands that end at the same time, ten are exceeded for a moment.
+ */
+const sessionPausesMs = [50, 100, 200, 400, 800, 1600, 3200];
 
 export interface SshOptions {
   /** For the first contact only: how long a host may take to start. 0: one attempt. */
   bootTimeoutMs: number;
-  /** Pause between signs of life; three unanswered ones end the connection. Default 10 000. */
+  /** Pause between signs of life; three unanswered ones end the connection. Default 5 000. */
   keepaliveMs?: number;
 }
 
 const gone = (target?: Target): string =>
   "If its address, user or key has changed, set the new one and run `pulumi up --refresh --run-program`; " +
   `if the host no longer exists, set NETDISK_HOST_GONE=${target?.hostKeys[0]?.fingerprint ?? "<fingerprint of its host key>"} to give up what was on it.`;
+
+type Outcome = "ran" | "refused" | "stale";
 
 class SshTransport implements Transport {
   readonly #connection: Connection;
@@ -56,9 +63,15 @@ class SshTransport implements Transport {
   async start(line: string, listener: ProcessListener, options: StartOptions): Promise<void> {
     const done = options.urgent ? () => {} : await this.#turns.take();
     try {
-      const link = await this.#connected();
-      if (options.signal.aborted) return;
-      await this.#execute(link, line, listener, options);
+      for (const pauseMs of sessionPausesMs) {
+        const link = await this.#connected();
+        if (options.signal.aborted) return;
+        const outcome = await this.#execute(link, line, listener, options);
+        if (outcome === "ran") return;
+        if (outcome === "stale") this.#link = undefined;
+        else await sleep(pauseMs);
+      }
+      throw this.#refusedChannel();
     } finally {
       done();
     }
@@ -70,14 +83,16 @@ class SshTransport implements Transport {
     link?.close();
   }
 
-  #execute(link: Link, line: string, listener: ProcessListener, options: StartOptions): Promise<void> {
+  /** Nothing was run: `refused` by sshd, or `stale`, the connection has ended and ssh2 has not said so yet. */
+  #execute(link: Link, line: string, listener: ProcessListener, options: StartOptions): Promise<Outcome> {
     const { client } = link;
     return new Promise((resolve, reject) => {
       let channel: ClientChannel | undefined;
       let exited = false;
-      let reason = "the connection was closed";
-      const onError = (error: Error) => (reason = error.message);
-      const onLost = () => reject(this.#lost(reason));
+      let cause: Error | undefined;
+      // The first error is the reason; what follows it is only how the socket is taken down.
+      const onError = (error: Error) => (cause ??= error);
+      const onLost = () => reject(this.#lost(cause));
       const onAbort = () => channel?.close();
       client.on("error", onError).on("close", onLost);
       options.signal.addEventListener("abort", onAbort);
@@ -86,9 +101,9 @@ class SshTransport implements Transport {
         options.signal.removeEventListener("abort", onAbort);
       };
       const settled = {
-        resolve() {
+        resolve(outcome: Outcome) {
           settle();
-          resolve();
+          resolve(outcome);
         },
         reject(error: Error) {
           settle();
@@ -96,11 +111,10 @@ class SshTransport implements Transport {
         },
       };
 
-      // From here the host may act on it, even if we never hear of it.
-      listener.onStart();
-      client.exec(line, (error, opened) => {
+      const onOpened = (error: Error | undefined, opened: ClientChannel) => {
         if (error) {
-          settled.reject(this.#refusedChannel(error));
+          if (isRefusal(error)) settled.resolve("refused");
+          else settled.reject(this.#refusedChannel(error));
           return;
         }
         channel = opened;
@@ -112,14 +126,23 @@ class SshTransport implements Transport {
         });
         opened.on("close", () => {
           // Without a status and without our doing: ssh2 closes the channels before it reports the loss.
-          if (exited || options.signal.aborted) settled.resolve();
-          else setTimeout(() => settled.reject(this.#lost(reason)), 50);
+          if (exited || options.signal.aborted) settled.resolve("ran");
+          else setTimeout(() => settled.reject(this.#lost(cause)), 50);
         });
         // A command that does not want its input closes it; its exit status says whether that matters.
         opened.on("error", () => {});
         opened.end(options.stdin);
         if (options.signal.aborted) opened.close();
-      });
+      };
+      try {
+        client.exec(line, onOpened);
+      } catch {
+        // ssh2 throws only for a socket that is closed already.
+        settled.resolve("stale");
+        return;
+      }
+      // From here the host may act on it, even if we never hear of it.
+      listener.onStart();
     });
   }
 
@@ -140,14 +163,18 @@ class SshTransport implements Transport {
     const target = await this.#resolve();
     // 0.1 s to load: not at the start of the provider, and never for a local host.
     const { default: lib } = await import("ssh2");
-    const limits = { timeoutMs: connectTimeoutMs, keepaliveMs: this.#options.keepaliveMs ?? 10_000 };
+    const limits = { timeoutMs: connectTimeoutMs, keepaliveMs: this.#options.keepaliveMs ?? 5_000 };
     const deadline = Date.now() + (this.#contacted ? 0 : this.#options.bootTimeoutMs);
     for (;;) {
       if (this.#closed) throw new NetdiskError("CANCELLED", `${this.label}: the connection was closed.`);
       try {
         const link = await connect(lib, target, limits);
         this.#contacted = true;
-        link.client.on("close", () => (this.#link = undefined));
+        const made = this.#link;
+        link.client.on("close", () => {
+          // Not a newer one, made when this one was found to be stale.
+          if (this.#link === made) this.#link = undefined;
+        });
         // Each command that runs listens as well, and ends with the loss.
         link.client.setMaxListeners(0);
         link.client.on("error", () => {});
@@ -170,7 +197,7 @@ class SshTransport implements Transport {
     return new NetdiskError("UNREACHABLE", parts.filter(Boolean).join(" "), { cause: failure });
   }
 
-  #refusedChannel(error: Error): NetdiskError {
+  #refusedChannel(error = new Error("no session is free")): NetdiskError {
     return new NetdiskError(
       "UNREACHABLE",
       `${this.label}: sshd does not start a command: ${error.message}. It was not run. ` +
@@ -179,14 +206,19 @@ class SshTransport implements Transport {
     );
   }
 
-  #lost(reason: string): NetdiskError {
+  #lost(cause?: Error): NetdiskError {
+    const reason = cause?.message ?? "it was closed";
     return new NetdiskError(
       "UNREACHABLE",
       `${this.label}: the connection was lost during a command (${reason}); the command may still be running on the host. ` +
         `Run \`pulumi up\` again when the host can be reached: it waits for the command, then continues. ${gone(this.#known)}`,
+      { cause },
     );
   }
 }
+
+/** SSH_OPEN_CONNECT_FAILED is what sshd says when all sessions are taken; see MaxSessions in sshd_config(5). */
+const isRefusal = (error: Error): boolean => (error as Error & { reason?: unknown }).reason === 2;
 
 /** `KILL` as in RFC 4254; a name that this machine does not know counts as a plain failure. */
 function signalNumber(name = ""): number {
