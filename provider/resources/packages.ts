@@ -19,7 +19,7 @@ function install(names: readonly string[]): Command {
 tries=0
 until said=$(dpkg --force-confdef --force-confold --configure -a 2>&1); do
   case $said in
-    *"lock was locked by another process"*) ;;
+    *"lock was locked by "*) ;;
     *) echo "$said" >&2; exit 1 ;;
   esac
   tries=$((tries + 1))

@@ -107,7 +107,7 @@ export const service = resourceType<typeof definition>({
           do: "run",
           title: "systemctl daemon-reload",
           // The package starts it without exports, which counts as a failure until somebody says otherwise.
-          command: sh`systemctl daemon-reload && systemctl reset-failed ${nbdServerUnit}`,
+          command: sh`systemctl daemon-reload && { ! systemctl is-failed -q ${nbdServerUnit} || systemctl reset-failed ${nbdServerUnit}; }`,
         },
       );
     }
@@ -115,7 +115,7 @@ export const service = resourceType<typeof definition>({
       steps.push({
         do: "run",
         title: `systemctl enable ${nbdServerUnit}`,
-        command: sh`systemctl unmask ${nbdServerUnit} && systemctl enable ${nbdServerUnit}`,
+        command: sh`systemctl enable ${nbdServerUnit} || { systemctl unmask ${nbdServerUnit} && systemctl enable ${nbdServerUnit}; }`,
       });
     }
     // Whether it runs is only certain once the rest is in place: a failed one may be resting by then.
