@@ -92,17 +92,17 @@ const dropIns = (unit: string): string[] =>
   );
 
 /** Text only: what runs goes on running; the next start uses the new files. */
-export const install = ({ unit, files }: ChainUnit): Step[] => [
-  ...files,
+export const install = (...units: ChainUnit[]): Step[] => [
+  ...units.flatMap(({ files }) => files),
   {
     do: "run",
     title: "systemctl daemon-reload",
-    command: sh`rm -rf ${dropIns(unit)} && systemctl daemon-reload`,
+    command: sh`rm -rf ${units.flatMap(({ unit }) => dropIns(unit))} && systemctl daemon-reload`,
   },
 ];
 
-export const uninstall = ({ unit, files }: ChainUnit): RunStep => ({
+export const uninstall = (...units: ChainUnit[]): RunStep => ({
   do: "run",
-  title: `remove ${unit}`,
-  command: sh`rm -f ${files.map(({ path }) => path)} && systemctl daemon-reload`,
+  title: `remove ${units.map(({ unit }) => unit).join(", ")}`,
+  command: sh`rm -f ${units.flatMap(({ files }) => files.map(({ path }) => path))} && systemctl daemon-reload`,
 });

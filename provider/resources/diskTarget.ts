@@ -60,7 +60,7 @@ export const diskTarget = resourceType<typeof definition>({
   plan(observed, { name }) {
     const target = targetOf(name);
     const state = observed.is === "present" ? observed.state : undefined;
-    const steps: Step[] = state?.installed ? [] : unitsOf(name).flatMap(install);
+    const steps: Step[] = state?.installed ? [] : install(...unitsOf(name));
     if (!state?.enabled) {
       steps.push({ do: "run", title: `systemctl enable ${target}`, command: sh`systemctl enable ${target}` });
     }
@@ -86,7 +86,7 @@ export const diskTarget = resourceType<typeof definition>({
         command: sh`rm -f ${`${unitDir}/multi-user.target.wants/${target}`} && { systemctl stop ${target} || [ $? = 5 ]; }`,
         timeoutMs: 330_000,
       },
-      ...unitsOf(name).map(uninstall),
+      uninstall(...unitsOf(name)),
     ];
   },
 });
