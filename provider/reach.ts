@@ -1,12 +1,10 @@
 /** Observe → plan → run, until the plan is empty: how every create, update and delete gets there. */
 import type { Definition, Inputs, State } from "../schema/define";
-import { lockDir } from "../schema/paths";
 import { lockOf } from "./claims";
 import { foreign, NetdiskError } from "./errors";
 import type { Host } from "./host/host";
-import { Command, sh } from "./host/sh";
 import type { Progress } from "./progress";
-import type { Known, Observation, Observed, ResourceType, RunStep, Step } from "./resource";
+import type { Known, Observation, Observed, ResourceType, Step } from "./resource";
 
 /** One resource, as one request of the engine works on it. */
 export interface Work {
@@ -49,28 +47,17 @@ export function describe(step: Step): string {
   return text.includes("\n") || text.length > 160 ? step.title : text;
 }
 
-/**
- * A step with a lock of its own holds the resource's as well, on another descriptor. Always in this order, so
- * that two never wait for each other.
- */
-function underBoth(step: RunStep, own: string): Command {
-  if (step.lock === undefined) return step.command;
-  return new Command(
-    sh`mkdir -p -m 700 ${lockDir} && exec 8>>${`${lockDir}/${own}`} && flock 8 || exit 255`.text +
-      `\n${step.command.text}`,
-  );
-}
-
 async function runStep({ type, host, known, progress }: Work, step: Step): Promise<void> {
   const own = lockOf(type.definition, known.name);
   await progress.during(step.title, async (onLine) => {
     if (step.do === "write") {
       await host.writeFile(step.path, step.content, { mode: step.mode, owner: step.owner });
     } else {
-      await host.run(underBoth(step, own), {
+      await host.run(step.command, {
         stdin: step.stdin,
         timeoutMs: step.timeoutMs ?? defaultStepMs,
-        lock: step.lock ?? own,
+        // Always in this order, so that two never wait for each other.
+        lock: step.lock === undefined ? own : [own, step.lock],
         onLine,
       });
     }

@@ -1,6 +1,7 @@
 /** Ctrl-C, time limits and progress. */
 import { describe, expect, it } from "vitest";
-import { Failure, urnOf } from "./client";
+import type { Failure} from "./client";
+import { urnOf } from "./client";
 import { play } from "./playing";
 
 const urn = urnOf("testdisk");

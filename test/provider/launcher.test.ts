@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import { afterEach, expect, it } from "vitest";
 import { urnOf, engine } from "./client";
@@ -101,7 +101,7 @@ it("talks to the engine whose address it was given", async () => {
   server.addService(EngineService, {
     ...Object.fromEntries(Object.keys(EngineService).map((method) => [method, () => {}])),
     log,
-  } as unknown as UntypedServiceImplementation);
+  });
   const address = await new Promise<number>((resolve, reject) =>
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
       error ? reject(error) : resolve(port),

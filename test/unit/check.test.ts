@@ -1,0 +1,158 @@
+import { describe, expect, it } from "vitest";
+import * as z from "zod";
+import { check } from "../../provider/check";
+import { checkConfiguration } from "../../provider/configuration";
+import { resourceType } from "../../provider/resource";
+import { unknown } from "../../provider/wire/values";
+import { define, field } from "../../schema/define";
+import { canonicalSize, nameField, size } from "../../schema/fields";
+import { Secret } from "../../schema/secret";
+
+const type = resourceType({
+  definition: define({
+    token: "netdisk:index:Thing",
+    kind: "thing",
+    doc: "For tests.",
+    shared: false,
+    inputs: {
+      name: nameField,
+      size: field(size, {
+        doc: "Its size.",
+        role: "fixed",
+        cure: "Keep the size.",
+        canonical: canonicalSize,
+      }),
+      options: field(z.array(z.string().regex(/^[a-z]+$/, "must be lower case")).default(["noatime"]), {
+        doc: "Options.",
+      }),
+      comment: field(z.string().optional(), { doc: "Any text." }),
+      passphrase: field(z.string().min(8, "must have at least 8 characters").optional(), {
+        doc: "Secret.",
+        role: "unobserved",
+        secret: true,
+      }),
+    },
+    conditions: { active: { value: true, doc: "Runs." } },
+    outputs: {},
+  }),
+  name: ({ name }) => name,
+  check: ({ comment }) => (comment === "no" ? [{ property: "comment", reason: "must not be no" }] : []),
+  observe: () => Promise.resolve({ is: "absent" }),
+  plan: () => [],
+  planRemoval: () => [],
+});
+
+const good = { name: "testdisk", size: "1024 MiB" };
+
+describe("check", () => {
+  it("fills in defaults and conditions and keeps the user's spelling", () => {
+    expect(check(type, undefined, good)).toEqual({
+      inputs: { ...good, options: ["noatime"], active: true, claimed: true },
+      failures: [],
+    });
+  });
+
+  it("reports all failures at once, with their paths", () => {
+    const { failures } = check(type, undefined, {
+      name: "Test",
+      options: ["ro", "RW", "X"],
+      passphrase: "short",
+    });
+    expect(failures).toEqual([
+      { property: "name", reason: expect.stringContaining("lower-case") as string },
+      { property: "size", reason: "is missing. Its size." },
+      { property: "options[1]", reason: "must be lower case" },
+      { property: "options[2]", reason: "must be lower case" },
+      { property: "passphrase", reason: "must have at least 8 characters" },
+    ]);
+  });
+
+  it("names an unknown key with what was probably meant", () => {
+    expect(check(type, undefined, { ...good, option: ["ro"] }).failures).toEqual([
+      { property: "option", reason: 'is not a property; did you mean "options"?' },
+    ]);
+  });
+
+  it("lets pass what is not known yet, alone or inside of a value", () => {
+    const { inputs, failures } = check(
+      type,
+      { ...good, size: "1 GiB" },
+      { ...good, size: unknown, options: [unknown] },
+    );
+    expect(failures).toEqual([]);
+    expect(inputs).toMatchObject({ size: unknown, options: [unknown] });
+  });
+
+  it("takes null as left out, as YAML writes it", () => {
+    const { inputs, failures } = check(type, undefined, { ...good, options: null, comment: null });
+    expect(failures).toEqual([]);
+    expect(inputs).toMatchObject({ options: ["noatime"] });
+    expect("comment" in inputs).toBe(false);
+  });
+
+  it("asks the type about what single fields cannot tell", () => {
+    expect(check(type, undefined, { ...good, comment: "no" }).failures).toEqual([
+      { property: "comment", reason: "must not be no" },
+    ]);
+  });
+
+  it("refuses the change of a fixed field with its cure, not another spelling of it", () => {
+    expect(check(type, good, { ...good, size: "1 GiB" }).failures).toEqual([]);
+    expect(check(type, good, { ...good, size: "2 GiB" }).failures).toEqual([
+      { property: "size", reason: 'cannot change from "1024 MiB" to "2 GiB". Keep the size.' },
+    ]);
+    // Nothing was there to begin with.
+    expect(check(type, {}, { ...good, size: "2 GiB" }).failures).toEqual([]);
+  });
+
+  it("marks what the definition says is secret, and never shows it", () => {
+    const { inputs } = check(type, undefined, {
+      ...good,
+      passphrase: "long enough",
+      comment: new Secret("hush"),
+    });
+    expect(inputs.passphrase).toBeInstanceOf(Secret);
+    expect(inputs.comment).toBeInstanceOf(Secret);
+    const { failures } = check(type, good, { ...good, size: new Secret("2 GiB") });
+    expect(failures[0]?.reason).toBe("cannot change from a secret to a secret. Keep the size.");
+  });
+
+  it("lets nobody set a condition, but takes back what the engine keeps", () => {
+    expect(check(type, undefined, { ...good, active: false }).failures).toEqual([
+      { property: "active", reason: "cannot be set; it is read on the host. Leave it out." },
+    ]);
+    expect(check(type, undefined, { ...good, active: true }).failures).toEqual([]);
+    // ignoreChanges: the engine puts the old value into the new inputs.
+    const ignored = check(type, { ...good, active: false }, { ...good, active: false });
+    expect(ignored).toMatchObject({ failures: [], inputs: { active: false } });
+  });
+});
+
+describe("the provider's configuration", () => {
+  const config = { role: "server", host: "backup" };
+
+  it("is checked by the same code", () => {
+    expect(checkConfiguration({ ...config, usr: "root", port: 0 }).failures).toEqual([
+      { property: "usr", reason: 'is not a property; did you mean "user"?' },
+      expect.objectContaining({ property: "port" }) as unknown,
+    ]);
+    expect(checkConfiguration({ role: "server" }).failures).toMatchObject([{ property: "host" }]);
+    expect(checkConfiguration({ role: "client", connection: "local" }).failures).toEqual([]);
+    expect(checkConfiguration({ role: "server", host: unknown }).failures).toEqual([]);
+  });
+
+  it("takes numbers as SDKs send them, and what the engine adds", () => {
+    const { inputs, failures } = checkConfiguration({
+      ...config,
+      port: "2222",
+      version: "0.1.0",
+      __internal: {},
+    });
+    expect(failures).toEqual([]);
+    expect(inputs).toMatchObject({ port: 2222, version: "0.1.0", __internal: {} });
+  });
+
+  it("keeps the private key secret", () => {
+    expect(checkConfiguration({ ...config, privateKey: "k" }).inputs.privateKey).toBeInstanceOf(Secret);
+  });
+});

@@ -1,0 +1,32 @@
+/** Every definition has a type that does it, and the other way round. */
+import { expect, it } from "vitest";
+import { registry } from "../../provider/registry";
+import { conditionsOf, ownershipOutputs } from "../../schema/ownership";
+import type { Definition } from "../../schema/define";
+import { definitions } from "../../schema/index";
+
+const all: [string, Definition][] = Object.entries(definitions);
+
+it("has a type for every definition, and no other", () => {
+  expect([...registry.keys()].sort()).toEqual(all.map(([, { token }]) => token).sort());
+  for (const [, definition] of all) expect(registry.get(definition.token)?.definition).toBe(definition);
+});
+
+it.each(all)("%s: its key, token and kind agree", (key, { token, kind }) => {
+  expect(token).toBe(`netdisk:index:${key}`);
+  expect(kind).toBe(key.replaceAll(/(?<!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase());
+});
+
+it.each(all)("%s: no property is an input, a condition and an output at once", (_, definition) => {
+  const keys = [
+    ...Object.keys(definition.inputs),
+    ...Object.keys(conditionsOf(definition)),
+    ...Object.keys({ ...definition.outputs, ...ownershipOutputs }),
+  ];
+  expect(keys.filter((key, i) => keys.indexOf(key) !== i)).toEqual([]);
+});
+
+it.each(all)("%s: a fixed property says what to do instead", (_, { inputs }) => {
+  const fixed = Object.entries(inputs).filter(([, { role }]) => role === "fixed");
+  for (const [key, { cure }] of fixed) expect(cure, key).toMatch(/\.$/);
+});
