@@ -22,7 +22,7 @@ const marker = "/mnt/disk/before-the-drift";
 beforeAll(async () => {
   await startMounted();
   await on("client", `echo still here > ${marker} && sync -f ${marker}`);
-}, minutes(10));
+}, minutes(15));
 
 describe("drift made by hand", () => {
   it.each(drifts)(

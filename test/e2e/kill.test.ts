@@ -14,7 +14,7 @@ const second: Disk = {
   mount: { path: "/mnt/second" },
 };
 
-beforeAll(startMounted, minutes(10));
+beforeAll(startMounted, minutes(15));
 
 /** Resolves once a program of this name runs on the client: the moment to strike. */
 const running = (name: string) =>

@@ -10,7 +10,7 @@ import { firstMissing, startWriter } from "./harness/writer";
 
 const minutes = (n: number) => n * 60_000;
 
-beforeAll(startMounted, minutes(10));
+beforeAll(startMounted, minutes(15));
 
 const diskUrns = () =>
   state()
