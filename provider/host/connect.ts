@@ -31,7 +31,9 @@ export async function connect(lib: typeof ssh2, target: Target, limits: Limits):
   try {
     await new Promise<void>((resolve, reject) => {
       let stage = "no connection";
-      client.on("connect", () => (stage = "connected, no SSH greeting"));
+      client.on("connect", () => {
+        stage = `${proxy ? "ProxyCommand runs" : "connected"}, no SSH greeting`;
+      });
       client.on("handshake", () => (stage = "logging in"));
       client.on("ready", () => resolve());
       client.on("error", reject);

@@ -39,20 +39,28 @@ export interface Host {
 
   /**
    * Runs a command as root and returns how it ended; a non-zero exit is a result, not an error.
-   * @throws UnreachableError, TimeoutError, or CancelledError where there is no result to return.
+   * @throws NetdiskError UNREACHABLE, TIMEOUT, CANCELLED or CONFIG (sudo) where there is no result to return;
+   *   each says whether the command was ended or may still be running.
    */
   exec(command: Command, options?: ExecOptions): Promise<ExecResult>;
 
-  /** Like exec, but a non-zero exit throws CommandError (host, command, status, last lines of stderr). */
+  /** Like exec, but a non-zero exit throws COMMAND (host, command, status, last lines of stderr). */
   run(command: Command, options?: ExecOptions): Promise<string>;
 
-  /** The file's bytes; undefined only when the host says that there is no such file (ENOENT, ENOTDIR). */
+  /**
+   * The file's bytes; undefined only when the host says that there is no such file (ENOENT, ENOTDIR).
+   * @throws NetdiskError UNREADABLE for everything else, also for a symbolic link to nothing.
+   */
   readFile(path: string): Promise<Buffer | undefined>;
 
-  /** Replaces the file atomically: temporary file in the same directory, owner and mode, fsync, rename. */
+  /**
+   * Replaces the file (or link) atomically: temporary file in the same directory, owner and mode, content,
+   * fsync, rename. Missing directories are made, 0755 root.
+   * @throws NetdiskError COMMAND; the old file is then unchanged.
+   */
   writeFile(path: string, content: string | Buffer, options: FileOptions): Promise<void>;
 
-  /** Resolves once no command that took `lock` is running on the host any more. */
+  /** Resolves once no command that took `lock` is running on the host any more; timeoutMs: default 15 min. */
   waitForLock(lock: string, options?: Pick<ExecOptions, "signal" | "timeoutMs">): Promise<void>;
 
   close(): Promise<void>;

@@ -12,6 +12,7 @@ import type { Host } from "../../provider/host/host";
 import { hostFingerprints, openHost, type Connection } from "../../provider/host/open";
 import { sh } from "../../provider/host/sh";
 import { Secret } from "../../schema/secret";
+import { sshdMissing, startSshd } from "./sshd";
 import { startRelay, type Relay } from "./relay";
 import {
   reads,
@@ -386,6 +387,36 @@ describe("ProxyCommand", () => {
     expect(error.message).toMatch(
       /cannot be reached: ProxyCommand `.*`: the gate is shut; ended with status 9\./,
     );
+  });
+});
+
+describe.skipIf(sshdMissing() !== undefined)("ProxyJump", () => {
+  it("goes through the local OpenSSH and a real sshd", async () => {
+    const { connection } = await server([echo()]);
+    const jump = await startSshd();
+    ending.push(() => jump.close());
+    writeFileSync(at("known_hosts"), `[127.0.0.1]:${jump.port} ${jump.connection.hostKey}\n`);
+    writeFileSync(
+      at("config"),
+      `UserKnownHostsFile ${at("known_hosts")}\nHost gate\n  HostName 127.0.0.1\n  Port ${jump.port}\n` +
+        `  IdentityFile ${jump.connection.identityFile}\nHost behind\n  HostName 127.0.0.1\n  ProxyJump gate\n`,
+    );
+    expect(await ask(open({ ...connection, host: "behind", sshConfig: at("config") }))).toEqual(hi);
+    writeFileSync(at("known_hosts"), "");
+    const refused = await errorOf(ask(open({ ...connection, host: "behind", sshConfig: at("config") })));
+    expect(refused.message).toMatch(/ProxyCommand `.*ssh.*gate.*`: .*Host key verification failed/s);
+  });
+});
+
+describe("without OpenSSH on this machine", () => {
+  it("explicit values suffice; an error says what was missing", async () => {
+    const { connection } = await server([echo()]);
+    const path = process.env.PATH;
+    process.env.PATH = directory;
+    ending.push(() => (process.env.PATH = path));
+    expect(await ask(open(connection))).toEqual(hi);
+    const error = await errorOf(ask(open({ ...connection, hostKey: undefined })));
+    expect(error.message).toMatch(/is not known.*ssh was not found on this machine, so no ssh_config/);
   });
 });
 
