@@ -1,3 +1,4 @@
+import "./components/plainStacks";
 import { fromStackConfig } from "./components";
 
 // Every export is an output of the stack.
