@@ -49,6 +49,8 @@ AuthorizedKeysFile ${file("authorized_keys")}
 StrictModes no
 PidFile none
 UsePAM no
+# bash reads ~/.bashrc for a command by SSH unless it is nested: the developer's settings take no part, and no time.
+SetEnv SHLVL=2
 PermitRootLogin prohibit-password
 `,
   );
