@@ -1,11 +1,29 @@
 // .mts: the package is CommonJS, and vitest wants its configuration as a module.
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 const seconds = (n: number) => n * 1000;
 const minutes = (n: number) => seconds(60 * n);
 
+// Real hosts: there is one lab, so one file at a time, and a step may be an nbd build.
+const onTheLab = {
+  fileParallelism: false,
+  sequence: { concurrent: false },
+  testTimeout: minutes(10),
+  hookTimeout: minutes(10),
+};
+
+/** The ladder first: it makes the disk from nothing and keeps the hosts as they are then; the others begin there. */
+class LadderFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => (moduleId.endsWith("/ladder.test.ts") ? 0 : 1);
+    return [...files].sort((a, b) => rank(a) - rank(b) || a.moduleId.localeCompare(b.moduleId));
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LadderFirst },
     projects: [
       // Pure: no process, no network.
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
@@ -18,17 +36,16 @@ export default defineConfig({
           hookTimeout: seconds(30),
         },
       },
-      // Real hosts: there is one lab, so one file at a time, and a step may be an nbd build.
       {
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          fileParallelism: false,
-          sequence: { concurrent: false },
-          testTimeout: minutes(10),
-          hookTimeout: minutes(10),
+          exclude: ["test/e2e/**/*.long.test.ts"],
+          ...onTheLab,
         },
       },
+      // What would make `npm test` too long: npm run test:long.
+      { test: { name: "long", include: ["test/e2e/**/*.long.test.ts"], ...onTheLab } },
     ],
   },
 });

@@ -1,0 +1,122 @@
+/** Runs that are killed or interrupted at the worst moment, and what must hold after the next one. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { expect } from "vitest";
+import { hosts, mounted, on, tryOn } from "./lab";
+import { pulumi, setDisks, startPulumi, state, testdisk, type Disk } from "./project";
+import { pause, until, type Running } from "./run";
+import { expectNoChanges, up } from "./scenario";
+
+const second: Disk = {
+  file: { path: "/var/lib/netdisk/second.img", size: "320 MiB" },
+  mount: { path: "/mnt/second" },
+};
+
+/** Resolves once a program of this name runs on the client: the moment to strike. */
+const running = (name: string) =>
+  until(
+    `${name} runs on the client`,
+    180,
+    async () => (await tryOn("client", `pgrep -x ${name}`)).code === 0,
+  );
+
+/** Ids of the provider processes with this parent. */
+function providersOf(engine: number): number[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .filter((entry) => {
+      try {
+        const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
+        const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+        return (
+          parent === engine && readFileSync(`/proc/${entry}/cmdline`, "utf8").includes("dist/provider/main")
+        );
+      } catch {
+        return false; // it has ended meanwhile
+      }
+    })
+    .map(Number);
+}
+
+const strikes = {
+  "SIGKILL of the CLI": ({ child }: Running) => {
+    child.kill("SIGKILL");
+  },
+  "SIGKILL of the providers": ({ child }: Running) => {
+    const providers = providersOf(child.pid!);
+    expect(providers.length, "provider processes").toBeGreaterThan(0);
+    for (const pid of providers) process.kill(pid, "SIGKILL");
+  },
+  "Ctrl-C": ({ child }: Running) => {
+    child.kill("SIGINT");
+  },
+};
+
+export type Strike = keyof typeof strikes;
+
+/** Starts `up`, strikes as soon as the program runs on the client, and waits for the end of it all. */
+async function struckUp(strike: Strike, program: string): Promise<void> {
+  const run = startPulumi("up", "--yes", "--skip-preview");
+  const engine = run.child.pid!;
+  await running(program);
+  const providers = providersOf(engine);
+  strikes[strike](run);
+  const { code, output } = await run.ended;
+  expect(code, output).not.toBe(0);
+  await until("the providers are gone", 10, async () =>
+    providers.every((pid) => !readdirSync("/proc").includes(String(pid))),
+  );
+}
+
+/** The next run works, and neither host nor state holds anything twice or without an owner. */
+async function expectConverges(): Promise<void> {
+  // Needed only after the CLI itself was killed; otherwise there is no lock to take away.
+  await pulumi(["cancel", "--yes"]);
+  await up();
+  await mounted();
+  await expectNoChanges();
+
+  const { resources } = state();
+  expect(new Set(resources.map(({ urn }) => urn)).size, "no resource twice").toBe(resources.length);
+  expect(resources.filter(({ initErrors }) => initErrors?.length)).toEqual([]);
+  const ids = resources.map(({ id }) => id).filter((id) => id !== undefined);
+  for (const host of hosts) {
+    // KIND/NAME/STACK.json: the folder is the id of what is claimed.
+    const claims = await on(host, "cd /var/lib/netdisk/claims && find . -type f -printf '%P\\n'");
+    for (const claim of claims.split("\n")) {
+      expect(ids, `who owns ${claim} on the ${host}`).toContain(dirname(claim));
+    }
+    expect(
+      await on(host, "find /var/lib/netdisk/intent -type f 2>/dev/null || true"),
+      "nothing unfinished",
+    ).toBe("");
+  }
+  for (const name of ["make", "cryptsetup", "mkfs.xfs"]) {
+    expect((await tryOn("client", `pgrep -x ${name}`)).code, `${name} runs no more`).toBe(1);
+  }
+}
+
+/** Strikes while a second disk is being formatted, next to one that is in use. */
+export async function strikeDuringFormat(strike: Strike): Promise<void> {
+  setDisks({ testdisk });
+  await up();
+  await on("client", "rm -f /etc/netdisk/keys/second.key /var/lib/netdisk/headers/second.luks");
+  await on("server", "rm -f /var/lib/netdisk/second.img");
+
+  setDisks({ testdisk, second });
+  await struckUp(strike, "cryptsetup");
+  await expectConverges();
+  await mounted(second.mount.path);
+}
+
+/** Strikes while nbd is being built anew because its client was overwritten. */
+export async function strikeDuringBuild(strike: Strike): Promise<void> {
+  const digest = () => on("client", "sha256sum /opt/nbd/sbin/nbd-client | cut -d' ' -f1");
+  const intact = await digest();
+  await on("client", "cp /bin/true /opt/nbd/sbin/new && mv /opt/nbd/sbin/new /opt/nbd/sbin/nbd-client");
+  await struckUp(strike, "make");
+  // A build that goes on without its run would be met by the next one.
+  await pause(1);
+  await expectConverges();
+  expect(await digest()).toBe(intact);
+}
