@@ -8,7 +8,7 @@ import { nbdServerSections } from "../facts/nbdServer";
 import { sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
 import { raw, render } from "../template";
-import { digest, lookAtNbdServer, restart } from "./nbdServer";
+import { digest, load, lookAtNbdServer } from "./nbdServer";
 import { isWritten } from "./written";
 
 type Values = Partial<State<typeof definition>>;
@@ -104,7 +104,7 @@ export const diskExport = resourceType<typeof definition>({
         mode: 0o644,
       });
     }
-    if (steps.length > 0 || !state?.loaded) steps.push(restart());
+    if (steps.length > 0 || !state?.loaded) steps.push(load("restart"));
     return steps;
   },
 
@@ -113,7 +113,7 @@ export const diskExport = resourceType<typeof definition>({
     const path = exportFile(inputs.name);
     return [
       { do: "run", title: `rm ${path}`, command: sh`rm -f -- ${path}` },
-      restart("try-restart"),
+      load("try-restart"),
       { do: "run", title: "end what still serves it", command: endSessions(inputs.exportName) },
     ];
   },

@@ -1,6 +1,6 @@
 /** What the types around nbd-server have in common: is it running, with what, and how it is made to read again. */
 import { createHash } from "node:crypto";
-import { nbdServerRecord, nbdServerUnit } from "../../schema/paths";
+import { nbdServerConfig, nbdServerIncludeDir, nbdServerRecord, nbdServerUnit } from "../../schema/paths";
 import { ask } from "../fact";
 import { type LoadRecord, parseLoadRecord } from "../facts/nbdServer";
 import { systemdUnit, type SystemdUnit } from "../facts/systemd";
@@ -15,7 +15,9 @@ export interface Running {
   record: LoadRecord | undefined;
 }
 
-export async function lookAtNbdServer(host: Host): Promise<Running> {
+const lock = "nbd-server";
+
+async function look(host: Host): Promise<Running> {
   const [unit, noted] = await Promise.all([
     ask(host, systemdUnit, nbdServerUnit),
     host.readFile(nbdServerRecord),
@@ -26,14 +28,37 @@ export async function lookAtNbdServer(host: Host): Promise<Running> {
   return { unit, active, record: active && record?.invocation === unit.invocationId ? record : undefined };
 }
 
+/** Another export's restart may be under way: what is not in order at once is looked at again after it. */
+export async function lookAtNbdServer(host: Host): Promise<Running> {
+  const first = await look(host);
+  if (first.record) return first;
+  await host.waitForLock(lock);
+  return look(host);
+}
+
 export const digest = (content: Buffer): string => createHash("sha256").update(content).digest("hex");
 
-/** Restarts end no session of an attached disk (templates/nbd-server.service.conf). */
-export function restart(verb: "restart" | "try-restart" = "restart"): RunStep {
-  return {
-    do: "run",
-    title: `systemctl ${verb} ${nbdServerUnit}`,
-    command: sh`systemctl ${verb} ${nbdServerUnit} || { journalctl --no-pager -o cat -n 20 -u ${nbdServerUnit} >&2; exit 1; }`,
-    lock: "nbd-server",
-  };
-}
+const unlessItFails = sh`{ journalctl --no-pager -o cat -n 20 -u ${nbdServerUnit} >&2; exit 1; }`;
+
+/** Ends no session of an attached disk (templates/nbd-server.service.conf). */
+export const restart = (): RunStep => ({
+  do: "run",
+  title: `systemctl restart ${nbdServerUnit}`,
+  command: sh`systemctl restart ${nbdServerUnit} || ${unlessItFails}`,
+  lock,
+});
+
+/**
+ * Makes nbd-server read its files again, unless that has happened meanwhile: many exports made at the same
+ * time need few restarts. `try-restart` leaves one that does not run alone.
+ */
+export const load = (verb: "restart" | "try-restart"): RunStep => ({
+  do: "run",
+  title: `systemctl ${verb} ${nbdServerUnit}`,
+  command: sh`{
+  echo "invocation $(systemctl show --property=InvocationID --value ${nbdServerUnit})"
+  sha256sum ${nbdServerConfig} ${nbdServerIncludeDir}/*.conf
+} 2>/dev/null | cmp -s - ${nbdServerRecord} && systemctl is-active -q ${nbdServerUnit} ||
+  systemctl ${verb} ${nbdServerUnit} || ${unlessItFails}`,
+  lock,
+});

@@ -6,7 +6,7 @@ import { type KeyFile, keyFileBoolean, parseKeyFile } from "../facts/keyFile";
 import { sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
 import { render } from "../template";
-import { digest, lookAtNbdServer, restart } from "./nbdServer";
+import { digest, load, lookAtNbdServer } from "./nbdServer";
 import { ownHeader, isWritten } from "./written";
 
 type Values = Partial<State<typeof definition>>;
@@ -88,7 +88,7 @@ export const serverConfig = resourceType<typeof definition>({
         mode: 0o644,
       });
     }
-    if (steps.length > 0 || !state?.loaded) steps.push(restart("try-restart"));
+    if (steps.length > 0 || !state?.loaded) steps.push(load("try-restart"));
     return steps;
   },
 

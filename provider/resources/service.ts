@@ -13,12 +13,11 @@ import { ask } from "../fact";
 import { cgroupProcesses } from "../facts/cgroup";
 import { nbdServerSections } from "../facts/nbdServer";
 import { formatListener, isLoopback, type Listener, ssListening } from "../facts/ss";
-import { systemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
 import { render } from "../template";
-import { restart } from "./nbdServer";
+import { lookAtNbdServer, restart } from "./nbdServer";
 
 const dropInText = (): string =>
   render("nbd-server.service.conf", { includeDir: nbdServerIncludeDir, script: nbdServerHook });
@@ -44,8 +43,8 @@ export const service = resourceType<typeof definition>({
   name: (inputs) => inputs.unit.replace(/\.service$/, ""),
 
   async observe(host, inputs) {
-    const [unit, dropIn, hook, sockets, sections] = await Promise.all([
-      ask(host, systemdUnit, nbdServerUnit),
+    const [{ unit, active }, dropIn, hook, sockets, sections] = await Promise.all([
+      lookAtNbdServer(host),
       host.readFile(nbdServerDropIn),
       host.readFile(nbdServerHook),
       ask(host, ssListening),
@@ -62,13 +61,12 @@ export const service = resourceType<typeof definition>({
         cure: `End it on the host (\`kill ${stray}\`), or run it where netdisk does not; then run \`pulumi up\` again.`,
       };
     }
-    const running = unit.activeState === "active" || unit.activeState === "reloading";
     return {
       is: "present",
       state: {
         unit: inputs.unit,
         enabled: unit.unitFileState === "enabled" || unit.unitFileState === "generated",
-        active: running || (sections.length === 0 && unit.activeState === "inactive"),
+        active: active || (sections.length === 0 && unit.activeState === "inactive"),
         dropIn:
           dropIn?.toString() === dropInText() && hook?.toString() === hookText() && !unit.needDaemonReload,
         loopbackOnly: open.length === 0,
