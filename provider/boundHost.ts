@@ -3,11 +3,33 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { NetdiskError } from "./errors";
 import type { Host } from "./host/host";
 
+export interface TimeLimit {
+  signal: AbortSignal;
+  clear: () => void;
+}
+
+/**
+ * A signal that is raised after `ms`, or with `outer`. Not AbortSignal.timeout and AbortSignal.any: Node 20
+ * may collect such a pair as garbage, and then it is never raised.
+ */
+export function timeLimit(ms: number, outer?: AbortSignal): TimeLimit {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const timer = setTimeout(abort, ms);
+  if (outer?.aborted) abort();
+  outer?.addEventListener("abort", abort);
+  const clear = () => {
+    clearTimeout(timer);
+    outer?.removeEventListener("abort", abort);
+  };
+  return { signal: controller.signal, clear };
+}
+
 /**
  * Rejects `graceMs` after the signal was raised at the latest. The host layer ends commands by itself when
  * the signal comes; this is for a connection that does not even answer to that.
  */
-async function orAborted<T>(
+export async function orAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal,
   graceMs: number,

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Definition, Inputs } from "../schema/define";
-import { boundHost } from "./boundHost";
+import { boundHost, timeLimit } from "./boundHost";
 import { knownWishes, same } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { NetdiskError } from "./errors";
@@ -63,13 +63,16 @@ async function takeClaim(
 
 /** What is there after a failure; what was last known when not even that can be read. */
 async function lastLook(request: Request, unbound: Host, work: Work): Promise<Properties> {
-  const limit = AbortSignal.timeout(request.signal.aborted ? 5000 : 30_000);
+  const limit = timeLimit(request.signal.aborted ? 5000 : 30_000);
   try {
-    const look = await work.type.observe(boundHost(unbound, limit, 0), work.wishes, work.known);
+    const host = boundHost(unbound, limit.signal, 0);
+    const look = await work.type.observe(host, work.wishes, work.known);
     if (look.is === "present") return look.state;
     if (look.is === "absent") return {};
   } catch {
     // The failure that led here is the one to report.
+  } finally {
+    limit.clear();
   }
   return work.known.state ?? {};
 }
@@ -161,5 +164,5 @@ async function removeThing(work: Work): Promise<void> {
     // Nothing to do for it in any case: then it need not be seen.
     if (type.planRemoval({ is: "present", state: known.state }, wishes, known).length === 0) return;
   }
-  await reach(work, "planRemoval");
+  await reach(work, "planRemoval", look);
 }

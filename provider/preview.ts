@@ -1,5 +1,5 @@
 /** What `up` would do, said before it does it. */
-import { boundHost } from "./boundHost";
+import { boundHost, orAborted } from "./boundHost";
 import { knownWishes, unknownFields } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { diff } from "./diff";
@@ -39,7 +39,10 @@ export async function preview(request: Request, wanted: Wanted & { oldInputs?: P
     ? differences(request, { ...wanted, outputs: wanted.outputs, oldInputs: wanted.oldInputs ?? {} })
     : [];
   try {
-    const [look, all] = await Promise.all([type.observe(host, wishes, known), claims.all()]);
+    const [look, all] = await Promise.all([
+      type.observe(host, wishes, known),
+      orAborted(claims.all(), request.signal, 0, host.label),
+    ]);
     const { own, others } = holders(all, definition, wanted.name, ownerOf(urn));
     if (!definition.shared && !own && others[0])
       throw claimedError(host.label, definition, wanted.name, others[0]);

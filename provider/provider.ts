@@ -1,4 +1,5 @@
 /** What the engine's requests mean, one method each; server.ts carries them over the wire. */
+import { timeLimit } from "./boundHost";
 import { check, type Checked, type Failure, knownWishes, unknownFields } from "./check";
 import { checkConfiguration, Configuration, type Hosts } from "./configuration";
 import { type Change, diff, type Sides } from "./diff";
@@ -13,7 +14,7 @@ import type { Log } from "./wire/engine";
 import { equal, plain, type Properties, unknown } from "./wire/values";
 
 /** A preview that takes longer is of less use than one that says less. */
-const previewMs = 10_000;
+const previewMs = 9000;
 
 export interface Target {
   token: string;
@@ -120,15 +121,19 @@ export class Provider {
   async #preview(type: ResourceType, wish: Wish, existing?: Existing): Promise<Properties> {
     const { definition } = type;
     if (this.#configuration?.known && unknownFields(type, wish.inputs).length === 0) {
-      const signal = AbortSignal.any([wish.signal, AbortSignal.timeout(previewMs - 1000)]);
-      const request = this.#request(type, { ...wish, signal }, { mask: [wish.inputs, existing] });
+      const limit = timeLimit(previewMs, wish.signal);
+      const request = this.#request(
+        type,
+        { ...wish, signal: limit.signal },
+        { mask: [wish.inputs, existing] },
+      );
       const name = existing ? nameOf(type, existing.id) : type.name(knownWishes(type, wish.inputs));
       await preview(request, {
         name,
         inputs: wish.inputs,
         outputs: existing?.outputs,
         oldInputs: existing?.inputs,
-      });
+      }).finally(limit.clear);
     }
     const outputs: Properties = { claim: existing?.outputs.claim ?? unknown };
     for (const key of Object.keys(definition.outputs)) outputs[key] = existing?.outputs[key] ?? unknown;

@@ -64,11 +64,19 @@ async function runStep({ type, host, known, progress }: Work, step: Step): Promi
   });
 }
 
-/** @throws NetdiskError UNFINISHED naming what is still planned after many rounds. */
-export async function reach(work: Work, goal: "plan" | "planRemoval"): Promise<Observed<Definition>> {
+/**
+ * @param first What a look has just shown, to save another one.
+ * @throws NetdiskError UNFINISHED naming what is still planned after many rounds.
+ */
+export async function reach(
+  work: Work,
+  goal: "plan" | "planRemoval",
+  first?: Observation<State<Definition>>,
+): Promise<Observed<Definition>> {
   const { type, host, wishes, known, progress } = work;
+  const observe = () => progress.during("look", () => type.observe(host, wishes, known));
   for (let round = 1; ; round++) {
-    const look = await progress.during("look", () => type.observe(host, wishes, known));
+    const look = round === 1 && first ? first : await observe();
     const observed = plannable(work, look);
     const steps = type[goal](observed, wishes, known);
     if (steps.length === 0) return observed;

@@ -1,6 +1,6 @@
 /** Read and import: what the host has, in the engine's terms. */
 import { conditionsOf } from "../schema/ownership";
-import { boundHost } from "./boundHost";
+import { boundHost, orAborted } from "./boundHost";
 import { knownWishes } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { project } from "./diff";
@@ -25,7 +25,7 @@ export async function read(
   const { definition } = type;
   const host = boundHost(request.host, request.signal, 0);
   const name = nameOf(type, id);
-  const found = claims.all();
+  const found = orAborted(claims.all(), request.signal, 0, host.label);
   found.catch(() => undefined);
   const imported = Object.keys(given.inputs).length === 0;
   const inputs = imported

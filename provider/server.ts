@@ -12,6 +12,7 @@ import { type PluginAttach, PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as pb from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { timeLimit } from "./boundHost";
 import type { Checked } from "./check";
 import type { Change } from "./diff";
 import { InFlight } from "./inFlight";
@@ -65,11 +66,6 @@ function diffResponse(changes: Record<string, Change>): pb.DiffResponse {
 const updates = (keys: string[]): Record<string, Change> =>
   Object.fromEntries(keys.map((key) => [key, { kind: "update", fromInput: true }]));
 
-interface Requests {
-  getUrn(): string;
-  getTimeout?(): number;
-}
-
 export interface ServerOptions {
   version: string;
   schemaFile: string;
@@ -81,24 +77,45 @@ export interface RunningServer {
   close(): void;
 }
 
+/** Under the time limit that the user set (customTimeouts), where there is one. */
+async function within<R>(
+  request: unknown,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => R | Promise<R>,
+): Promise<R> {
+  const seconds =
+    request instanceof pb.CreateRequest ||
+    request instanceof pb.UpdateRequest ||
+    request instanceof pb.DeleteRequest
+      ? request.getTimeout()
+      : 0;
+  if (seconds <= 0) return work(signal);
+  const limit = timeLimit(seconds * 1000, signal);
+  try {
+    return await work(limit.signal);
+  } finally {
+    limit.clear();
+  }
+}
+
 function implementation(provider: Provider, inFlight: InFlight, options: ServerOptions) {
   /** Answers one request; a failure becomes a status that the engine understands. */
   const answer =
     <Q, R>(handle: (request: Q, signal: AbortSignal) => R | Promise<R>, secrets?: (request: Q) => unknown) =>
     (call: { request: Q }, callback: (error: Partial<ServiceError> | null, value?: R) => void): void => {
       inFlight
-        .track(async (signal) => handle(call.request, signal))
+        .track((signal) => within(call.request, signal, (limited) => handle(call.request, limited)))
         .then(
           (response) => callback(null, response),
           (error: unknown) => callback(failureOf(error, maskOf(secrets?.(call.request)))),
         );
     };
 
-  const target = (request: Requests, cancel: AbortSignal) => {
-    const seconds = request.getTimeout?.() ?? 0;
-    const signal = seconds > 0 ? AbortSignal.any([cancel, AbortSignal.timeout(seconds * 1000)]) : cancel;
-    return { token: tokenOf(request.getUrn()), urn: request.getUrn(), signal };
-  };
+  const target = (request: { getUrn(): string }, signal: AbortSignal) => ({
+    token: tokenOf(request.getUrn()),
+    urn: request.getUrn(),
+    signal,
+  });
 
   return {
     handshake: answer(() => {

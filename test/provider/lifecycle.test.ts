@@ -5,6 +5,7 @@ import { unknown } from "../../provider/wire/values";
 import { Secret } from "../../schema/secret";
 import { type Existing, Failure, urnOf } from "./client";
 import { play, type Playing } from "./playing";
+import { sandbox } from "./sandbox";
 
 const urn = urnOf("testdisk");
 const wish = { name: "testdisk", size: "1024 MiB" };
@@ -94,19 +95,21 @@ describe("create", () => {
     const engine = await play();
     await up(engine, { ...wish, seconds: 0 });
     await up(engine, { ...wish, seconds: 0 });
-    expect(engine.host.read("testdisk", "work")).toBe("run\n");
+    expect(engine.host.read("testdisk", "work")).toBe("run\nend\n");
   });
 
-  it("waits for the orphan of a killed run instead of doing its work twice", async () => {
+  it("waits for the orphan of a killed run before it works itself", async () => {
     const first = await play();
     const inputs = (await first.check(urn, { ...wish, seconds: 2 })).inputs;
-    void first.create(urn, inputs).catch(() => undefined);
+    const killed = first.create(urn, inputs).catch((error: unknown) => error);
     await expect.poll(() => first.host.read("testdisk", "work"), { timeout: 5000 }).toBe("run\n");
-    // The first provider is forgotten, its command goes on. A second one starts over.
-    const second = await play(first.host);
+    // The first run does nothing any more, but its command goes on.
+    first.host.transport.reachable = false;
+    const second = await play(sandbox(first.host.root));
     const created = await second.create(urn, inputs);
     expect(created.outputs).toMatchObject({ active: true, size: "1024 MiB" });
-    expect(second.host.read("testdisk", "work")).toBe("run\n");
+    expect(second.host.read("testdisk", "work")).toBe("run\nend\nrun\nend\n");
+    expect(((await killed) as Failure).initFailed).toBeDefined();
   });
 });
 

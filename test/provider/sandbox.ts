@@ -200,6 +200,6 @@ function step(title: string, command: RunStep["command"], more: Partial<RunStep>
 /** Prints what a careless tool would: the secret that it was given. */
 function work(path: string, seconds: number | undefined, passphrase: Secret): RunStep[] {
   if (seconds === undefined) return [];
-  const command = sh`echo run >>${`${path}/work`}; cat; echo; for i in $(seq ${seconds * 10}); do sleep 0.1; done`;
+  const command = sh`echo run >>${`${path}/work`}; cat; echo; for i in $(seq ${seconds * 10}); do sleep 0.1; done; echo end >>${`${path}/work`}`;
   return [step("work", command, { stdin: passphrase, lock: "shared-work" })];
 }

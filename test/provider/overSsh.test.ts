@@ -1,0 +1,163 @@
+/** The provider as it is used: real gRPC on one side, real SSH on the other, a script instead of the host. */
+import { afterEach, describe, expect, it } from "vitest";
+import { hostFingerprints, openHost } from "../../provider/host/open";
+import { Provider } from "../../provider/provider";
+import { registryOf } from "../../provider/registry";
+import { type RunningServer, serve } from "../../provider/server";
+import { engine, type Engine, type Existing, type Failure, urnOf } from "./client";
+import { thing } from "./sandbox";
+import { type Exchange, type ScriptedServer, startSshServer } from "./sshServer";
+
+const urn = urnOf("testdisk");
+const wish = { name: "testdisk", size: "1 GiB" };
+
+const observe = (stdout: string, more: Partial<Exchange> = {}): Exchange => ({
+  command: /^if ! test -d \/var\/lib\/netdisk\/things\/\w+; then exit 44; fi/,
+  stdout,
+  ...more,
+});
+const absent = observe("", { exitCode: 44 });
+const present = observe("size=1 GiB\ncipher=aes\nactive=true\n");
+/** Two plans: claim first, then a directory and a size, then activation. */
+const claims: Exchange = { command: /^set -e\nif ! test -d \/var\/lib\/netdisk\/claims;/, exitCode: 44 };
+const take: Exchange = { command: /^set -e\nmkdir -p -- \/var\/lib\/netdisk\/claims\/thing\/testdisk\n/ };
+const release: Exchange = { command: /^set -e\nif ! test -d [^]*rmdir/ };
+const makeDirectory: Exchange = { command: /^mkdir -p \/var\/lib\/netdisk\/things\/testdisk/ };
+const writeSize: Exchange = { command: "printf %s '1 GiB' >/var/lib/netdisk/things/testdisk/size" };
+
+let ssh: ScriptedServer;
+let server: RunningServer;
+let client: Engine;
+let provider: Provider;
+afterEach(async () => {
+  client.client.close();
+  server.close();
+  await provider.close();
+  await ssh.close();
+});
+
+async function start(...script: Exchange[]): Promise<Engine> {
+  ssh = await startSshServer(script);
+  provider = new Provider(
+    registryOf([thing]),
+    { openHost, hostFingerprints },
+    { say: () => {}, attach: () => {} },
+  );
+  server = await serve(provider, { version: "1.2.3", schemaFile: "" });
+  client = engine(server.port);
+  await client.configure({ role: "server", ...ssh.connection });
+  return client;
+}
+
+const known: Existing = {
+  id: "thing/testdisk",
+  inputs: { ...wish, cipher: "aes", labels: [], active: true, claimed: true },
+  outputs: { ...wish, cipher: "aes", labels: [], active: true, claimed: true, claim: "n", path: "/" },
+};
+
+describe("over SSH", () => {
+  it("uses one connection for everything, and takes the thing's lock for the claim and each step", async () => {
+    const provide = await start(take, absent, makeDirectory, writeSize, present);
+    const { inputs } = await provide.check(urn, wish);
+    const { outputs } = await provide.create(urn, inputs);
+    expect(outputs).toMatchObject({ size: "1 GiB", active: true });
+    ssh.done();
+    expect(ssh.count.connections).toBe(1);
+    expect(ssh.received.map(({ locks }) => locks)).toEqual([
+      ["thing.testdisk"],
+      [],
+      ["thing.testdisk"],
+      ["thing.testdisk"],
+      [],
+    ]);
+    expect(JSON.parse(ssh.received[0]!.stdin.toString())).toMatchObject({
+      project: "home",
+      stack: "lab",
+      urn,
+      inputs: { name: "testdisk", size: "1 GiB" },
+    });
+  });
+
+  it("reads with two round trips, at the same time", async () => {
+    const provide = await start({ ...claims, delayMs: 200 }, { ...present, delayMs: 200 });
+    const { outputs } = await provide.read(urn, known);
+    // Nobody has a claim any more: that is drift, not absence.
+    expect(outputs).toMatchObject({ size: "1 GiB", claimed: false });
+    expect(ssh.count).toMatchObject({ connections: 1, channels: 2, channelsAtOnce: 2 });
+  });
+
+  it("keeps what a lost connection interrupted, with what was there when it came back", async () => {
+    const halfMade = observe("cipher=aes\n");
+    const provide = await start(take, absent, makeDirectory, { ...writeSize, cut: true }, halfMade);
+    const { inputs } = await provide.check(urn, wish);
+    const failure = (await provide.create(urn, inputs).catch((error: unknown) => error)) as Failure;
+    expect(failure.initFailed).toMatchObject({
+      id: "thing/testdisk",
+      outputs: { active: false, claimed: true },
+    });
+    expect(failure.initFailed!.reasons[0]).toMatch(
+      /the connection was lost .*pulumi up --refresh --run-program.*NETDISK_HOST_GONE=SHA256:/,
+    );
+    expect(ssh.count.connections).toBe(2);
+  });
+
+  it("falls back to what was last known when the host stays away", async () => {
+    const provide = await start(take, observe("size=1 GiB\ncipher=aes\nlabels=\nactive=true\n"));
+    const { inputs } = await provide.check(urn, { ...wish, labels: ["x"] });
+    ssh.script({ command: /labels$/, cut: true });
+    const update = provide.update(urn, known, inputs).catch((error: unknown) => error);
+    await expect.poll(() => ssh.received.length, { timeout: 5000 }).toBe(3);
+    await ssh.close();
+    expect(((await update) as Failure).initFailed?.outputs).toMatchObject({
+      size: "1 GiB",
+      active: true,
+      labels: [],
+    });
+  });
+
+  it("says what to do about a host that cannot be reached, and state stays", async () => {
+    const provide = await start();
+    await ssh.close();
+    const failure = (await provide.read(urn, known).catch((error: unknown) => error)) as Failure;
+    expect(failure.initFailed).toBeUndefined();
+    expect(failure.message).toMatch(
+      /127\.0\.0\.1.*cannot be reached.*NETDISK_HOST_GONE=SHA256:\S+ to give up what was on it\.$/,
+    );
+  });
+
+  it("ends a preview of a host that hangs within ten seconds", async () => {
+    const provide = await start({ ...claims, hang: true }, observe("", { hang: true }));
+    const { inputs } = await provide.check(urn, wish);
+    const begin = Date.now();
+    await provide.create(urn, inputs, true);
+    expect(Date.now() - begin).toBeLessThan(10_500);
+  });
+
+  it("gives up a host by its fingerprint without calling it", async () => {
+    const provide = await start();
+    const [fingerprint] = await hostFingerprints(ssh.connection);
+    process.env.NETDISK_HOST_GONE = fingerprint;
+    try {
+      expect((await provide.read(urn, known)).id).toBe("");
+      await provide.delete(urn, known);
+    } finally {
+      delete process.env.NETDISK_HOST_GONE;
+    }
+    expect(ssh.count.connections).toBe(0);
+  });
+
+  it("deletes: look, remove, look, release", async () => {
+    const provide = await start(
+      claims,
+      present,
+      { command: "rm -r /var/lib/netdisk/things/testdisk" },
+      release,
+    );
+    ssh.script({ ...absent });
+    ssh.script({ ...present });
+    await provide.delete(urn, known);
+    expect(ssh.received.map(({ command }) => command.split("\n").at(-1)?.slice(0, 20))).toMatchObject({
+      length: 5,
+    });
+  });
+});
