@@ -80,6 +80,8 @@ start() {
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"
   systemd-notify --ready --status="attached as /dev/$device"
   wait "$child"
+  # stop() has taken the link away.
+  [ -L "$link" ] || exit 0
   say "the connection of /dev/$device ended: nbd-client exited with $?"
   exit 1
 }
@@ -92,6 +94,7 @@ stop() {
     tries=$((tries + 1))
     sleep 1
   done
+  rm -f "$link"
   "$client" -d "/dev/$device" -nonetlink
 }
 

@@ -104,5 +104,6 @@ export const install = (...units: ChainUnit[]): Step[] => [
 export const uninstall = (...units: ChainUnit[]): RunStep => ({
   do: "run",
   title: `remove ${units.map(({ unit }) => unit).join(", ")}`,
-  command: sh`rm -f ${units.flatMap(({ files }) => files.map(({ path }) => path))} && systemctl daemon-reload`,
+  // The brackets make a pattern of the name: no match is no error. A failed unit would be listed for ever.
+  command: sh`rm -f ${units.flatMap(({ files }) => files.map(({ path }) => path))} && systemctl daemon-reload && systemctl reset-failed ${units.map(({ unit }) => unit.replace(/.$/, "[$&]"))}`,
 });

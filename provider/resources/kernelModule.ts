@@ -25,9 +25,15 @@ const filesOf = ({ name, maxPart }: Inputs<typeof definition>): WriteStep[] => [
   },
 ];
 
+/** The kernel counts partitions in whole bits of the minor number: 8 becomes 15. */
+const rounded = (maxPart: number): number => 2 ** Math.ceil(Math.log2(maxPart + 1)) - 1;
+
 export const kernelModule = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+
+  satisfied: (property, state, inputs) =>
+    property === "maxPart" ? state.maxPart === rounded(inputs.maxPart) : undefined,
 
   async observe(host, inputs) {
     const files = filesOf(inputs);
@@ -41,7 +47,7 @@ export const kernelModule = resourceType<typeof definition>({
       state: {
         name: inputs.name,
         // A module that is not loaded has no value to compare; that it is not loaded is what differs then.
-        maxPart: module ? Number(module.parameter) : inputs.maxPart,
+        maxPart: module ? Number(module.parameter) : rounded(inputs.maxPart),
         loaded: module !== undefined,
         atBoot: files.every(({ content }, i) => found[i]?.toString("utf8") === content),
       },
@@ -54,7 +60,7 @@ export const kernelModule = resourceType<typeof definition>({
     const steps: Step[] = state.atBoot ? [] : filesOf(inputs);
     if (!state.loaded)
       return [...steps, { do: "run", title: `modprobe ${name}`, command: sh`modprobe ${name}` }];
-    if (state.maxPart === maxPart) return steps;
+    if (state.maxPart === rounded(maxPart)) return steps;
     // The parameter is read when the module is loaded. A module in use cannot be unloaded, and says so.
     return [
       ...steps,
