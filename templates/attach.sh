@@ -41,7 +41,7 @@ attach() {
     say "waiting for the tunnel"
     return 1
   fi
-  mkdir -p -m 0700 "${lock%/*}"
+  mkdir -p "${lock%/*}"
   exec 9>"$lock"
   flock 9
   if ! device=$(free_device); then
@@ -80,9 +80,10 @@ start() {
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"
   systemd-notify --ready --status="attached as /dev/$device"
   wait "$child"
+  status=$?
   # stop() has taken the link away.
   [ -L "$link" ] || exit 0
-  say "the connection of /dev/$device ended: nbd-client exited with $?"
+  say "the connection of /dev/$device ended: nbd-client exited with $status"
   exit 1
 }
 
