@@ -34,9 +34,10 @@ name_holders() {
 # goes when the last one lets go.
 release() {
   tries=0
-  until cryptsetup close "$name"; do
+  until said=$(cryptsetup close "$name" 2>&1); do
     exists "$name" || return 0
     tries=$((tries + 1))
+    [ "$tries" != 1 ] || echo "$said"
     if [ "$tries" -ge 10 ]; then
       name_holders "$name"
       dead=$name-dead-$$

@@ -51,18 +51,19 @@ function parseMetadata(uuid: string, json: string): LuksHeader {
 
 const notLuks = /is not a valid LUKS device|is too small/;
 
-/** Understands `luksUUID` followed by `luksDump --dump-json-metadata`. */
+/** Understands `luksDump --dump-json-metadata` (without a line break at its end) followed by `luksUUID`. */
 function parseHeader(exitCode: number, stdout: string): LuksHeader {
-  const match = /^([0-9a-f-]{36})\n(\{[^]*)$/.exec(stdout);
+  const match = /^(\{[^]*\})\n?([0-9a-f-]{36})\n$/.exec(stdout);
   if (exitCode !== 0 || !match) throw new Error("unexpected answer of cryptsetup");
-  return parseMetadata(match[1] ?? "", match[2] ?? "");
+  return parseMetadata(match[2] ?? "", match[1] ?? "");
 }
 
 /** Undefined where there is no such file, or one that is not a LUKS2 header. */
 export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
   name: "cryptsetup.header",
+  // luksUUID says nothing at all about a damaged header, so luksDump goes first.
   command: (path) =>
-    sh`if test -e ${path}; then cryptsetup luksUUID ${path} && cryptsetup luksDump --dump-json-metadata ${path}; else exit 44; fi`,
+    sh`if test -e ${path}; then cryptsetup luksDump --dump-json-metadata ${path} && cryptsetup luksUUID ${path}; else exit 44; fi`,
   parse: ({ exitCode, stdout, stderr }) => {
     if (exitCode === 44) return undefined;
     if (exitCode === 1 && notLuks.test(stderr)) return undefined;
@@ -80,7 +81,7 @@ export const luksDeviceHeader: Fact<[device: string, keyFile: string], LuksHeade
 t=$(mktemp -d /run/netdisk-header.XXXXXX) && trap 'rm -rf "$t"' EXIT || exit 45
 dd if=${device} of="$t/device" bs=1M count=16 iflag=direct,fullblock status=none || exit 45
 cryptsetup open --test-passphrase --key-file ${keyFile} "$t/device" || exit
-cryptsetup luksUUID "$t/device" && cryptsetup luksDump --dump-json-metadata "$t/device"
+cryptsetup luksDump --dump-json-metadata "$t/device" && cryptsetup luksUUID "$t/device"
 )`,
   parse: ({ exitCode, stdout, stderr }) => {
     if (exitCode === 2) return undefined;

@@ -28,7 +28,11 @@ if [ -e "$t/locked" ]; then echo locked; elif [ "$want" = "$have" ]; then echo c
   parse: ({ exitCode, stdout, stderr }) => {
     if (exitCode === 0 && stdout === "current\n") return "current";
     if (exitCode === 0 && stdout === "outdated\n") return "outdated";
-    if (exitCode === 0 && stdout === "locked\n" && /decryption failed: Bad session key/.test(stderr))
+    if (
+      exitCode === 0 &&
+      stdout === "locked\n" &&
+      /decryption failed|no valid OpenPGP data found/.test(stderr)
+    )
       return "locked";
     throw new Error("gpg could not judge the sealed copy");
   },
