@@ -114,7 +114,7 @@ mkdir -p -- ${`${claimsDir}/${folder}`}
 cd ${claimsDir}
 for file in ${folder}/*.json; do
   if ! test -e "$file"; then continue; fi
-  printf '%s\t' "$file"
+  printf '%s\\t' "$file"
   cat -- "$file"
   echo
 done

@@ -136,12 +136,21 @@ export class Provider {
       }).finally(limit.clear);
     }
     const outputs: Properties = { claim: existing?.outputs.claim ?? unknown };
-    for (const key of Object.keys(definition.outputs)) outputs[key] = existing?.outputs[key] ?? unknown;
+    const predicted: Properties = this.#predict(type, wish.inputs);
+    for (const key of Object.keys(definition.outputs)) {
+      outputs[key] = predicted[key] ?? existing?.outputs[key] ?? unknown;
+    }
     // Inputs hold the conditions, too.
     for (const [key, value] of Object.entries(wish.inputs)) {
       if (definition.inputs[key]?.role !== "unobserved") outputs[key] = value;
     }
     return outputs;
+  }
+
+  /** Needs all wishes: a type cannot tell from which of them an output is made. */
+  #predict(type: ResourceType, inputs: Properties): Properties {
+    if (unknownFields(type, inputs).length > 0) return {};
+    return type.predict?.(knownWishes(type, inputs)) ?? {};
   }
 
   #duplicate(type: ResourceType, urn: string, inputs: Properties): Failure[] {

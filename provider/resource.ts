@@ -76,6 +76,12 @@ export interface ResourceType<D extends Definition = Definition> {
    */
   conflicts?(mine: Inputs<D>, theirs: Record<string, unknown>): string | undefined;
 
+  /**
+   * Outputs that are certain before anything is made, such as paths and unit names: with them a first preview
+   * knows what other resources will be given. Pure.
+   */
+  predict?(inputs: Inputs<D>): Partial<State<D>>;
+
   /** Looks at the host, changes nothing. */
   observe(host: Host, inputs: Inputs<D>, known: Known<D>): Promise<Observation<State<D>>>;
 

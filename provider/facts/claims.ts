@@ -61,7 +61,7 @@ if ! test -d ${claimsDir}; then exit 44; fi
 cd ${claimsDir}
 for file in */*/*.json; do
   if ! test -e "$file"; then continue; fi
-  printf '%s\t' "$file"
+  printf '%s\\t' "$file"
   cat -- "$file"
   echo
 done`,

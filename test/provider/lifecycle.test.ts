@@ -292,7 +292,9 @@ describe("preview", () => {
     const { id, outputs } = await engine.create(urn, inputs, true);
     expect(id).toBe("");
     expect(outputs).toMatchObject({ size: "1024 MiB", active: true });
-    expect(String(outputs.path)).toBe("<unknown>");
+    // Certain beforehand, and not.
+    expect(outputs.path).toBe("/var/lib/netdisk/things/testdisk");
+    expect(outputs.sealed).toBe(unknown);
     expect(engine.host.read("testdisk", "size")).toBeUndefined();
     expect(engine.host.read("../claims", "thing")).toBeUndefined();
     expect(engine.messages[0]?.message).toContain("would run: mkdir -p /var/lib/netdisk/things/testdisk");

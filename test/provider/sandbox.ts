@@ -126,6 +126,8 @@ export const thing = resourceType<typeof thingDefinition>({
   check: ({ labels }) =>
     labels?.includes("forbidden") ? [{ property: "labels", reason: "must not be forbidden" }] : [],
 
+  predict: ({ name }) => ({ path: folder(name) }),
+
   async observe(host, { labels }, { name }) {
     const path = folder(name);
     const { exitCode, stdout, stderr } = await host.exec(
