@@ -53,6 +53,7 @@ const restart = (unit: string): RunStep => ({
 export const attachment = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ unit: attachUnit(name), device: attachedDevice(name) }),
 
   async observe(host, inputs) {
     const { name } = inputs;

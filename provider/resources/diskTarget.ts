@@ -37,6 +37,7 @@ function unitsOf(name: string): ChainUnit[] {
 export const diskTarget = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ unit: targetOf(name) }),
 
   async observe(host, { name }) {
     const target = targetOf(name);

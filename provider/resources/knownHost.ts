@@ -11,6 +11,7 @@ import { knownHostName, splitEndpoint } from "./endpoint";
 export const knownHost = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ path: knownHostsFile(name) }),
 
   async observe(host, { name, endpoint, publicKey }) {
     const path = knownHostsFile(name);

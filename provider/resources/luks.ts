@@ -112,6 +112,7 @@ async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<See
 export const luks = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ header: headerFile(name) }),
 
   async observe(host, inputs, known) {
     const { name, device, keyFile } = inputs;

@@ -16,6 +16,7 @@ function makeKey(path: string, bytes: number): Command {
 export const luksKey = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ path: keyFile(name) }),
 
   async observe(host, inputs) {
     const path = keyFile(inputs.name);

@@ -19,6 +19,7 @@ const unitOf = ({ name, device, header, keyFile, luksUuid, cipher }: Inputs<type
 export const mapping = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ unit: openUnit(name), mapped: mappedDevice(name) }),
 
   async observe(host, inputs) {
     const { name, device, header } = inputs;

@@ -34,6 +34,7 @@ const unitOf = ({
 export const mount = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ unit: mountUnit(name) }),
 
   satisfied: (property, state, inputs) =>
     property === "options" ? missingOptions(state.options ?? [], inputs.options).length === 0 : undefined,

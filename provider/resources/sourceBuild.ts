@@ -9,6 +9,7 @@ import { buildSteps, forgetBuild, removalSteps } from "./sourceBuildSteps";
 export const sourceBuild = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ prefix }) => ({ client: `${prefix}/sbin/nbd-client` }),
 
   async observe(host, { name, prefix }) {
     const manifest = await ask(host, buildManifest, prefix, nbdManifest(prefix));

@@ -49,6 +49,7 @@ const restart = (unit: string, socket: string): RunStep => ({
 export const tunnel = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ unit: tunnelUnit(name), socket: tunnelSocket(name) }),
 
   async observe(host, inputs) {
     const { name } = inputs;

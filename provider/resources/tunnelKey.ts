@@ -17,6 +17,7 @@ function makeKey(path: string, comment: string): Command {
 export const tunnelKey = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  predict: ({ name }) => ({ path: tunnelKeyFile(name) }),
 
   async observe(host, { name }) {
     const path = tunnelKeyFile(name);

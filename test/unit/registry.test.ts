@@ -30,3 +30,12 @@ it.each(all)("%s: a fixed property says what to do instead", (_, { inputs }) => 
   const fixed = Object.entries(inputs).filter(([, { role }]) => role === "fixed");
   for (const [key, { cure }] of fixed) expect(cure, key).toMatch(/\.$/);
 });
+
+it.each([...registry.values()].map((type) => [type.definition.token, type] as const))(
+  "%s: predicts only outputs that it has",
+  (_, type) => {
+    const predicted = type.predict?.({ name: "testdisk", prefix: "/opt/nbd" }) ?? {};
+    expect(Object.keys(type.definition.outputs)).toEqual(expect.arrayContaining(Object.keys(predicted)));
+    for (const value of Object.values(predicted)) expect(value).toMatch(/testdisk|nbd-client/);
+  },
+);
