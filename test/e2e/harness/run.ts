@@ -50,8 +50,11 @@ export function start(command: string[], options: RunOptions = {}): Running {
     child.on("close", (code, signal) => {
       resolve({
         code: code ?? 128 + (signals[signal ?? ""] ?? 0),
-        output: said(),
         stdout: Buffer.concat(stdout),
+        // Made when asked for: a disk's whole contents are too long for a string.
+        get output() {
+          return said();
+        },
       });
     });
   });
