@@ -1,6 +1,6 @@
 /** Ctrl-C, time limits and progress. */
 import { describe, expect, it } from "vitest";
-import type { Failure} from "./client";
+import type { Failure } from "./client";
 import { urnOf } from "./client";
 import { play } from "./playing";
 
