@@ -5,8 +5,8 @@ ARCHIVE_URL=   # set by find_archive
 ARCHIVE_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 find_archive() {
-  local url codename
   # the main archive is the one with a dists/SUITE for a plain release; -security and -updates are not it
+  # shellcheck disable=SC2016  # apt-get fills these in, not the shell
   ARCHIVE_URL=$(apt-get indextargets --format '$(SITE) $(ORIGIN) $(LABEL) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
     awk '$2 == "Debian" && $3 == "Debian" && $4 == "main" { print $1; exit }')
   [[ -n $ARCHIVE_URL ]] || die "\"apt-get indextargets\" on this machine names no Debian archive" \

@@ -22,7 +22,7 @@ image_key() {
 }
 
 image_build() {
-  local key image tar
+  local key image
   key=$(image_key)
   image=$CACHE/image/root-$key.ext4
   if [[ ! -f $image ]]; then
@@ -76,7 +76,7 @@ image_make() {
 
   # both host keys are in the shared image; each guest keeps its own and deletes both copies at its first boot
   rm -f "$root"/etc/ssh/ssh_host_*
-  mkdir -p -m 700 "$root/etc/lab/host-keys"
+  install -d -m 700 "$root/etc/lab/host-keys"
   cp "$KEYS"/host-server{,.pub} "$KEYS"/host-client{,.pub} "$root/etc/lab/host-keys/"
   image_user "$root" root /root
   chroot "$root" useradd --gid operator --create-home --shell /bin/bash --groups sudo operator
@@ -97,7 +97,7 @@ image_make() {
 
 # image_user ROOT USER HOME: lets the lab's login key in
 image_user() {
-  mkdir -p -m 700 "$1$3/.ssh"
+  install -d -m 700 "$1$3/.ssh"
   cp "$KEYS/login.pub" "$1$3/.ssh/authorized_keys"
   chmod 600 "$1$3/.ssh/authorized_keys"
   chroot "$1" chown -R "$2:$2" "$3/.ssh"

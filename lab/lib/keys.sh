@@ -6,7 +6,7 @@ KEYS=$CACHE/keys
 
 keys_build() {
   local key
-  mkdir -p -m 700 "$KEYS"
+  install -d -m 700 "$KEYS"
   for key in login host-server host-client; do
     [[ -f $KEYS/$key && -f $KEYS/$key.pub ]] && continue
     rm -f "$KEYS/$key" "$KEYS/$key.pub"

@@ -2,7 +2,8 @@
 # Power and reboot of one guest.
 
 need_network() {
-  namespace_exists && [[ -d $RUN ]] || die "the lab \"$LAB_NAME\" is not up" "Run \"lab/lab up\"."
+  if namespace_exists && [[ -d $RUN ]]; then return; fi
+  die "the lab \"$LAB_NAME\" is not up" "Run \"lab/lab up\"."
 }
 
 verb_power() {
