@@ -6,7 +6,7 @@ import type { Definition } from "../schema/define";
 import { claimsDir } from "../schema/paths";
 import { NetdiskError } from "./errors";
 import { ask } from "./fact";
-import { type Claim, claims, type FoundClaim, parseClaims } from "./facts/claims";
+import { type Claim, claims, type FoundClaim, parseClaims, printClaim } from "./facts/claims";
 import type { Host } from "./host/host";
 import { sh } from "./host/sh";
 
@@ -113,10 +113,7 @@ done
 mkdir -p -- ${`${claimsDir}/${folder}`}
 cd ${claimsDir}
 for file in ${folder}/*.json; do
-  if ! test -e "$file"; then continue; fi
-  printf '%s\\t' "$file"
-  cat -- "$file"
-  echo
+  ${printClaim}
 done
 cd ${folder}
 ${guard}umask 077

@@ -47,6 +47,20 @@ export function describe(step: Step): string {
   return text.includes("\n") || text.length > 160 ? step.title : text;
 }
 
+/** The steps; a plan that refuses knows no host, so its error gets the name here. */
+export function planned(
+  { type, host, wishes, known }: Pick<Work, "type" | "host" | "wishes" | "known">,
+  goal: "plan" | "planRemoval",
+  observed: Observed<Definition>,
+): Step[] {
+  try {
+    return type[goal](observed, wishes, known);
+  } catch (error) {
+    if (!(error instanceof NetdiskError)) throw error;
+    throw new NetdiskError(error.code, `${host.label}: ${error.message}`, { cause: error });
+  }
+}
+
 async function runStep({ type, host, known, progress }: Work, step: Step): Promise<void> {
   const own = lockOf(type.definition, known.name);
   await progress.during(step.title, async (onLine) => {
@@ -78,7 +92,7 @@ export async function reach(
   for (let round = 1; ; round++) {
     const look = round === 1 && first ? first : await observe();
     const observed = plannable(work, look);
-    const steps = type[goal](observed, wishes, known);
+    const steps = planned(work, goal, observed);
     if (steps.length === 0) return observed;
     if (round > maxRounds) {
       throw new NetdiskError(

@@ -43,7 +43,15 @@ export async function read(
     case "absent":
       return undefined;
     case "foreign":
-      throw foreign(host.label, look.what, look.cure);
+      // An import has nothing that could be kept.
+      if (imported) throw foreign(host.label, look.what, look.cure);
+      // One thing that is refused must not end the run for all others, which is what an error of a read does.
+      throw new InitFailed(
+        id,
+        given.outputs,
+        given.inputs,
+        `${foreign(host.label, look.what, look.cure).message} Until then \`pulumi up\` refuses ${id}, and a destroy leaves it alone.`,
+      );
     case "hidden":
       throw new InitFailed(
         id,

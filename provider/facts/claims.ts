@@ -18,6 +18,19 @@ export interface FoundClaim extends Claim {
   file: string;
 }
 
+/**
+ * Prints `$file` as a line of `FILE<tab>JSON`. One that another stack removes at this moment, or that a pattern
+ * stands for which matched nothing, is none; one that is there and cannot be read ends the command. It may be gone
+ * for the one question and back for the other.
+ */
+export const printClaim = sh`tries=0
+  until text=$(cat -- "$file" 2>/dev/null); do
+    if ! test -e "$file"; then continue 2; fi
+    tries=$((tries + 1))
+    if [ $tries -ge 5 ]; then cat -- "$file" >/dev/null; exit 1; fi
+  done
+  printf '%s\\t%s\\n' "$file" "$text"`;
+
 const texts = ["project", "stack", "urn", "nonce"] as const;
 
 function parseLine(line: string): FoundClaim {
@@ -60,10 +73,7 @@ export const claims: Fact<[], FoundClaim[]> = {
 if ! test -d ${claimsDir}; then exit 44; fi
 cd ${claimsDir}
 for file in */*/*.json; do
-  if ! test -e "$file"; then continue; fi
-  printf '%s\\t' "$file"
-  cat -- "$file"
-  echo
+  ${printClaim}
 done`,
   parse({ exitCode, stdout }) {
     if (exitCode === 44 && stdout === "") return [];

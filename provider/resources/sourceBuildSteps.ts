@@ -87,7 +87,10 @@ mv key.new key`;
 
 /** Autoremove must not take a library away that nothing but our program needs. */
 const keepLibraries = (prefix: string): Command =>
-  sh`ldd ${nbdStage}${prefix}/sbin/nbd-client | sed -n 's|.* => \\(/[^ ]*\\) (.*|\\1|p' | while read -r file; do dpkg -S "*/\${file##*/}"; done | sed 's/: .*//; s/, /\\n/g' | sort -u | xargs -r apt-mark manual`;
+  sh`libraries=$(ldd ${nbdStage}${prefix}/sbin/nbd-client) || exit 1
+files=$(echo "$libraries" | sed -n 's|.* => \\(/[^ ]*\\) (.*|\\1|p')
+[ -n "$files" ] || { echo "ldd names no library of nbd-client: $libraries" >&2; exit 1; }
+echo "$files" | while read -r file; do dpkg -S "*/\${file##*/}"; done | sed 's/: .*//; s/, /\\n/g' | sort -u | xargs -r apt-mark manual`;
 
 /** Programs that run keep their old file; the next start has the new one. */
 const putInPlace = (prefix: string): Command => sh`set -e

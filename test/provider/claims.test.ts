@@ -1,10 +1,17 @@
 /** Several stacks, runs and resources that want the same thing of one host. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { ask } from "../../provider/fact";
+import { claims } from "../../provider/facts/claims";
+import { sh } from "../../provider/host/sh";
+import { ShellHost } from "../../provider/host/shell";
 import { resourceType } from "../../provider/resource";
 import { type Existing, urnOf } from "./client";
 import { play, type Playing } from "./playing";
-import { thing } from "./sandbox";
+import { sandbox, thing } from "./sandbox";
 
 const urn = urnOf("testdisk");
 const elsewhere = urnOf("testdisk", { stack: "prod", project: "other" });
@@ -109,4 +116,26 @@ describe("a shared thing", () => {
     await up(theirs, elsewhere, { ...wish, size: "2 GiB" });
     expect(mine.host.read("testdisk", "size")).toBe("2 GiB");
   });
+});
+
+it("claims that come and go while all are read are read or not, and never an error", async () => {
+  const host = sandbox();
+  const folder = join(host.root, "var/lib/netdisk/claims/thing/busy");
+  const text = JSON.stringify({ project: "p", stack: "s", urn: "urn", nonce: "n", inputs: {} });
+  const churn = spawn("sh", [
+    "-c",
+    `while :; do mkdir -p ${folder}; echo '${text}' >${folder}/.new; mv ${folder}/.new ${folder}/p.s.json; rm ${folder}/p.s.json; rmdir ${folder}; done`,
+  ]);
+  try {
+    const shell = new ShellHost(host.transport);
+    await shell.run(sh`mkdir -p /var/lib/netdisk/claims`);
+    let seen = 0;
+    for (let i = 0; i < 60; i++) seen += (await ask(shell, claims)).length;
+    expect(seen).toBeGreaterThan(0);
+    expect(seen).toBeLessThan(60);
+  } finally {
+    churn.kill("SIGKILL");
+    await once(churn, "exit");
+    host.dispose();
+  }
 });

@@ -1,11 +1,13 @@
 /** Create, read, update and delete over real gRPC, on a host where commands really run. */
 import { rmSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { NetdiskError } from "../../provider/errors";
+import { resourceType } from "../../provider/resource";
 import { unknown } from "../../provider/wire/values";
 import { Secret } from "../../schema/secret";
 import { type Existing, Failure, urnOf } from "./client";
 import { play, type Playing } from "./playing";
-import { sandbox } from "./sandbox";
+import { sandbox, thing } from "./sandbox";
 
 const urn = urnOf("testdisk");
 const wish = { name: "testdisk", size: "1024 MiB" };
@@ -161,11 +163,44 @@ describe("read", () => {
     expect(initFailed!.reasons[0]).toContain("the target is stopped");
   });
 
-  it.each(["foreign", "unreadable"])("is an error when %s: never absent, never state", async (mood) => {
+  it("is an error when unreadable: never absent, never state", async () => {
     const engine = await play();
     const created = await up(engine);
-    engine.host.write("testdisk", mood, "");
+    engine.host.write("testdisk", "unreadable", "");
     expect((await failureOf(engine.read(urn, created))).initFailed).toBeUndefined();
+  });
+
+  it("keeps the state of what is foreign now, so that the others of its stack can be worked on", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    const other = urnOf("other");
+    const fine = await engine.create(other, (await engine.check(other, { ...wish, name: "other" })).inputs);
+    engine.host.write("testdisk", "foreign", "");
+
+    const { initFailed } = await failureOf(engine.read(urn, created));
+    expect(initFailed).toMatchObject({
+      id: created.id,
+      outputs: created.outputs,
+      inputs: created.inputs,
+      refresh: true,
+    });
+    expect(initFailed!.reasons[0]).toMatch(
+      /sandbox .*holds a photo\. Move it away\. Until then `pulumi up` refuses/,
+    );
+    expect((await failureOf(engine.update(urn, initFailed!, created.inputs))).message).toContain("a photo");
+
+    await engine.update(other, await engine.read(other, fine), { ...fine.inputs, size: "2 GiB" });
+    expect(engine.host.read("other", "size")).toBe("2 GiB");
+    await engine.delete(urn, initFailed!);
+    expect(engine.host.read("testdisk", "size")).toBe("1024 MiB");
+  });
+
+  it("of an import is an error when foreign", async () => {
+    const engine = await play();
+    const { id } = await up(engine);
+    engine.host.write("testdisk", "foreign", "");
+    const failure = await failureOf(engine.read(urn, { id, inputs: {}, outputs: {} }));
+    expect(failure.initFailed).toBeUndefined();
   });
 
   it("is an error when the host cannot be reached", async () => {
@@ -316,6 +351,28 @@ describe("preview", () => {
     engine.host.transport.reachable = false;
     const { inputs } = await engine.check(urn, wish);
     expect((await engine.create(urn, inputs, true)).outputs).toMatchObject({ size: "1024 MiB" });
+  });
+
+  it("of a create shows an answer that cannot be understood", async () => {
+    const engine = await play();
+    engine.host.write("testdisk", "unreadable", "");
+    const { inputs } = await engine.check(urn, wish);
+    expect((await failureOf(engine.create(urn, inputs, true))).message).toContain("garbage");
+  });
+
+  it("and the run itself name the host where a plan refuses", async () => {
+    const refusing = resourceType<typeof thing.definition>({
+      ...thing,
+      plan() {
+        throw new NetdiskError("CONFIG", "This will not do. Do something else.");
+      },
+    });
+    const engine = await play(undefined, [refusing]);
+    const { inputs } = await engine.check(urn, wish);
+    for (const preview of [true, false]) {
+      const { message } = await failureOf(engine.create(urn, inputs, preview));
+      expect(message).toMatch(/^sandbox \(root@sandbox:22\): This will not do\. Do something else\.$/);
+    }
   });
 
   it("reaches nobody while an input or the host is unknown", async () => {
