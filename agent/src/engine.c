@@ -1,0 +1,287 @@
+#include "engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "disk.h"
+#include "send.h"
+
+#define TICK_MS 500             /* how often the clock of a silent session is looked at */
+#define LEARN_MS 5000           /* how often the disk's first bytes are asked for while they are unknown */
+
+/* Under the lock: may the engine go on? */
+static bool
+ending (const struct disk *d)
+{
+  return d->verb == VERB_ABORT || d->verb == VERB_STOP;
+}
+
+static void
+answer_verb (struct disk *d)
+{
+  d->verb = NO_VERB;
+  pthread_cond_broadcast (&d->answered);
+}
+
+/* Gives up a kept change: the kernel believes that it is written, so its next flush must fail. */
+static void
+give_up (struct disk *d, uint32_t slot)
+{
+  d->lost_bytes += d->retain.slot[slot].op == CHANGE_WRITE ? d->retain.slot[slot].length : 0;
+  d->change[slot].refused = 0;
+  replay_forget (&d->replay, slot);
+  retain_drop (&d->retain, slot);
+}
+
+static unsigned
+give_up_kept (struct disk *d, bool all)
+{
+  struct retain_entry *e, *next;
+  unsigned n = 0;
+
+  for (e = TAILQ_FIRST (&d->retain.kept); e; e = next) {
+    uint32_t slot = retain_index (&d->retain, e);
+    next = TAILQ_NEXT (e, kept);
+    if (all || d->change[slot].refused) {
+      give_up (d, slot);
+      n++;
+    }
+  }
+  if (n > 0)
+    disk_made_room (d);
+  return n;
+}
+
+/* Answers those of the kernel's requests that the server refused (or all) with an error. No session is up. */
+static unsigned
+fail_pending (struct disk *d, int error)
+{
+  struct request *r, *next;
+  unsigned n = 0;
+
+  for (r = TAILQ_FIRST (&d->pending); r; r = next) {
+    next = TAILQ_NEXT (r, link);
+    if (!error && !r->refused)
+      continue;
+    TAILQ_REMOVE (&d->pending, r, link);
+    disk_answer (r, error ? error : r->refused);
+    if (is_change (r))
+      retain_drop (&d->retain, (uint32_t) (r - d->change));
+    disk_free_request (d, r);
+    n++;
+  }
+  disk_made_room (d);
+  return n;
+}
+
+static void
+fail_refused (struct disk *d)
+{
+  unsigned failed, lost;
+
+  if (d->state != PARKED || !any_refused (d)) {
+    snprintf (d->answer, sizeof d->answer, "nothing to fail: the server has refused no request. An outage is waited out; "
+              "\"abort\" gives the disk up.");
+    return;
+  }
+  failed = fail_pending (d, 0);
+  lost = give_up_kept (d, d->own_flush_refused);
+  d->own_flush_refused = false;
+  if (lost > 0)
+    retain_set_lost (&d->retain, true);
+  replay_begin (&d->replay);
+  snprintf (d->answer, sizeof d->answer, "failed %u requests, gave up %u acknowledged changes%s", failed, lost,
+            lost ? "; the next flush fails" : "");
+}
+
+/* What may be done between two sessions and within one. ABORT and STOP are the loops' own business. */
+static void
+handle_verb (struct disk *d, struct backoff *b, bool between)
+{
+  if (d->verb == NO_VERB || ending (d))
+    return;
+  if (d->verb == VERB_FAIL && between)
+    fail_refused (d);
+  else if (d->verb == VERB_FAIL)
+    snprintf (d->answer, sizeof d->answer, "nothing to fail: a session is up");
+  else
+    snprintf (d->answer, sizeof d->answer, "%s", d->state == UP ? "not parked" : "dialling now");
+  backoff_reset (b);
+  d->next_dial_ms = 0;
+  answer_verb (d);
+}
+
+/* Under the lock. The clock of the session; probes; what the commands say. */
+static void
+look_after (struct disk *d, uint64_t *looked, uint64_t *learned)
+{
+  struct session *s = &d->session;
+  const struct identity *id = retain_identity (&d->retain);
+  uint64_t now = now_ms ();
+
+  if (now - *looked < TICK_MS / 2)
+    return;
+  *looked = now;
+  for (unsigned i = 0; i < s->count; i++)
+    transport_listen (&s->transport[i]);
+  transport_reap ();
+  switch (stall_check (&s->stall, session_bytes (s), now)) {
+  case MOVING:
+    if (id->head_bytes > 0 && !id->head_known && now - *learned > LEARN_MS) {
+      *learned = now;
+      send_probe (d);
+    }
+    break;
+  case PROBE_DUE:
+    send_probe (d);
+    break;
+  case STALLED:
+    session_fault (s, UNANSWERED, "stalled: nothing came or went for %u s", d->options.timeout_s);
+  }
+}
+
+static void
+show_state (struct disk *d)
+{
+  bool done = replay_done (&d->replay);
+
+  if (d->state == UP || (d->state == REPLAYING && !done))
+    return;
+  if (d->state == PARKED && any_refused (d))
+    return;                     /* still parked, until what was refused has succeeded */
+  disk_set_state (d, done ? UP : REPLAYING, "");
+}
+
+/* Within the lock, let go while waiting. Until the session has a fault or the engine has to end. */
+static void
+run_session (struct disk *d, struct backoff *b)
+{
+  struct session *s = &d->session;
+  uint64_t looked = 0, learned = now_ms (), stop_by = 0;
+
+  d->connections_up = s->count;
+  while (s->fault[0] == 0 && d->verb != VERB_ABORT) {
+    handle_verb (d, b, false);
+    show_state (d);
+    if (d->verb == VERB_STOP) {
+      if (stop_by == 0)
+        stop_by = now_ms () + d->options.stop_timeout_s * 1000u;
+      if ((d->retain.kept_count == 0 && d->sent_count == 0) || now_ms () >= stop_by)
+        break;
+    }
+    send_all (d);
+    if (s->fault[0] != 0)
+      break;
+    d->engine_asleep = true;
+    pthread_mutex_unlock (&d->lock);
+    session_poll (d, TICK_MS);
+    pthread_mutex_lock (&d->lock);
+    d->engine_asleep = false;
+    look_after (d, &looked, &learned);
+  }
+  d->connections_up = 0;
+}
+
+/* Says goodbye, so that the server need not find out. */
+static void
+hang_up (struct disk *d)
+{
+  struct session *s = &d->session;
+
+  for (unsigned i = 0; i < s->count; i++)
+    nbd_aio_disconnect (s->connection[i], 0);
+  for (int i = 0; i < 5 && s->fault[0] == 0; i++)
+    session_poll (d, 100);
+}
+
+/* Under the lock, let go while waiting: until it is time to dial. */
+static void
+wait_parked (struct disk *d, struct backoff *b)
+{
+  while (!ending (d)) {
+    struct pollfd wake = { .fd = d->kick_fd, .events = POLLIN };
+    uint64_t now = now_ms ();
+    eventfd_t count;
+
+    handle_verb (d, b, true);
+    if (d->next_dial_ms <= now)
+      break;
+    pthread_mutex_unlock (&d->lock);
+    poll (&wake, 1, (int) (d->next_dial_ms - now));
+    if (wake.revents & POLLIN)
+      eventfd_read (d->kick_fd, &count);
+    transport_reap ();
+    pthread_mutex_lock (&d->lock);
+  }
+  d->next_dial_ms = 0;
+}
+
+/* Under the lock: nobody will ever dial again. */
+static void
+end (struct disk *d)
+{
+  uint64_t kept = d->retain.kept_bytes;
+  unsigned changes = d->retain.kept_count, failed = 0;
+
+  if (d->verb == VERB_ABORT) {
+    give_up_kept (d, true);
+    disk_set_state (d, ENDED, "aborted");
+    failed = fail_pending (d, ESHUTDOWN);
+    snprintf (d->answer, sizeof d->answer, "aborted: gave up %u acknowledged changes (%ju bytes) and %u waiting requests",
+              changes, (uintmax_t) kept, failed);
+  }
+  else {
+    disk_set_state (d, ENDED, kept ? "stopped with unflushed writes, kept in the retain file if there is one" : "stopped");
+    fail_pending (d, ESHUTDOWN);
+  }
+  pthread_cond_broadcast (&d->room);
+  pthread_cond_broadcast (&d->known);
+  answer_verb (d);
+}
+
+void *
+engine_run (void *opaque)
+{
+  struct disk *d = opaque;
+  struct session *s = &d->session;
+  struct backoff backoff;
+  unsigned short dice[3] = { (unsigned short) now_ms (), (unsigned short) (now_ms () >> 16), (unsigned short) getpid () };
+
+  backoff_init (&backoff, d->options.max_wait_s * 1000u, d->options.max_wait_refused_s * 1000u,
+                d->options.max_wait_error_s * 1000u);
+  pthread_mutex_lock (&d->lock);
+  while (!ending (d)) {
+    bool dialled;
+    d->dials++;
+    pthread_mutex_unlock (&d->lock);
+    dialled = session_dial (d);
+    pthread_mutex_lock (&d->lock);
+    if (dialled) {
+      d->sessions++;
+      run_session (d, &backoff);
+    }
+    pthread_mutex_unlock (&d->lock);
+    if (s->fault[0] == 0 && s->count > 0)
+      hang_up (d);
+    session_close (s);
+    pthread_mutex_lock (&d->lock);
+    requeue_all (d);
+    if (ending (d))
+      break;
+    if (s->useful)
+      backoff_session_was_useful (&backoff, s->why, now_ms () - s->began_ms);
+    d->faults++;
+    d->why = s->why;
+    disk_set_state (d, PARKED, s->fault);
+    d->next_dial_ms = now_ms () + backoff_next (&backoff, s->why, erand48 (dice));
+    wait_parked (d, &backoff);
+  }
+  end (d);
+  pthread_mutex_unlock (&d->lock);
+  return NULL;
+}

@@ -1,0 +1,330 @@
+#include "send.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LOOK_PAST 16    /* requests that wait for an overlapping one and are overtaken by others */
+
+static const char *
+op_name (enum op op)
+{
+  static const char *const names[] = { "read", "write", "trim", "zero", "flush", "probe" };
+  return names[op];
+}
+
+static uint32_t
+slot_of (const struct disk *d, const struct request *r)
+{
+  return (uint32_t) (r - d->change);
+}
+
+/* The server refused it. It stays where it is: the end of the session lines it up again. */
+static void
+refused (struct disk *d, struct request *r, int error)
+{
+  if (error == ENOTCONN)                /* libnbd's own, for all that was in flight; session_poll says why */
+    return;
+  if (error == ESHUTDOWN) {             /* the server is going away: a fault of the link, as it were */
+    session_fault (&d->session, UNANSWERED, "the server is shutting down");
+    return;
+  }
+  pthread_mutex_lock (&d->lock);
+  r->refused = error;
+  if (r == &d->own_flush)
+    d->own_flush_refused = true;
+  pthread_mutex_unlock (&d->lock);
+  if (is_change (r) || r->op == OP_READ)
+    session_fault (&d->session, ERROR_REPLY, "the server answered %s of %u bytes at %ju with: %s", op_name (r->op),
+                   r->length, (uintmax_t) r->offset, strerror (error));
+  else
+    session_fault (&d->session, ERROR_REPLY, "the server answered %s with: %s", op_name (r->op), strerror (error));
+}
+
+/* A change was answered: it is kept, unless it was sent with FUA and so is safe already. */
+static void
+change_done (struct disk *d, struct request *r)
+{
+  uint32_t slot = slot_of (d, r);
+  bool replayed = d->retain.slot[slot].kept;
+
+  overlap_remove (&d->in_flight, r->offset, r->length);
+  if (replayed)
+    replay_answered (&d->replay, slot);
+  else
+    d->written_bytes += r->op == OP_WRITE ? r->length : 0;
+  if (d->options.retain == 0 || (!replayed && (r->flags & LIBNBD_CMD_FLAG_FUA) && !r->weak_fua)) {
+    retain_drop (&d->retain, slot);
+    disk_made_room (d);
+  }
+  else
+    retain_acked (&d->retain, slot);    /* before the answer: a killed process must not forget it */
+  disk_answer (r, 0);
+}
+
+static void
+flush_done (struct disk *d, struct request *r)
+{
+  retain_flushed (&d->retain, r->mark);
+  d->own_flush_refused = false;
+  if (!replay_done (&d->replay) || !d->replay.flushed)
+    replay_flushed (&d->replay);
+  disk_made_room (d);
+  disk_answer (r, 0);
+  disk_free_request (d, r);
+}
+
+/* What was read is the disk's first bytes for certain only if no change to them was under way in the meantime. */
+static void
+probe_done (struct disk *d, struct request *r)
+{
+  struct identity *id = retain_identity (&d->retain);
+
+  if (id->head_bytes > 0 && !id->head_known && r->mark == d->head_changes && r->length == id->head_bytes &&
+      !retain_overlaps (&d->retain, 0, id->head_bytes))
+    identity_learn_head (id, d->probe_buffer);
+  disk_free_request (d, r);
+}
+
+/* A reply. libnbd calls this in the engine thread, without our lock. */
+static int
+on_reply (void *opaque, int *error)
+{
+  struct request *r = opaque;
+  struct disk *d = r->owner;
+
+  if (d->session.closing)
+    return 1;
+  if (*error && r->op != OP_PROBE) {    /* to a probe, any reply at all is a sign of life */
+    refused (d, r, *error);
+    return 1;
+  }
+  pthread_mutex_lock (&d->lock);
+  d->session.useful |= r->waiter != NULL || r->op == OP_FLUSH;
+  r->refused = 0;
+  TAILQ_REMOVE (&d->sent, r, link);
+  d->sent_count--;
+  if (is_change (r))
+    change_done (d, r);
+  else if (r->op == OP_FLUSH)
+    flush_done (d, r);
+  else if (r->op == OP_PROBE)
+    probe_done (d, r);
+  else {
+    d->read_bytes += r->length;
+    disk_answer (r, 0);
+    disk_free_request (d, r);
+  }
+  pthread_mutex_unlock (&d->lock);
+  return 1;
+}
+
+/* Hands one request to libnbd. The caller has taken it off its list. */
+static void
+transmit (struct disk *d, struct request *r, uint32_t flags)
+{
+  struct nbd_handle *h = session_connection (&d->session);
+  nbd_completion_callback callback = { .callback = on_reply, .user_data = r };
+  int64_t cookie = -1;
+
+  r->owner = d;
+  TAILQ_INSERT_TAIL (&d->sent, r, link);
+  d->sent_count++;
+  pthread_mutex_unlock (&d->lock);      /* replies may come in here */
+  switch (r->op) {
+  case OP_READ:
+  case OP_PROBE:
+    cookie = nbd_aio_pread (h, r->buffer, r->length, r->offset, callback, 0);
+    break;
+  case OP_WRITE:
+    cookie = nbd_aio_pwrite (h, r->buffer, r->length, r->offset, callback, flags);
+    break;
+  case OP_TRIM:
+    cookie = nbd_aio_trim (h, r->length, r->offset, callback, flags);
+    break;
+  case OP_ZERO:
+    cookie = nbd_aio_zero (h, r->length, r->offset, callback, flags);
+    break;
+  case OP_FLUSH:
+    cookie = nbd_aio_flush (h, callback, 0);
+    break;
+  }
+  pthread_mutex_lock (&d->lock);
+  if (cookie == -1)
+    session_fault (&d->session, UNANSWERED, "sending: %s", nbd_get_error () ? nbd_get_error () : "?");
+}
+
+static void
+transmit_change (struct disk *d, struct request *r)
+{
+  struct identity *id = retain_identity (&d->retain);
+  uint32_t flags = r->flags;
+
+  if (identity_covers (id, r->offset)) {
+    identity_forget_head (id);
+    d->head_changes++;
+  }
+  /* A FUA write is safe once answered, and not kept. But an older kept change of the same place would be replayed over
+   * it after a crash of the server. Then FUA is left out, it is kept like any other, and a flush follows. */
+  r->weak_fua = r->waiter && (flags & LIBNBD_CMD_FLAG_FUA) && retain_overlaps (&d->retain, r->offset, r->length);
+  if (r->weak_fua)
+    flags &= ~LIBNBD_CMD_FLAG_FUA;
+  overlap_add (&d->in_flight, r->offset, r->length);    /* never full: depth is less than OVERLAP_MAX */
+  transmit (d, r, flags);
+}
+
+static void
+send_flush (struct disk *d, struct request *r)
+{
+  r->mark = retain_mark (&d->retain);
+  if (!replay_done (&d->replay))
+    replay_flush_sent (&d->replay);
+  transmit (d, r, 0);
+}
+
+/* Is a flush of our own due: to make room in time, or to get on with a replay? */
+static bool
+own_flush_due (const struct disk *d)
+{
+  const struct retain *r = &d->retain;
+
+  if (d->own_flush_busy || TAILQ_EMPTY (&r->acked))
+    return false;
+  if (!replay_done (&d->replay))
+    return replay_flush_due (&d->replay);
+  return d->room_waiters > 0 || d->verb == VERB_STOP || retain_used (r) > retain_limit (r) / 2 ||
+    r->kept_count > r->slots / 2;
+}
+
+/* The next request of the kernel's that may go: not one that overlaps a change in flight, nor one before it. */
+static struct request *
+next_pending (struct disk *d)
+{
+  struct { uint64_t offset; uint32_t length; } waits[LOOK_PAST];
+  unsigned waiting = 0;
+  struct request *r;
+
+  TAILQ_FOREACH (r, &d->pending, link) {
+    bool blocked = is_change (r) && overlap_hits (&d->in_flight, r->offset, r->length);
+    for (unsigned i = 0; i < waiting && is_change (r) && !blocked; i++)
+      blocked = ranges_overlap (waits[i].offset, waits[i].length, r->offset, r->length);
+    if (!blocked)
+      return r;
+    if (waiting == LOOK_PAST)
+      return NULL;
+    waits[waiting].offset = r->offset;
+    waits[waiting++].length = r->length;
+  }
+  return NULL;
+}
+
+static bool
+send_replay (struct disk *d)
+{
+  uint32_t slot = replay_next (&d->replay);
+  const struct retain_slot *s;
+  struct request *r;
+
+  if (slot == NO_SLOT)
+    return false;
+  s = &d->retain.slot[slot];
+  if (overlap_hits (&d->in_flight, s->offset, s->length))
+    return false;
+  r = &d->change[slot];
+  *r = (struct request) {
+    .op = s->op == CHANGE_WRITE ? OP_WRITE : s->op == CHANGE_TRIM ? OP_TRIM : OP_ZERO,
+    .buffer = retain_data (&d->retain, slot), .length = s->length, .offset = s->offset, .flags = s->flags,
+    .since_ms = now_ms (), .refused = r->refused,
+  };
+  replay_sent (&d->replay, slot);
+  transmit_change (d, r);
+  return true;
+}
+
+static bool
+send_pending (struct disk *d)
+{
+  struct request *r = next_pending (d);
+
+  if (!r)
+    return false;
+  TAILQ_REMOVE (&d->pending, r, link);
+  if (is_change (r))
+    transmit_change (d, r);
+  else if (r->op == OP_FLUSH)
+    send_flush (d, r);
+  else
+    transmit (d, r, 0);
+  return true;
+}
+
+void
+send_all (struct disk *d)
+{
+  while (d->session.fault[0] == 0 && d->sent_count < d->options.depth) {
+    if (own_flush_due (d)) {
+      d->own_flush = (struct request) { .op = OP_FLUSH, .since_ms = now_ms () };
+      d->own_flush_busy = true;
+      send_flush (d, &d->own_flush);
+    }
+    if (!(replay_done (&d->replay) ? send_pending (d) : send_replay (d)))
+      break;
+  }
+}
+
+void
+send_probe (struct disk *d)
+{
+  const struct identity *id = retain_identity (&d->retain);
+  uint32_t length = id->head_bytes ? id->head_bytes : id->geometry.block_min > 512 ? id->geometry.block_min : 512;
+
+  if (d->probe_busy || d->session.fault[0] != 0)
+    return;
+  if (length > IDENTITY_BYTES || length > id->geometry.size)
+    length = (uint32_t) (id->geometry.size < IDENTITY_BYTES ? id->geometry.size : IDENTITY_BYTES);
+  d->probe_busy = true;
+  d->probe = (struct request) {
+    .op = OP_PROBE, .buffer = d->probe_buffer, .length = length, .mark = d->head_changes, .since_ms = now_ms (),
+  };
+  transmit (d, &d->probe, 0);
+}
+
+bool
+any_refused (const struct disk *d)
+{
+  const struct retain_entry *e;
+  const struct request *r;
+
+  if (d->own_flush_refused)
+    return true;
+  TAILQ_FOREACH (r, &d->pending, link)
+    if (r->refused)
+      return true;
+  TAILQ_FOREACH (r, &d->sent, link)
+    if (r->refused)
+      return true;
+  RETAIN_FOREACH_KEPT (e, &d->retain)
+    if (d->change[retain_index (&d->retain, e)].refused)
+      return true;
+  return false;
+}
+
+void
+requeue_all (struct disk *d)
+{
+  struct requests again = TAILQ_HEAD_INITIALIZER (again);
+  struct request *r;
+
+  while ((r = TAILQ_FIRST (&d->sent))) {
+    TAILQ_REMOVE (&d->sent, r, link);
+    if (r == &d->own_flush || r == &d->probe)
+      disk_free_request (d, r);         /* asked for again when needed */
+    else if (!is_change (r) || !d->retain.slot[slot_of (d, r)].kept)
+      TAILQ_INSERT_TAIL (&again, r, link);
+  }                                     /* the rest is kept: the replay has it */
+  TAILQ_CONCAT (&again, &d->pending, link);
+  TAILQ_CONCAT (&d->pending, &again, link);
+  d->sent_count = 0;
+  overlap_clear (&d->in_flight);
+  retain_session_lost (&d->retain);
+  replay_begin (&d->replay);
+}

@@ -1,0 +1,317 @@
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "disk.h"
+
+void
+session_fault (struct session *s, enum failure why, const char *format, ...)
+{
+  va_list args;
+
+  if (s->fault[0] != 0)
+    return;
+  s->why = why;
+  va_start (args, format);
+  vsnprintf (s->fault, sizeof s->fault, format, args);
+  va_end (args);
+}
+
+static const char *
+libnbd_error (void)
+{
+  const char *text = nbd_get_error ();
+  return text ? text : "closed by the server";
+}
+
+/* A connection ended by itself. Its command's last words tell more than libnbd, which only saw the end of a stream. */
+static void
+connection_lost (struct session *s, unsigned i, const char *doing)
+{
+  struct transport *t = &s->transport[i];
+  bool answered = nbd_stats_bytes_received (s->connection[i]) > 0;
+  enum failure why;
+
+  transport_last_words (t);
+  why = t->pid != 0 || t->exit_status != -1 ? transport_judge (t->words, t->exit_status) : UNANSWERED;
+  if (s->began_ms == 0 && answered)
+    why = REFUSED;              /* somebody spoke NBD with us and then hung up */
+  if (s->began_ms != 0)
+    why = UNANSWERED;           /* an established session was cut: that is no refusal */
+  session_fault (s, why, "%s: %s", doing, t->words[0] ? t->words : libnbd_error ());
+}
+
+void
+session_poll (struct disk *d, int ms)
+{
+  struct session *s = &d->session;
+  struct pollfd fds[MAX_CONNECTIONS + 1];
+  unsigned i, way;
+  eventfd_t count;
+
+  for (i = 0; i < s->count; i++) {
+    way = nbd_aio_get_direction (s->connection[i]);
+    fds[i] = (struct pollfd) {
+      .fd = nbd_aio_get_fd (s->connection[i]),
+      .events = (short) ((way & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
+                         (way & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0)),
+    };
+  }
+  fds[i] = (struct pollfd) { .fd = d->kick_fd, .events = POLLIN };
+  if (poll (fds, s->count + 1, ms) == -1)
+    return;
+  if (fds[i].revents & POLLIN)
+    eventfd_read (d->kick_fd, &count);
+  for (i = 0; i < s->count; i++) {
+    way = nbd_aio_get_direction (s->connection[i]);     /* may have changed since: ask again */
+    if ((way & LIBNBD_AIO_DIRECTION_READ) && (fds[i].revents & (POLLIN | POLLHUP | POLLERR)))
+      nbd_aio_notify_read (s->connection[i]);
+    else if ((way & LIBNBD_AIO_DIRECTION_WRITE) && (fds[i].revents & (POLLOUT | POLLHUP | POLLERR)))
+      nbd_aio_notify_write (s->connection[i]);
+    if (nbd_aio_is_dead (s->connection[i]) || nbd_aio_is_closed (s->connection[i]))
+      connection_lost (s, i, s->began_ms ? "connection lost" : "no session");
+  }
+}
+
+uint64_t
+session_bytes (const struct session *s)
+{
+  uint64_t bytes = 0;
+
+  for (unsigned i = 0; i < s->count; i++)
+    bytes += nbd_stats_bytes_sent (s->connection[i]) + nbd_stats_bytes_received (s->connection[i]);
+  return bytes;
+}
+
+struct nbd_handle *
+session_connection (struct session *s)
+{
+  return s->connection[s->next++ % s->count];
+}
+
+/* Begins one more connection; the handshake goes on in session_poll. */
+static bool
+connect_one (struct disk *d)
+{
+  struct session *s = &d->session;
+  struct transport *t = &s->transport[s->count];
+  struct nbd_handle *h = nbd_create ();
+  int fd;
+
+  transport_init (t);
+  if (!h) {
+    session_fault (s, UNANSWERED, "libnbd: %s", libnbd_error ());
+    return false;
+  }
+  s->connection[s->count++] = h;
+  nbd_set_export_name (h, d->options.export);
+  nbd_set_full_info (h, true);
+  nbd_set_pread_initialize (h, false);
+  fd = d->options.command ? transport_command (t, d->options.command) : transport_socket (d->options.socket);
+  if (fd == -1) {
+    session_fault (s, UNANSWERED, "%s: %s", d->options.command ? d->options.command[0] : d->options.socket,
+                   strerror (errno));
+    return false;
+  }
+  if (nbd_aio_connect_socket (h, fd) == -1) {
+    session_fault (s, UNANSWERED, "libnbd: %s", libnbd_error ());
+    return false;
+  }
+  return true;
+}
+
+static bool
+all_ready (const struct session *s)
+{
+  for (unsigned i = 0; i < s->count; i++)
+    if (!nbd_aio_is_ready (s->connection[i]))
+      return false;
+  return true;
+}
+
+/* Somebody wants something of the engine that is more urgent than this attempt. */
+static bool
+interrupted (struct disk *d)
+{
+  bool yes;
+
+  pthread_mutex_lock (&d->lock);
+  yes = d->verb == VERB_ABORT || d->verb == VERB_STOP;
+  pthread_mutex_unlock (&d->lock);
+  return yes;
+}
+
+/* Lets the handshakes go on until all are done. */
+static bool
+wait_ready (struct disk *d, uint64_t deadline)
+{
+  struct session *s = &d->session;
+
+  while (s->fault[0] == 0 && !all_ready (s)) {
+    session_poll (d, 100);
+    for (unsigned i = 0; i < s->count; i++)
+      transport_listen (&s->transport[i]);
+    if (now_ms () > deadline)
+      session_fault (s, UNANSWERED, "no session: no answer within %u s", d->options.dial_timeout_s);
+    if (interrupted (d))
+      session_fault (s, UNANSWERED, "no session: interrupted");
+  }
+  return s->fault[0] == 0;
+}
+
+static uint8_t
+ability (int answer)
+{
+  return answer == 1;
+}
+
+static uint32_t
+block_size (struct nbd_handle *h, int type)
+{
+  int64_t bytes = nbd_get_block_size (h, type);
+  return bytes > 0 && bytes <= UINT32_MAX ? (uint32_t) bytes : 0;
+}
+
+static void
+read_geometry (struct nbd_handle *h, struct geometry *g)
+{
+  *g = (struct geometry) {
+    .size = (uint64_t) nbd_get_size (h),
+    .block_min = block_size (h, LIBNBD_SIZE_MINIMUM),
+    .block_preferred = block_size (h, LIBNBD_SIZE_PREFERRED),
+    .block_max = block_size (h, LIBNBD_SIZE_MAXIMUM),
+    .read_only = ability (nbd_is_read_only (h)),
+    .can_flush = ability (nbd_can_flush (h)),
+    .can_fua = ability (nbd_can_fua (h)),
+    .can_trim = ability (nbd_can_trim (h)),
+    .can_zero = ability (nbd_can_zero (h)),
+    .can_multi_conn = ability (nbd_can_multi_conn (h)),
+  };
+}
+
+static int
+note_reply (void *opaque, int *error)
+{
+  *(int *) opaque = *error ? *error : -1;
+  return 1;
+}
+
+/* The first bytes of this connection's disk into probe_buffer; waits. */
+static bool
+read_head (struct disk *d, struct nbd_handle *h, uint32_t bytes, uint64_t deadline)
+{
+  struct session *s = &d->session;
+  int reply = 0;
+  nbd_completion_callback callback = { .callback = note_reply, .user_data = &reply };
+
+  if (nbd_aio_pread (h, d->probe_buffer, bytes, 0, callback, 0) == -1)
+    session_fault (s, ERROR_REPLY, "reading the first bytes: %s", libnbd_error ());
+  while (reply == 0 && s->fault[0] == 0) {
+    session_poll (d, 100);
+    if (now_ms () > deadline)
+      session_fault (s, UNANSWERED, "reading the first bytes: no answer within %u s", d->options.dial_timeout_s);
+    if (interrupted (d))
+      session_fault (s, UNANSWERED, "no session: interrupted");
+  }
+  if (reply > 0)
+    session_fault (s, ERROR_REPLY, "reading the first bytes: %s", strerror (reply));
+  if (reply == 0) {             /* the callback must not write to our stack any more */
+    s->closing = true;
+    session_close (s);
+  }
+  return s->fault[0] == 0;
+}
+
+/* Is this connection's export the disk we know? Learns it if it is the first. */
+static bool
+check_export (struct disk *d, struct nbd_handle *h, uint64_t deadline)
+{
+  struct session *s = &d->session;
+  struct identity *id = retain_identity (&d->retain);
+  struct geometry g;
+  char text[160];
+
+  if (nbd_get_size (h) < 0) {
+    session_fault (s, REFUSED, "the export has no size: %s", libnbd_error ());
+    return false;
+  }
+  read_geometry (h, &g);
+  if (!g.read_only && !g.can_flush && d->options.retain > 0) {
+    session_fault (s, REFUSED, "the export has no FLUSH: nothing could ever be called safe");
+    return false;
+  }
+  if (!identity_same_geometry (id, &g, text, sizeof text)) {
+    session_fault (s, REFUSED, "%s", text);
+    return false;
+  }
+  if (!id->known) {
+    pthread_mutex_lock (&d->lock);
+    identity_learn_geometry (id, &g, d->options.identify);
+    pthread_cond_broadcast (&d->known);
+    pthread_mutex_unlock (&d->lock);
+  }
+  if (id->head_bytes == 0)
+    return true;
+  if (!read_head (d, h, id->head_bytes, deadline))
+    return false;
+  if (!identity_same_head (id, d->probe_buffer)) {
+    session_fault (s, REFUSED, "not the disk we know: its first %u bytes differ", id->head_bytes);
+    return false;
+  }
+  pthread_mutex_lock (&d->lock);
+  if (!id->head_known && !retain_overlaps (&d->retain, 0, id->head_bytes))
+    identity_learn_head (id, d->probe_buffer);
+  pthread_mutex_unlock (&d->lock);
+  return true;
+}
+
+/* Several connections only to a server for which a FLUSH on one covers the writes on all. */
+static unsigned
+wanted_connections (struct disk *d)
+{
+  struct identity *id = retain_identity (&d->retain);
+  return id->known && id->geometry.can_multi_conn ? d->options.connections : 1;
+}
+
+bool
+session_dial (struct disk *d)
+{
+  struct session *s = &d->session;
+  uint64_t deadline = now_ms () + d->options.dial_timeout_s * 1000u;
+  unsigned checked = 0;
+
+  s->fault[0] = 0;
+  s->useful = s->closing = false;
+  s->began_ms = 0;
+  do {
+    while (s->count < wanted_connections (d))           /* in parallel: each may take a while */
+      if (!connect_one (d))
+        return false;
+    if (!wait_ready (d, deadline))
+      return false;
+    for (; checked < s->count; checked++)
+      if (!check_export (d, s->connection[checked], deadline))
+        return false;
+  } while (s->count < wanted_connections (d));          /* the first session learns only now that it may have more */
+  s->began_ms = now_ms ();
+  stall_start (&s->stall, d->options.timeout_s * 1000u, s->began_ms);
+  return true;
+}
+
+void
+session_close (struct session *s)
+{
+  s->closing = true;
+  while (s->count > 0) {
+    s->count--;
+    transport_end (&s->transport[s->count]);            /* first: what it still holds must not be sent */
+    nbd_close (s->connection[s->count]);
+  }
+  s->closing = false;
+}

@@ -1,0 +1,52 @@
+/* session: connections to the server, from dialling to the end.
+ *
+ * All of it is the engine thread's. A session is all its connections: when one is lost, stalled or wrong, it is over.
+ */
+#ifndef NETDISK_SESSION_H
+#define NETDISK_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libnbd.h>
+
+#include "backoff.h"
+#include "stall.h"
+#include "transport.h"
+
+#define MAX_CONNECTIONS 8
+
+struct disk;
+
+struct session {
+  struct nbd_handle *connection[MAX_CONNECTIONS];
+  struct transport transport[MAX_CONNECTIONS];
+  unsigned count, next;         /* next: round robin */
+  bool closing;                 /* replies that come now are to be ignored */
+  bool useful;                  /* a request of the kernel or a flush was answered */
+  uint64_t began_ms;
+  struct stall stall;
+  enum failure why;             /* of the fault */
+  char fault[256];              /* "": all is well */
+};
+
+/* Notes what ended the session; the first fault stays. */
+void session_fault (struct session *s, enum failure why, const char *format, ...)
+  __attribute__ ((format (printf, 3, 4)));
+
+/* Connects, and checks that it is the disk we know. False: fault says why; session_close is due all the same. */
+bool session_dial (struct disk *d);
+
+/* Waits up to MS for something to happen and lets libnbd work. A lost connection becomes a fault. */
+void session_poll (struct disk *d, int ms);
+
+/* Bytes sent and received on all connections. */
+uint64_t session_bytes (const struct session *s);
+
+/* The connection for the next request. */
+struct nbd_handle *session_connection (struct session *s);
+
+/* Ends it at once: kills commands, waits for nothing. Never fails. */
+void session_close (struct session *s);
+
+#endif
