@@ -93,10 +93,10 @@ export class Provider {
     return (await apply(request, { name, inputs: wish.inputs, outputs: existing.outputs })).outputs;
   }
 
-  /** Undefined: the thing, or its host, is proven not there. */
+  /** Undefined: the thing, or its host, is proven not there; where that host's state must outlive it, that state. */
   async read(target: Target, existing: Existing): Promise<Read | undefined> {
     const type = typeOf(this.types, target.token);
-    if (await this.#configuration?.isGone()) return undefined;
+    if (await this.#configuration?.isGone()) return type.keepWhenGone ? existing : undefined;
     return read(this.#request(type, target, { mask: [existing] }), existing.id, existing);
   }
 

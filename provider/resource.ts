@@ -82,6 +82,12 @@ export interface ResourceType<D extends Definition = Definition> {
    */
   predict?(inputs: Inputs<D>): Partial<State<D>>;
 
+  /**
+   * State holds what is needed most when the host is gone (a recovery blob): NETDISK_HOST_GONE takes such a resource
+   * for unchanged, not for gone. Deleting it then still succeeds. Default: false.
+   */
+  keepWhenGone?: boolean;
+
   /** Looks at the host, changes nothing. */
   observe(host: Host, inputs: Inputs<D>, known: Known<D>): Promise<Observation<State<D>>>;
 

@@ -6,6 +6,10 @@ import { absolutePath, nameField } from "./fields";
 const cipherCure =
   "Keep what the disk was made with; to change it, make a second disk with the new parameters and copy the files.";
 
+const mountOption = z
+  .string()
+  .regex(/^[^,\s]+$/, "must be one option, without commas and blanks: give each an item of its own");
+
 export const luksKey = define({
   token: "netdisk:index:LuksKey",
   kind: "luks-key",
@@ -30,7 +34,7 @@ export const luksKey = define({
 export const luks = define({
   token: "netdisk:index:Luks",
   kind: "luks",
-  doc: "The LUKS container on the attached device; the article's `cryptsetup luksFormat`, done only when the device is proven blank. The client keeps the header that is used: what the server does to its copy cannot weaken the encryption. Stays when the resource is removed.",
+  doc: "The LUKS container on the attached device; the article's `cryptsetup luksFormat`, done only when the device is proven blank. The client keeps the header that is used, and never takes the device's: what the server does to its copy cannot weaken the encryption. Stays when the resource is removed.",
   shared: false,
   inputs: {
     name: nameField,
@@ -68,7 +72,6 @@ export const luks = define({
     }),
   },
   conditions: {
-    headerKept: { value: true, doc: "The client's copy of the header is there and opens with the key." },
     headerOnDevice: {
       value: true,
       doc: "The header on the device is the same LUKS container, byte for byte the client's copy.",
@@ -85,7 +88,7 @@ export const luks = define({
 export const recovery = define({
   token: "netdisk:index:Recovery",
   kind: "recovery",
-  doc: "Key and LUKS header, sealed on the client with the stack's recovery passphrase by `gpg --symmetric`: all that is needed to read the disk from another machine.",
+  doc: "Key and LUKS header, sealed on the client with the stack's recovery passphrase by `gpg --symmetric`: all that is needed to read the disk from another machine. State keeps the last blob when the client has lost it or is gone; the client's file stays when the resource is removed.",
   shared: false,
   inputs: {
     name: nameField,
@@ -105,6 +108,7 @@ export const recovery = define({
     ),
   },
   conditions: {
+    kept: { value: true, doc: "The client has the blob in a file, too." },
     current: {
       value: true,
       doc: "The blob is sealed from the key and header as they are now, and opens with the passphrase.",
@@ -204,7 +208,7 @@ export const mount = define({
       role: "fixed",
       cure: cipherCure,
     }),
-    options: field(z.array(z.string().regex(/^[^,\s]+$/)).default(["noatime"]), {
+    options: field(z.array(mountOption).default(["noatime"]), {
       doc: "Mount options, mount(8).",
     }),
     filesystemUuid: field(z.string(), {

@@ -71,25 +71,6 @@ export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
   },
 };
 
-/**
- * The header on a device, if the key opens it. Judged on a copy of the first 16 MiB in /run, read with O_DIRECT:
- * on the device cryptsetup would repair a damaged header by itself. Undefined: no LUKS2 header that it opens.
- */
-export const luksDeviceHeader: Fact<[device: string, keyFile: string], LuksHeader | undefined> = {
-  name: "cryptsetup.deviceHeader",
-  command: (device, keyFile) => sh`(
-t=$(mktemp -d /run/netdisk-header.XXXXXX) && trap 'rm -rf "$t"' EXIT || exit 45
-dd if=${device} of="$t/device" bs=1M count=16 iflag=direct,fullblock status=none || exit 45
-cryptsetup open --test-passphrase --key-file ${keyFile} "$t/device" || exit
-cryptsetup luksDump --dump-json-metadata "$t/device" && cryptsetup luksUUID "$t/device"
-)`,
-  parse: ({ exitCode, stdout, stderr }) => {
-    if (exitCode === 2) return undefined;
-    if (exitCode === 1 && notLuks.test(stderr)) return undefined;
-    return parseHeader(exitCode, stdout);
-  },
-};
-
 /** Whether the key opens one of the header's key slots; nothing is mapped. */
 export const luksOpens: Fact<[header: string, keyFile: string], boolean> = {
   name: "cryptsetup.opens",

@@ -1,6 +1,7 @@
 /** Whether a sealed copy of key and header opens, and holds what is on the host now. */
 import type { Fact } from "../fact";
 import { type Command, sh } from "../host/sh";
+import { inMemory } from "./inMemory";
 
 export type SealedCheck = "current" | "outdated" | "locked";
 
@@ -12,9 +13,9 @@ export const gpg = sh`gpg --homedir "$t" --no-autostart --batch --quiet --no-tty
  */
 export const tarOfSecrets = sh`tar -C "$t" -ch --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0400 -I 'gzip -n' -f - header key`;
 
-/** A directory in memory, only for root, gone afterwards; standard input moves to descriptor 3. */
+/** Links to what is sealed, in a directory in memory; standard input moves to descriptor 3. */
 export const secretsDirectory = (keyFile: string, header: string): Command =>
-  sh`umask 077 && t=$(mktemp -d /run/netdisk-seal.XXXXXX) && trap 'rm -rf "$t"' EXIT && ln -s ${keyFile} "$t/key" && ln -s ${header} "$t/header" && exec 3<&0 </dev/null || exit 1`;
+  sh`{ ${inMemory("seal")} && ln -s ${keyFile} "$t/key" && ln -s ${header} "$t/header" && exec 3<&0 </dev/null; } || exit 1`;
 
 /** Wants the passphrase on stdin. `current`: opens and holds this key and header; `locked`: does not open. */
 export const gpgCheck: Fact<[sealed: string, keyFile: string, header: string], SealedCheck> = {

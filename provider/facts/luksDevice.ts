@@ -4,6 +4,7 @@
  */
 import type { Fact } from "../fact";
 import { type Command, sh } from "../host/sh";
+import { inMemory } from "./inMemory";
 
 /**
  * - `equal`: byte for byte the copy.
@@ -16,16 +17,22 @@ const relations = ["equal", "ours", "zero", "other"] as const;
 
 /**
  * Prints the relation; `used` is the length of the header in bytes, or a quoted expansion that gives it.
- * Also the guard before a write.
+ * Also the guard before a write. A comparison that could not be made is none of the relations: status 1.
  */
 export const compareHeader = (device: string, copy: string, used: number | Command): Command => sh`(
 used=${used}
-t=$(mktemp -d /run/netdisk-header.XXXXXX) && trap 'rm -rf "$t"' EXIT && cd "$t" || exit 1
+{ ${inMemory("header")} && cd "$t"; } || exit 1
 dd if=${device} of=device bs="$used" count=1 iflag=direct,fullblock status=none || exit 1
 head -c "$used" ${copy} >copy && [ "$(stat -c %s device copy | sort -u)" = "$used" ] || exit 1
-same() { cmp -s -i "$1" -n "$2" device copy; }
-if cmp -s device copy; then echo equal
-elif cmp -l device copy | awk '$2 != "0" { exit 1 }'; then echo zero
+same() {
+  cmp -s -i "$1" -n "$2" device copy && return
+  [ $? = 1 ] || exit 1
+  return 1
+}
+cmp -l device copy >differ
+case $? in 0) echo equal; exit 0 ;; 1) ;; *) exit 1 ;; esac
+data=$(awk '$2 != "0" { n++ } END { print n + 0 }' differ) && [ -n "$data" ] || exit 1
+if [ "$data" = 0 ]; then echo zero
 elif { same 0 6 && same 168 40; } || { same 16384 6 && same 16552 40; } || same 32768 "$((used - 32768))"; then echo ours
 else echo other; fi
 )`;

@@ -30,7 +30,8 @@ export interface SshOptions {
 
 const gone = (target?: Target): string =>
   "If its address, user or key has changed, set the new one and run `pulumi up --refresh --run-program`; " +
-  `if the host no longer exists, set NETDISK_HOST_GONE=${target?.hostKeys[0]?.fingerprint ?? "<fingerprint of its host key>"} to give up what was on it.`;
+  "if the host no longer exists, first keep what `pulumi stack output recovery --show-secrets` prints, then set " +
+  `NETDISK_HOST_GONE=${target?.hostKeys[0]?.fingerprint ?? "<fingerprint of its host key>"} to give up what was on it.`;
 
 type Outcome = "ran" | "refused" | "stale";
 

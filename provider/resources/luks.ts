@@ -9,16 +9,17 @@ import { headerFile } from "../../schema/paths";
 import { ask } from "../fact";
 import { blankProof } from "../facts/blank";
 import { blkidProbe } from "../facts/blkid";
-import { luksDeviceHeader, type LuksHeader, luksHeader, luksOpens } from "../facts/cryptsetup";
+import { type LuksHeader, luksHeader, luksOpens } from "../facts/cryptsetup";
 import { headerRelation } from "../facts/luksDevice";
+import { statPath } from "../facts/stat";
 import type { Host } from "../host/host";
 import { readIntent } from "../intent";
 import { type Observation, resourceType } from "../resource";
 import { attachedLayer } from "./layers";
-import { finishHeader, formatIdentity, formatIntent, keepHeader, makeHeader, writeHeader } from "./luksSteps";
+import { finishHeader, formatIdentity, formatIntent, makeHeader, writeHeader } from "./luksSteps";
 
 type Seen = Observation<State<typeof definition>>;
-type Conditions = Pick<State<typeof definition>, "headerKept" | "headerOnDevice" | "complete">;
+type Conditions = Pick<State<typeof definition>, "headerOnDevice" | "complete">;
 
 interface Place {
   name: string;
@@ -31,6 +32,8 @@ interface Place {
 }
 
 const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
+
+const restore = 'Put the disk\'s own back, from the sealed copy (docs/recovery.md, step 4).';
 
 function present({ name, device, keyFile }: Place, header: LuksHeader, conditions: Conditions): Seen {
   const { cipher, keySize, sectorSize, uuid, offset } = header;
@@ -58,25 +61,20 @@ const otherDisk = ({ name, device, pinned }: Place, found: string): Seen =>
     `Bring the right backing back. To give the old disk up and begin a new one, remove ${headerFile(name)} on the client and take this resource out of the state (\`pulumi state delete\`).`,
   );
 
-/** The client has no (usable) copy of the header: only the device can tell. */
+/**
+ * Without the client's copy nothing that the device holds is believed, also when the key opens it: a server can
+ * make a header that any key opens, or one whose encryption is none.
+ */
 async function withoutCopy(host: Host, place: Place): Promise<Seen> {
-  const { device, keyFile, pinned } = place;
+  const { name, device, pinned } = place;
   const proof = await ask(host, blankProof, device, 0);
-  if (proof.blank) return pinned === undefined ? { is: "absent" } : otherDisk(place, "it is blank");
-  const [signature, header] = await Promise.all([
-    ask(host, blkidProbe, device),
-    ask(host, luksDeviceHeader, device, keyFile),
-  ]);
-  if (!header) {
-    const what = signature ? `${signature.type} ${signature.uuid ?? ""}`.trim() : (proof.found ?? "data");
+  if (!proof.blank) {
     return foreign(
-      `${device} is not blank and does not open with ${keyFile}: ${what}`,
-      "Use another backing, or put the right key and header in place (docs/recovery.md). To erase what is there, erase the backing yourself.",
+      `${device} is not blank, and the client has no header for it (${headerFile(name)}): ${proof.found ?? "data"}`,
+      `If it is this disk, put the header of the sealed copy there (docs/recovery.md, step 4): the device's own is the server's word and is never taken. Otherwise use another backing; to erase what is there, erase the backing yourself.`,
     );
   }
-  if (pinned !== undefined && header.uuid !== pinned)
-    return otherDisk(place, `it has LUKS UUID ${header.uuid}`);
-  return present(place, header, { headerKept: false, headerOnDevice: true, complete: true });
+  return pinned === undefined ? { is: "absent" } : otherDisk(place, "it is blank");
 }
 
 async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<Seen> {
@@ -86,18 +84,17 @@ async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<See
     readIntent(host, formatIntent(name), formatIdentity(device, size)),
   ]);
   const complete = intent === "none";
-  const kept = { headerKept: true, complete };
   switch (relation) {
     case "equal":
-      return present(place, copy, { ...kept, headerOnDevice: true });
+      return present(place, copy, { complete, headerOnDevice: true });
     case "ours":
-      return present(place, copy, { ...kept, headerOnDevice: false });
+      return present(place, copy, { complete, headerOnDevice: false });
     case "zero": {
       // A header that was lost has data behind it; a disk without any is new, or another one.
       const rest = complete ? await ask(host, blankProof, device, copy.used) : { blank: false };
       return rest.blank
         ? otherDisk({ ...place, pinned: copy.uuid }, "it is blank")
-        : present(place, copy, { ...kept, headerOnDevice: false });
+        : present(place, copy, { complete, headerOnDevice: false });
     }
     case "other": {
       const signature = await ask(host, blkidProbe, device);
@@ -119,27 +116,23 @@ export const luks = resourceType<typeof definition>({
     const layer = await attachedLayer(host, name, device);
     if (layer.is === "hidden") return layer;
     const place: Place = { name, device, keyFile, size: layer.device.size, pinned: known.state?.uuid };
-    const copy = await ask(host, luksHeader, headerFile(name));
-    if (!copy) return withoutCopy(host, place);
+    const kept = headerFile(name);
+    const [file, copy] = await Promise.all([ask(host, statPath, kept), ask(host, luksHeader, kept)]);
+    if (!file) return withoutCopy(host, place);
+    if (!copy) return foreign(`${kept} is there, but is no LUKS2 header`, restore);
     if (place.pinned !== undefined && copy.uuid !== place.pinned) {
-      return foreign(
-        `${headerFile(name)} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`,
-        "Put the disk's own header back (docs/recovery.md).",
-      );
+      return foreign(`${kept} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`, restore);
     }
     const [opens, seen] = await Promise.all([
-      ask(host, luksOpens, headerFile(name), keyFile),
+      ask(host, luksOpens, kept, keyFile),
       withCopy(host, place, copy),
     ]);
-    if (opens || seen.is === "foreign") return seen;
-    // The copy is damaged or the key is another one: what the device says decides.
-    return withoutCopy(host, { ...place, pinned: copy.uuid });
+    return opens ? seen : foreign(`${keyFile} does not open ${kept}: one of them is another disk's`, restore);
   },
 
   plan(observed, inputs) {
     if (observed.is === "absent") return [makeHeader(inputs), writeHeader(inputs)];
-    const { headerKept, headerOnDevice, complete } = observed.state;
-    if (!headerKept) return [keepHeader(inputs)];
+    const { headerOnDevice, complete } = observed.state;
     if (!headerOnDevice) return [writeHeader(inputs)];
     return complete ? [] : [finishHeader(inputs)];
   },

@@ -7,10 +7,10 @@ import { statPath } from "../facts/stat";
 import { type Command, sh } from "../host/sh";
 import { resourceType } from "../resource";
 
-/** `ln` does not overwrite: whoever made a key meanwhile keeps it. */
+/** Does not overwrite: whoever made a key meanwhile keeps it. A rename, so that no kill leaves a second link to it. */
 function makeKey(path: string, bytes: number): Command {
   const made = `${dirname(path)}/.${basename(path)}.new`;
-  return sh`umask 077; install -d -m 0700 ${dirname(path)} && rm -f ${made} && head -c ${bytes} /dev/urandom >${made} && [ "$(stat -c %s ${made})" = ${bytes} ] && chmod 0400 ${made} && sync ${made} && ln -T ${made} ${path} && rm ${made} && sync ${dirname(path)}`;
+  return sh`umask 077; install -d -m 0700 ${dirname(path)} && rm -f ${made} && head -c ${bytes} /dev/urandom >${made} && [ "$(stat -c %s ${made})" = ${bytes} ] && chmod 0400 ${made} && sync ${made} && mv -nT ${made} ${path} && [ ! -e ${made} ] && sync ${dirname(path)}`;
 }
 
 export const luksKey = resourceType<typeof definition>({

@@ -23,13 +23,14 @@ const dataOffset = 16 * 2 ** 20;
 
 export const formatIntent = (name: string): string => intentPath("luks", name);
 
+const formatOf = (device: string): string => `luksFormat of ${device}, `;
+
 /** What the note names. The size is the only thing that tells one blank device from another. */
-export const formatIdentity = (device: string, size: number | string): string =>
-  `luksFormat of ${device}, ${size} bytes`;
+export const formatIdentity = (device: string, size: number): string => `${formatOf(device)}${size} bytes`;
 
 /** The same, worked out on the host. */
 const identityOnHost = (device: string): Command =>
-  new Command(`"${formatIdentity(device, `$(blockdev --getsize64 ${sh`${device}`.text})`)}"`);
+  sh`${formatOf(device)}"$(blockdev --getsize64 ${device}) bytes"`;
 
 /** Length of a header's used part: to the end of the last key slot's area. */
 const usedPart = (header: string): Command =>
@@ -65,7 +66,7 @@ blank=$( ${proveBlank(device, 0)} ) && { [ "$blank" = blank ] || { echo ${device
 identity=${identityOnHost(device)} && ${noteIntent(formatIntent(name), new Command('"$identity"'))} &&
 ${format} &&
 ${trim(made)} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
-    timeoutMs: 300_000,
+    timeoutMs: 900_000,
   };
 }
 
@@ -75,21 +76,12 @@ export function writeHeader({ name, device }: Wishes): RunStep {
   return {
     do: "run",
     title: "write the LUKS header to the device",
-    command: sh`used=$(${usedPart(kept)}) && relation=$( ${compareHeader(device, kept, new Command('"$used"'))} ) || exit 1
-case $relation in equal | ours | zero) ;; *) echo ${device} has another header or other data now >&2; exit 1 ;; esac
-dd if=${kept} of=${device} bs="$used" count=1 iflag=fullblock conv=notrunc,fsync status=none && ${clearIntent(formatIntent(name))}`,
-    timeoutMs: 300_000,
-  };
-}
-
-/** The client's copy is missing: takes the device's, after a look that it says what was agreed. */
-export function keepHeader({ name, device, keyFile, cipher }: Wishes): RunStep {
-  const kept = headerFile(name);
-  const made = `${kept}.new`;
-  return {
-    do: "run",
-    title: "cryptsetup luksHeaderBackup",
-    command: sh`umask 077; install -d -m 0700 ${dirname(kept)} && rm -f ${made} && cryptsetup luksHeaderBackup --header-backup-file ${made} ${device} && cryptsetup open --test-passphrase --key-file ${keyFile} ${made} && [ "$(cryptsetup luksDump ${made} | sed -n 's/^\tcipher: //p')" = ${cipher} ] && chmod 0600 ${made} && ${trim(made)} && mv -fT ${made} ${kept} && sync ${dirname(kept)}`,
+    command: sh`relation() ${compareHeader(device, kept, new Command('"$used"'))}
+used=$(${usedPart(kept)}) && found=$(relation) || exit 1
+case $found in equal | ours | zero) ;; *) echo ${device} has another header or other data now >&2; exit 1 ;; esac
+dd if=${kept} of=${device} bs="$used" count=1 iflag=fullblock conv=nocreat,notrunc,fsync status=none && found=$(relation) || exit 1
+[ "$found" = equal ] || { echo ${device} does not hold what was written to it >&2; exit 1; }
+${clearIntent(formatIntent(name))}`,
     timeoutMs: 300_000,
   };
 }

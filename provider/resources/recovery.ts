@@ -11,7 +11,7 @@ import { ask, askWith } from "../fact";
 import { luksHeader } from "../facts/cryptsetup";
 import { gpg, gpgCheck, secretsDirectory, tarOfSecrets } from "../facts/gpg";
 import { sh } from "../host/sh";
-import { resourceType, type RunStep } from "../resource";
+import { resourceType, type RunStep, type Step } from "../resource";
 
 /** gpg's slowest derivation of a key from the passphrase. */
 const sealing = [
@@ -19,12 +19,14 @@ const sealing = [
   ...["--s2k-mode", "3", "--s2k-digest-algo", "sha512", "--s2k-count", "65011712", "--compress-algo", "none"],
 ];
 
-function seal({ name, keyFile, header, passphrase }: Inputs<typeof definition>): RunStep {
+/** Only what opens the disk is sealed: a blob that does may be the last one. */
+function seal({ name, keyFile, header, luksUuid, passphrase }: Inputs<typeof definition>): RunStep {
   const kept = recoveryFile(name);
   return {
     do: "run",
     title: "seal key and header (gpg --symmetric)",
-    command: sh`install -d -m 0700 ${dirname(kept)} && (
+    command: sh`[ "$(cryptsetup luksUUID ${header})" = ${luksUuid} ] && cryptsetup open --test-passphrase --key-file ${keyFile} ${header} </dev/null || { echo ${`${keyFile} and ${header} do not open the disk with LUKS UUID ${luksUuid}: not sealed, the blob that is there stays. Put both back from it (docs/recovery.md).`} >&2; exit 1; }
+install -d -m 0700 ${dirname(kept)} && (
 ${secretsDirectory(keyFile, header)}
 { ${tarOfSecrets} || : >"$t/failed"; } | ${gpg} ${sealing} --output "$t/sealed" && [ ! -e "$t/failed" ] || exit 1
 cp "$t/sealed" ${kept}.new && sync ${kept}.new && mv -fT ${kept}.new ${kept} && sync ${dirname(kept)}
@@ -33,15 +35,35 @@ cp "$t/sealed" ${kept}.new && sync ${kept}.new && mv -fT ${kept}.new ${kept} && 
   };
 }
 
+/** The blob that state holds, for a client that has lost it. */
+const putBack = (name: string, sealed: Secret): Step[] => [
+  { do: "run", title: "make its directory", command: sh`install -d -m 0700 ${dirname(recoveryFile(name))}` },
+  {
+    do: "write",
+    title: `write ${recoveryFile(name)}`,
+    path: recoveryFile(name),
+    content: sealed.reveal(),
+    mode: 0o600,
+  },
+];
+
 export const recovery = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  keepWhenGone: true,
 
-  async observe(host, inputs) {
+  async observe(host, inputs, known) {
     const { name, keyFile, header, passphrase } = inputs;
     const path = recoveryFile(name);
-    const [sealed, copy] = await Promise.all([host.readFile(path), ask(host, luksHeader, header)]);
-    if (sealed === undefined) return { is: "absent" };
+    const [file, copy] = await Promise.all([host.readFile(path), ask(host, luksHeader, header)]);
+    if (file === undefined) {
+      const { sealed, luksUuid } = known.state ?? {};
+      if (sealed === undefined) return { is: "absent" };
+      return {
+        is: "present",
+        state: { name, keyFile, header, luksUuid, kept: false, current: false, sealed },
+      };
+    }
     const check = await askWith(host, gpgCheck, { stdin: passphrase }, path, keyFile, header);
     return {
       is: "present",
@@ -50,16 +72,19 @@ export const recovery = resourceType<typeof definition>({
         keyFile,
         header,
         luksUuid: copy?.uuid,
+        kept: true,
         current: check === "current",
-        sealed: new Secret(sealed.toString("ascii")),
+        sealed: new Secret(file.toString("ascii")),
       },
     };
   },
 
-  plan: (observed, inputs) => (observed.is === "present" && observed.state.current ? [] : [seal(inputs)]),
+  plan(observed, inputs) {
+    if (observed.is === "absent") return [seal(inputs)];
+    const { kept, current, sealed } = observed.state;
+    if (kept === false && sealed instanceof Secret) return putBack(inputs.name, sealed);
+    return current ? [] : [seal(inputs)];
+  },
 
-  planRemoval: (observed, inputs) =>
-    observed.is === "absent"
-      ? []
-      : [{ do: "run", title: "remove the sealed copy", command: sh`rm -f ${recoveryFile(inputs.name)}` }],
+  planRemoval: () => [],
 });

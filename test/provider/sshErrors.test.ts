@@ -9,7 +9,8 @@ import { ask, at, errorOf, generate, open, server, unusedPort } from "./sshFixtu
 describe("the error of a host that cannot be reached names host, address, cause and both cures", () => {
   const ending = (fingerprint: string) =>
     ` If its address, user or key has changed, set the new one and run \`pulumi up --refresh --run-program\`; ` +
-    `if the host no longer exists, set NETDISK_HOST_GONE=${fingerprint} to give up what was on it.`;
+    "if the host no longer exists, first keep what `pulumi stack output recovery --show-secrets` prints, then set " +
+    `NETDISK_HOST_GONE=${fingerprint} to give up what was on it.`;
 
   it("refused", async () => {
     const { connection } = await server();

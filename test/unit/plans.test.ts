@@ -43,6 +43,16 @@ function withDefaults(type: ResourceType, wishes: Record<string, unknown>): Reco
   return inputs;
 }
 
+/** Secrets are secrets in what is observed, too. */
+function withSecrets<O extends PlanCase["observed"]>(type: ResourceType, observed: O): O {
+  if (observed.is !== "present") return observed;
+  const state = Object.entries(observed.state as Record<string, unknown>).map(([key, value]) => [
+    key,
+    type.definition.outputs[key]?.secret === true ? new Secret(value) : value,
+  ]);
+  return { ...observed, state: Object.fromEntries(state) as unknown };
+}
+
 /** The step reduced to the properties that the case names, so that a case says only what it is about. */
 function pick(step: Step, like: Record<string, unknown>): Record<string, unknown> {
   const flat: Record<string, unknown> = {
@@ -72,8 +82,9 @@ describe.each(cases)("$subject/$name", ({ subject, data }) => {
     if (!type) throw new Error(`no resource type is called ${subject}`);
     const inputs = withDefaults(type, data.inputs ?? {}) as never;
     const known = { ...data.known, name: data.known?.name ?? type.name(inputs) } as never;
+    const observed = withSecrets(type, data.observed);
     const plan = (): Step[] =>
-      data.removal ? type.planRemoval(data.observed, inputs, known) : type.plan(data.observed, inputs, known);
+      data.removal ? type.planRemoval(observed, inputs, known) : type.plan(observed, inputs, known);
     expect("steps" in data !== "error" in data, "a case has either steps or error").toBe(true);
     if (data.error !== undefined) {
       expect(plan).toThrow(data.error);

@@ -1,0 +1,155 @@
+/** What guards key, header and sealed copy, run as the shell text that it is. */
+import { statSync } from "node:fs";
+import { beforeEach, describe, expect, it } from "vitest";
+import { compareHeader } from "../../provider/facts/luksDevice";
+import { luksKey } from "../../provider/resources/luksKey";
+import { makeHeader, writeHeader } from "../../provider/resources/luksSteps";
+import { recovery } from "../../provider/resources/recovery";
+import { Secret } from "../../schema/secret";
+import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
+
+let shell: StubbedShell;
+beforeEach(() => {
+  shell = stubbedShell();
+});
+
+const device = "/dev/netdisk/t1";
+const header = "/var/lib/netdisk/headers/t1.luks";
+const key = "/etc/netdisk/keys/t1.key";
+const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
+const used = 65536;
+
+/** Magic, UUID, and key slots that are never all zero. */
+function luksHeader(ofUuid = uuid, fill = 7): Buffer {
+  const bytes = Buffer.alloc(used, fill);
+  for (const at of [0, 16384]) {
+    bytes.write("LUKS\xba\xbe", at, "latin1");
+    bytes.fill(0, at + 168, at + 208).write(ofUuid, at + 168);
+  }
+  return bytes;
+}
+
+describe("compareHeader", () => {
+  const compare = () => shell.run(compareHeader(device, header, used).text);
+  const holds = (bytes: Buffer) => {
+    shell.write(device, bytes);
+    shell.write(header, luksHeader());
+  };
+  const halfWritten = Buffer.concat([luksHeader().subarray(0, used / 2), Buffer.alloc(used / 2)]);
+
+  it.each([
+    ["equal", luksHeader()],
+    ["zero", Buffer.alloc(used)],
+    ["zero", halfWritten],
+    ["ours", luksHeader(uuid, 8)],
+    ["other", luksHeader("00000000-6149-42b5-ab40-e765711a3551", 8)],
+    ["other", Buffer.alloc(used, 1)],
+  ])("says %s", (relation, bytes) => {
+    holds(bytes);
+    expect(compare()).toMatchObject({ status: 0, stdout: `${relation}\n` });
+  });
+
+  it.each(["cmp", "awk"])("says nothing when %s is killed", (tool) => {
+    holds(Buffer.alloc(used, 1));
+    shell.stub(tool, "kill -KILL $$");
+    expect(compare()).toMatchObject({ status: 1, stdout: "" });
+  });
+
+  it("says nothing when cmp cannot compare the identities", () => {
+    holds(Buffer.alloc(used, 1));
+    shell.stub("cmp", 'case $1 in -s) exit 2 ;; esac; exec /usr/bin/cmp "$@"');
+    expect(compare()).toMatchObject({ status: 1, stdout: "" });
+  });
+
+  it("leaves nothing in memory when it is ended by a signal", () => {
+    holds(Buffer.alloc(used, 1));
+    shell.stub("cmp", "kill -TERM $PPID");
+    expect(compare()).toMatchObject({ status: 143, stdout: "" });
+    expect(shell.run("ls /run/netdisk-*").stderr).toContain("No such file");
+  });
+});
+
+describe("writeHeader", () => {
+  const wish = { name: "t1", device } as Parameters<typeof writeHeader>[0];
+  const note = "/var/lib/netdisk/intent/luks-t1";
+  beforeEach(() => {
+    shell.stub("cryptsetup", `echo "Area offset: 32768"; echo "Area length: ${used - 32768}"`);
+    shell.write(header, luksHeader());
+    shell.write(device, Buffer.alloc(used * 2));
+    shell.write(note, "begun");
+  });
+
+  it("writes, looks, and only then removes the note", () => {
+    expect(shell.run(commandOf(writeHeader(wish)))).toMatchObject({ status: 0 });
+    expect(shell.run(compareHeader(device, header, used).text).stdout).toBe("equal\n");
+    expect(shell.read(note)).toBeUndefined();
+  });
+
+  it("keeps the note when the device does not hold what was written", () => {
+    shell.stub("dd", 'case $* in *conv=*) exit 0 ;; esac; exec /bin/dd "$@" iflag=fullblock');
+    const { status, stderr } = shell.run(commandOf(writeHeader(wish)));
+    expect(status).toBe(1);
+    expect(stderr).toContain("does not hold what was written");
+    expect(shell.read(note)).toBe("begun");
+  });
+
+  it("makes no file where the device has gone", () => {
+    shell.stub(
+      "dd",
+      `case $* in *conv=*) rm -f ${shell.path(device)} ;; esac; exec /bin/dd "$@" iflag=fullblock`,
+    );
+    expect(shell.run(commandOf(writeHeader(wish))).status).toBe(1);
+    expect(shell.read(device)).toBeUndefined();
+    expect(shell.read(note)).toBe("begun");
+  });
+});
+
+it("a device's name is nothing that the shell runs", () => {
+  const wish = { name: "t1", device: "/dev/$(touch pwned)", keyFile: key, type: "luks2", pbkdf: "pbkdf2" };
+  const text = commandOf(makeHeader({ ...wish, cipher: "c", keySize: 512, sectorSize: 512 } as never));
+  const [line] = /^identity=.*?(?= && mkdir)/m.exec(text) ?? [];
+  shell.stub("blockdev", "echo 512");
+  expect(shell.run(`${line}; echo "$identity"`).stdout).toBe(
+    "luksFormat of /dev/$(touch pwned), 512 bytes\n",
+  );
+  expect(shell.read("pwned")).toBeUndefined();
+});
+
+describe("makeKey", () => {
+  const make = () =>
+    shell.run(
+      commandOf(luksKey.plan({ is: "absent" }, { name: "t1", bytes: 64 } as never, { name: "t1" })[0]),
+    );
+
+  it("leaves one link to it, and no other file", () => {
+    expect(make().status).toBe(0);
+    expect(statSync(shell.path(key))).toMatchObject({ size: 64, nlink: 1 });
+    expect(shell.run("ls -A /etc/netdisk/keys").stdout).toBe("t1.key\n");
+  });
+
+  it("does not overwrite", () => {
+    shell.write(key, "mine");
+    expect(make().status).toBe(1);
+    expect(shell.read(key)).toBe("mine");
+  });
+});
+
+describe("seal", () => {
+  const blob = "/var/lib/netdisk/recovery/t1.gpg";
+  const wish = { name: "t1", keyFile: key, header, luksUuid: uuid, passphrase: new Secret("long enough") };
+  const seal = () => shell.run(commandOf(recovery.plan({ is: "absent" }, wish, { name: "t1" })[0]));
+
+  it.each([
+    ["another key", `case $1 in luksUUID) echo ${uuid} ;; *) exit 2 ;; esac`],
+    ["another header", "case $1 in luksUUID) echo 1 ;; *) exit 0 ;; esac"],
+  ])("does not overwrite a blob that opens with one of %s", (_, cryptsetup) => {
+    shell.write(blob, "the last copy");
+    shell.stub("cryptsetup", cryptsetup);
+    shell.stub("gpg", "exit 0");
+    const { status, stderr } = seal();
+    expect(status).toBe(1);
+    expect(stderr).toContain("docs/recovery.md");
+    expect(shell.read(blob)).toBe("the last copy");
+    expect(shell.calls().some((call) => call.startsWith("gpg"))).toBe(false);
+  });
+});
