@@ -7,6 +7,8 @@ export interface Fact<A extends unknown[], T> {
   /** `losetup.list`: tool and question; also the folder of its test cases. */
   name: string;
   command(...args: A): Command;
+  /** Milliseconds, for a question whose answer takes longer than others; default: the host's own limit. */
+  timeoutMs?: number;
   /**
    * Understands the answer, or throws: a line or an exit status that it does not know is never skipped,
    * because "cannot read" is never "absent".
@@ -27,7 +29,8 @@ export async function askWith<A extends unknown[], T>(
   ...args: A
 ): Promise<T> {
   const command = fact.command(...args);
-  const result = await host.exec(command, options);
+  const { timeoutMs } = fact;
+  const result = await host.exec(command, timeoutMs === undefined ? options : { ...options, timeoutMs });
   try {
     return fact.parse(result, ...args);
   } catch (error) {

@@ -21,6 +21,8 @@ export const clientPackages: [string, ...string[]] = [
   "kmod",
   "cryptsetup-bin",
   "xfsprogs",
+  // chattr, for the mount point
+  "e2fsprogs",
   "gpg",
   "gpg-agent",
 ];

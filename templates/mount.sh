@@ -35,9 +35,24 @@ name_holders() {
     done
 }
 
+# Keeps everybody from writing below the disk while it is not mounted. Only where nothing is mounted: the flag belongs
+# to the bare directory.
+guard_bare() {
+  entries=$(find "$path" -mindepth 1 -maxdepth 1 | wc -l) || exit 1
+  if [ "$entries" != 0 ]; then
+    echo "$entries entries of the client's own disk are hidden below $path while the disk is mounted"
+  elif ! said=$(chattr +i "$path" 2>&1); then
+    echo "the bare $path stays writable while nothing is mounted there: $said"
+  fi
+}
+
 start() {
   [ -b "$device" ] || { echo "$device is not open" >&2; exit 1; }
-  found=$(blkid -p -o value -s UUID "$device") || [ $? = 2 ]
+  if found=$(blkid -p -o value -s UUID "$device"); then :; else
+    # blkid has one status for "nothing known" and for a device that cannot be read; only the former is final.
+    [ $? = 2 ] || exit 1
+    dd if="$device" of=/dev/null bs=64K count=1 iflag=direct status=none || exit 1
+  fi
   [ "$found" = "$uuid" ] || fail "$device holds another file system: its UUID is ${found:-missing}, expected $uuid. Nothing was mounted."
   now=$(mounted)
   case $now in
@@ -49,14 +64,15 @@ start() {
       ;;
     *) fail "$path has something else mounted on it: ${now#* }. Unmount that first." ;;
   esac
-  mkdir -p "$path"
+  mkdir -p "$path" || exit 1
+  [ -n "$(mounted)" ] || guard_bare
   with=$options
   # XFS refuses a second mount of one UUID while the dead one is still held. The device below the dead one can
   # never come back, so the refusal may be overruled then, and only then.
   for dead in /dev/mapper/"$name"-dead-*; do
     if [ "$type" = xfs ] && [ -e "$dead" ]; then with=$options,nouuid; fi
   done
-  mount -t "$type" -o "$with" "$device" "$path"
+  mount -t "$type" -o "$with" "$device" "$path" || exit 1
 }
 
 # Every option that can change on a mounted file system goes back to its default unless it is wished.

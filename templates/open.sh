@@ -50,6 +50,11 @@ release() {
   done
 }
 
+# The first 4 KiB of a LUKS2 header, as hex digits: its magic are the first 12, its UUID 80 from the 337th on.
+first_block() {
+  dd if="$1" bs=4096 count=1 "$2" status=none | od -An -v -tx1 | tr -d ' \n'
+}
+
 start() {
   real=$(readlink -f "$device")
   if [ ! -b "$real" ] || [ "$(blockdev --getsize64 "$real")" = 0 ]; then
@@ -58,16 +63,21 @@ start() {
   fi
   number=$(cat "/sys/class/block/${real##*/}/dev")
 
-  # The device is the server's word. Another container behind our name is refused; a damaged or changed header
-  # does no harm, since only the client's own copy is used.
-  found=$(blkid -p -o value -s UUID "$real") || [ $? = 2 ]
-  if [ -z "$found" ]; then
-    echo "warning: no LUKS header on $device; opening it with the client's copy, as always"
-  elif [ "$found" != "$uuid" ]; then
-    fail "$device is another disk: its UUID is $found, expected $uuid. Nothing was opened."
-  fi
-  copy=$(cryptsetup luksUUID "$header")
+  copy=$(cryptsetup luksUUID "$header") || exit 1
   [ "$copy" = "$uuid" ] || fail "$header belongs to another disk: its UUID is $copy, expected $uuid. Nothing was opened."
+  # The device is the server's word, compared byte for byte and never parsed. Another container behind our name is
+  # refused; a damaged or changed header does no harm, since only the client's own copy is used.
+  found=$(first_block "$real" iflag=direct)
+  copy=$(first_block "$header" iflag=fullblock)
+  if [ ${#found} != 8192 ] || [ ${#copy} != 8192 ]; then
+    echo "$device or $header cannot be read" >&2
+    exit 1
+  fi
+  if [ "$(echo "$found" | cut -c -12)" != "$(echo "$copy" | cut -c -12)" ]; then
+    echo "warning: no LUKS header on $device; opening it with the client's copy, as always"
+  elif [ "$(echo "$found" | cut -c 337-416)" != "$(echo "$copy" | cut -c 337-416)" ]; then
+    fail "$device is another disk: its header's UUID is not $uuid. Nothing was opened."
+  fi
 
   if exists "$name"; then
     [ "$(runs "$name")" != "$cipher $number" ] || return 0
@@ -80,7 +90,8 @@ start() {
   for dead in /dev/mapper/"$name"-dead-*; do
     [ ! -e "$dead" ] || opened=$name-$$
   done
-  cryptsetup open --type luks2 --header "$header" --key-file "$key" "$real" "$opened"
+  # cryptsetup has a status 3 of its own, for too little memory: that passes.
+  cryptsetup open --type luks2 --header "$header" --key-file "$key" "$real" "$opened" || exit 1
   if [ "$(runs "$opened")" != "$cipher $number" ]; then
     found=$(runs "$opened")
     cryptsetup close "$opened"

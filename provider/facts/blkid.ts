@@ -8,13 +8,20 @@ export interface Signature {
   uuid?: string;
 }
 
-/** Undefined where blkid knows nothing of what is there: that alone does not mean blank. */
+/**
+ * Undefined where blkid knows nothing of what is there: that alone does not mean blank. blkid has one status for
+ * that, for a device that cannot be read and for one that is not there: the latter two are told apart here.
+ */
 export const blkidProbe: Fact<[device: string], Signature | undefined> = {
   name: "blkid.probe",
-  // blkid exits 2 for a device that is not there as well, so that is asked first.
-  command: (device) => sh`test -b ${device} || exit 44; blkid -p -o export ${device}`,
+  command: (device) => sh`test -b ${device} || exit 44
+blkid -p -o export ${device}
+status=$?
+[ $status != 2 ] || dd if=${device} of=/dev/null bs=64K count=1 iflag=direct status=none || exit 45
+exit $status`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) throw new Error("no such block device");
+    if (exitCode === 45) throw new Error("the device cannot be read");
     if (exitCode === 2 && stdout === "") return undefined;
     if (exitCode === 8) return { type: "ambivalent" };
     if (exitCode !== 0) throw new Error("blkid failed");

@@ -21,9 +21,25 @@ const identityOf = (luksUuid: string | undefined): string =>
 const identityOnHost = (name: string): Command =>
   new Command(`"mkfs in $(dmsetup info -c --noheadings -o uuid ${sh`${name}`.text} | cut -d - -f 1-3)"`);
 
+/** The remains of our own attempt: an XFS that mkfs marks as in progress until its last write, or nothing known. */
+const proveOurs = (device: string): Command =>
+  sh`magic=$(dd if=${device} bs=4096 count=1 iflag=direct status=none | od -An -tx1 -N4 | tr -d ' ')
+  case $magic in
+    "") echo ${device} cannot be read >&2; exit 1 ;;
+    58465342)
+      progress=$(xfs_db -r -c 'sb 0' -c 'print inprogress' ${device}) || exit 1
+      [ "$progress" = 'inprogress = 1' ] || { echo ${device} holds a finished file system: "$progress" >&2; exit 1; }
+      ;;
+    *)
+      found=$(blkid -p -o value -s TYPE -s PTTYPE ${device})
+      [ $? = 2 ] || { echo ${device} holds something else by now: "$found" >&2; exit 1; }
+      ;;
+  esac`;
+
 /**
  * Without -K mkfs would discard the whole device first, and the server would give up the blocks that it
- * reserved. -f only over the remains of our own attempt, which mkfs marks as in progress until its last write.
+ * reserved. With -f it does not judge itself: below the mapping zeros are proven, and what they decrypt to may look
+ * like anything.
  */
 function makeFilesystem({ name, device, rawDevice, rawOffset, crc, finobt }: Wishes): RunStep {
   const intent = intentOf(name);
@@ -32,18 +48,19 @@ function makeFilesystem({ name, device, rawDevice, rawOffset, crc, finobt }: Wis
   return {
     do: "run",
     title: `mkfs.xfs -m ${features} ${device}`,
-    command: sh`identity=${identityOnHost(name)}
-if ${hasIntent(intent, identity)}; then
-  [ "$(xfs_db -r -c 'sb 0' -c 'print inprogress' ${device} 2>/dev/null)" != "inprogress = 0" ] || { echo ${device} holds a finished file system >&2; exit 1; }
-  force=-f
-else
-  blank=$( ${proveBlank(rawDevice, rawOffset)} ) || exit 1
-  [ "$blank" = blank ] || { echo ${rawDevice} is not blank: "$blank" >&2; exit 1; }
+    command: sh`identity=${identityOnHost(name)} && echo "$identity" | grep -Eqx 'mkfs in CRYPT-LUKS2-[0-9a-f]{32}' || { echo ${name} is no LUKS2 mapping >&2; exit 1; }
+blank=$( ${proveBlank(rawDevice, rawOffset)} ) || exit 1
+if [ "$blank" = blank ]; then
   ${noteIntent(intent, identity)} || exit 1
-  force=
+elif ${hasIntent(intent, identity)}; then
+  ${proveOurs(device)}
+else
+  echo ${rawDevice} is not blank: "$blank" >&2
+  exit 1
 fi
-mkfs.xfs -q -K $force -m ${features} ${device} && sync ${device} && ${clearIntent(intent)}`,
-    timeoutMs: 900_000,
+mkfs.xfs -q -K -f -m ${features} ${device} && sync ${device} && ${clearIntent(intent)}`,
+    // mkfs writes a log of up to 2 GiB, over whatever link there is.
+    timeoutMs: 4 * 3_600_000,
   };
 }
 
@@ -94,14 +111,17 @@ export const filesystem = resourceType<typeof definition>({
           `${device} holds an XFS whose mkfs did not end`,
           "Find out whose it is; netdisk did not begin it.",
         );
-    } else if (signature) {
+    }
+    const other = signature?.type === "xfs" ? undefined : signature;
+    if (begun && !other) return { is: "absent" };
+    // Zeros that nobody wrote decrypt to noise, in which a signature is found now and then.
+    const proof = await ask(host, blankProof, rawDevice, rawOffset);
+    if (other && !proof.blank) {
       return foreign(
-        `${device} holds ${signature.type} ${signature.uuid ?? ""}`.trim(),
+        `${device} holds ${other.type} ${other.uuid ?? ""}`.trim(),
         "Use another backing; netdisk never formats what it did not find blank.",
       );
     }
-    if (begun) return { is: "absent" };
-    const proof = await ask(host, blankProof, rawDevice, rawOffset);
     if (pinned !== undefined) return lost(device, pinned, proof.found ?? "nothing was ever written to it");
     return proof.blank
       ? { is: "absent" }

@@ -1,14 +1,15 @@
 /** The mount and the unit that makes it (schema/crypt.ts, docs/units.md). */
 import { mount as definition } from "../../schema/crypt";
 import type { Inputs, State } from "../../schema/define";
-import { attachUnit, diskTarget, mountUnit, openUnit } from "../../schema/paths";
+import { attachedDevice, attachUnit, diskTarget, mountUnit, openUnit } from "../../schema/paths";
 import { ask } from "../fact";
 import { blkidProbe } from "../facts/blkid";
 import { findmntAt, findmntOf } from "../facts/findmnt";
 import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
-import { resourceType } from "../resource";
+import { resourceType, type RunStep } from "../resource";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { mappedLayer } from "./layers";
 import { missingOptions } from "./mountOptions";
 
 const unitOf = ({
@@ -31,6 +32,13 @@ const unitOf = ({
     service: { target: diskTarget(name), open: openUnit(name) },
   });
 
+/** The script makes a bare mount point immutable, so that nobody writes below the disk. Nothing is mounted there now. */
+const giveBack = (path: string): RunStep => ({
+  do: "run",
+  title: `remove the mount point ${path}, if it is empty`,
+  command: sh`if [ -d ${path} ] && { mountpoint -q ${path}; [ $? = 32 ]; }; then chattr -i ${path} || echo ${path} cannot be changed with chattr; rmdir --ignore-fail-on-non-empty ${path}; fi`,
+});
+
 export const mount = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -39,14 +47,15 @@ export const mount = resourceType<typeof definition>({
   satisfied: (property, state, inputs) =>
     property === "options" ? missingOptions(state.options ?? [], inputs.options).length === 0 : undefined,
 
-  async observe(host, inputs) {
+  async observe(host, inputs, known) {
     const { name, device, path } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, at, everywhere, mapped] = await Promise.all([
+    const [{ exists, installed, active }, at, everywhere, mapped, layer] = await Promise.all([
       observeUnit(host, unit),
       ask(host, findmntAt, path),
       ask(host, findmntOf, device),
       ask(host, blockDevice, device),
+      mappedLayer(host, name, attachedDevice(name)),
     ]);
     const top = at.at(-1);
     if (top && top.source !== device) {
@@ -60,14 +69,18 @@ export const mount = resourceType<typeof definition>({
     const here = top && top.number === mapped?.number ? top : undefined;
     const entry = here ?? everywhere.find(({ number }) => number === mapped?.number);
     if (!exists && !entry) return { is: "absent" };
-    const signature = mapped ? await ask(host, blkidProbe, device) : undefined;
+    // A mapping whose device is dead cannot be read: then the last observation is all there is.
+    const holds =
+      layer.is === "there"
+        ? (await ask(host, blkidProbe, device))?.uuid
+        : (known.state?.filesystemUuid ?? inputs.filesystemUuid);
     const state = {
       name,
       device,
       path: entry?.target ?? path,
       type: entry?.fstype ?? inputs.type,
       options: entry?.options ?? inputs.options,
-      filesystemUuid: mapped ? signature?.uuid : inputs.filesystemUuid,
+      filesystemUuid: holds,
       installed,
       active: active && here !== undefined,
       unit: unit.unit,
@@ -76,15 +89,20 @@ export const mount = resourceType<typeof definition>({
     return { is: "present", state: state as State<typeof definition> };
   },
 
-  plan(observed, inputs) {
+  plan(observed, inputs, known) {
     const unit = unitOf(inputs);
     if (observed.is === "absent") return [...install(unit), systemctl("restart", unit)];
-    const { installed, active, path, options = [] } = observed.state;
+    const { installed, active, path = inputs.path, options = [] } = observed.state;
     const moved = path !== inputs.path;
-    // The script that is still there knows the old path.
-    const before = moved ? [systemctl("stop", unit)] : [];
     const files = installed ? [] : install(unit);
-    if (moved || !active) return [...before, ...files, systemctl("restart", unit)];
+    if (moved || !active) {
+      // Where the disk is not mounted, only the last observation knows the old path.
+      const old = new Set([path, known.state?.path ?? inputs.path]);
+      old.delete(inputs.path);
+      // The script that is still there knows the old path.
+      const before = moved ? [systemctl("stop", unit)] : [];
+      return [...before, ...[...old].map(giveBack), ...files, systemctl("restart", unit)];
+    }
     const differs = missingOptions(options, inputs.options).length > 0;
     return [...files, ...(differs ? [systemctl("reload", unit)] : [])];
   },
@@ -99,13 +117,10 @@ export const mount = resourceType<typeof definition>({
       {
         do: "run",
         title: `umount ${path}, if it was mounted by hand`,
-        command: sh`! findmnt --noheadings --source ${device} --mountpoint ${path} || umount ${path}`,
+        // findmnt has one status for "nothing found" and for errors; the latter say something.
+        command: sh`found=$(findmnt --noheadings --source ${device} --mountpoint ${path} 2>&1); case $?:$found in 0:*) umount ${path} ;; 1:) ;; *) echo "$found" >&2; exit 1 ;; esac`,
       },
-      {
-        do: "run",
-        title: `remove the mount point ${path}, if it is empty`,
-        command: sh`[ ! -d ${path} ] || rmdir --ignore-fail-on-non-empty ${path}`,
-      },
+      giveBack(path),
       uninstall(unit),
     ];
   },

@@ -1,0 +1,134 @@
+/** The scripts that open and mount, as they lie on a client, against disks that are dead, lying or strange. */
+import { beforeEach, describe, expect, it } from "vitest";
+import { render } from "../../provider/template";
+import { stubbedShell, type StubbedShell } from "./stubbedShell";
+
+let shell: StubbedShell;
+beforeEach(() => {
+  shell = stubbedShell();
+});
+
+/** Statuses: 1 is tried again by systemd, 3 is not (RestartPreventExitStatus). */
+const again = 1;
+const refused = 3;
+const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
+
+describe("mount.sh start", () => {
+  const script = render("mount.sh", {
+    name: "t1",
+    unit: "netdisk-mount@t1.service",
+    device: "/dev/mapper/t1",
+    path: "/mnt/t1",
+    type: "xfs",
+    options: "noatime",
+    uuid,
+    attach: "netdisk-attach@t1.service",
+  });
+  const start = () => shell.run(script, "start");
+  const called = (name: string) => shell.calls().some((call) => call.startsWith(`${name} `));
+
+  beforeEach(() => {
+    shell.write("/dev/mapper/t1", Buffer.alloc(65536));
+    shell.stub("blkid", `echo ${uuid}`);
+    shell.stub("chattr", "");
+    shell.stub("mount", "");
+  });
+
+  it("makes the bare mount point immutable before it mounts", () => {
+    expect(start().status).toBe(0);
+    expect(shell.calls().filter((call) => !call.startsWith("blkid"))).toEqual([
+      `chattr +i ${shell.path("mnt/t1")}`,
+      `mount -t xfs -o noatime ${shell.path("dev/mapper/t1")} ${shell.path("mnt/t1")}`,
+    ]);
+  });
+
+  it("says how many entries are hidden, and leaves them alone", () => {
+    shell.write("/mnt/t1/photo", "");
+    shell.write("/mnt/t1/.hidden", "");
+    expect(start().stdout).toMatch(/^2 entries .* are hidden below \S+mnt\/t1 while/);
+    expect(called("chattr")).toBe(false);
+    expect(called("mount")).toBe(true);
+  });
+
+  it("mounts where the flag cannot be set, and says so", () => {
+    shell.stub("chattr", "echo not supported; exit 1");
+    const { status, stdout } = start();
+    expect(status).toBe(0);
+    expect(stdout).toContain("stays writable while nothing is mounted there: not supported");
+  });
+
+  it("tries again when the disk cannot be read, and refuses another one", () => {
+    shell.stub("blkid", "exit 2");
+    expect(start().status).toBe(refused);
+    shell.stub("dd", "exit 1");
+    expect(start().status).toBe(again);
+    shell.stub("blkid", "exit 4");
+    expect(start().status).toBe(again);
+    shell.stub("blkid", "echo 1-2");
+    expect(start().status).toBe(refused);
+    expect(called("mount")).toBe(false);
+  });
+});
+
+describe("open.sh start", () => {
+  const script = render("open.sh", {
+    name: "t1",
+    unit: "netdisk-open@t1.service",
+    device: "/dev/netdisk/t1",
+    header: "/var/lib/netdisk/headers/t1.luks",
+    key: "/etc/netdisk/keys/t1.key",
+    uuid,
+    cipher: "aes-xts-plain64",
+  });
+  const start = () => shell.run(script, "start");
+  const headerOf = (id: string) => {
+    const bytes = Buffer.alloc(65536, 7);
+    bytes.write("LUKS\xba\xbe", 0, "latin1");
+    bytes.fill(0, 168, 208).write(id, 168);
+    return bytes;
+  };
+  const opened = () => shell.calls().some((call) => call.startsWith("cryptsetup open"));
+
+  beforeEach(() => {
+    shell.write("/var/lib/netdisk/headers/t1.luks", headerOf(uuid));
+    shell.write("/dev/netdisk/t1", headerOf(uuid));
+    shell.write("/sys/class/block/t1/dev", "43:0\n");
+    shell.stub("cryptsetup", `case $1 in luksUUID) echo ${uuid} ;; open) touch open ;; esac`);
+    shell.stub(
+      "dmsetup",
+      `test -e open || exit 1; case $1 in table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
+    );
+    shell.stub("blkid", "exit 99");
+  });
+
+  it("opens with the client's header, and shows the device to no parser", () => {
+    expect(start()).toMatchObject({ status: 0, stdout: expect.stringContaining("opened over") as string });
+    expect(shell.calls().some((call) => call.startsWith("blkid"))).toBe(false);
+    expect(shell.calls().find((call) => call.startsWith("cryptsetup open"))).toContain("--header");
+  });
+
+  it.each([
+    ["zeros", Buffer.alloc(65536)],
+    ["noise", Buffer.alloc(65536, 3)],
+  ])("opens where the device's header is %s, and warns", (_, bytes) => {
+    shell.write("/dev/netdisk/t1", bytes);
+    expect(start()).toMatchObject({ status: 0, stdout: expect.stringContaining("no LUKS header") as string });
+  });
+
+  it("refuses another container", () => {
+    shell.write("/dev/netdisk/t1", headerOf("00000000-6149-42b5-ab40-e765711a3551"));
+    expect(start().status).toBe(refused);
+    expect(opened()).toBe(false);
+  });
+
+  it("tries again when the device cannot be read", () => {
+    shell.stub("dd", "exit 1");
+    expect(start().status).toBe(again);
+    expect(opened()).toBe(false);
+  });
+
+  it.each([1, 2, 3, 4])("tries again when cryptsetup open ends with %i", (status) => {
+    shell.stub("cryptsetup", `case $1 in luksUUID) echo ${uuid} ;; open) exit ${status} ;; esac`);
+    expect(start().status).toBe(again);
+  });
+});
