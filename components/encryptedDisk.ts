@@ -134,7 +134,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     );
     const attachment = new parts.Attachment(
       resourceName,
-      { name, client: client.build.client },
+      { name, client: client.build.client, size: backing.size, revision: nbdExport.revision },
       onClient(tunnel, nbdExport, client.kernelModule, client.probeGuard),
     );
 

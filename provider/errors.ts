@@ -8,6 +8,7 @@ export type ErrorCode =
   | "UNREADABLE" // the host answered, but its answer cannot be understood: never taken as "absent"
   | "FOREIGN" // data that is not proven to be ours or blank
   | "CLAIMED" // another stack owns it
+  | "IN_USE" // somebody works with what would have to be taken away
   | "COMMAND" // a command on the host failed
   | "TIMEOUT" // a command took too long
   | "CANCELLED" // the user or the engine ended the run

@@ -70,6 +70,7 @@ async function runStep({ type, host, known, progress }: Work, step: Step): Promi
       await host.run(step.command, {
         stdin: step.stdin,
         timeoutMs: step.timeoutMs ?? defaultStepMs,
+        inUse: step.inUse,
         // Always in this order, so that two never wait for each other.
         lock: step.lock === undefined ? own : [own, step.lock],
         onLine,

@@ -31,6 +31,8 @@ export interface RunStep {
   stdin?: string | Secret;
   /** Milliseconds; default 120 000. */
   timeoutMs?: number;
+  /** Exit status with which the command refuses because the thing is in use; its stderr is the whole message. */
+  inUse?: number;
   /** A lock on the host besides the resource's own, for what the whole host shares (`apt`, `nbd-server`). */
   lock?: string;
 }

@@ -1,7 +1,7 @@
 /** What a client has once (nbd, the kernel module) and the tunnel and attachment of each disk. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, nameField } from "./fields";
+import { absolutePath, canonicalSize, nameField, size } from "./fields";
 import { nbdPort, nbdPrefix, tunnelUser } from "./paths";
 
 export const endpoint = z
@@ -169,13 +169,32 @@ export const attachment = define({
       doc: "Read-ahead, KiB. At least twice bandwidth × round-trip time for reads at link rate.",
     }),
   },
+    size: field(size, {
+      doc: "Size of the disk. A device of another size is not attached: it is another disk.",
+      role: "fixed",
+      cure: "Keep the size that the disk was made with.",
+      example: "20 GiB",
+      canonical: canonicalSize,
+    }),
+    revision: field(
+      z
+        .string()
+        .regex(/^[0-9a-f]*$/, "must be an Export's revision")
+        .default(""),
+      {
+        doc: "The Export's `revision`. A connection keeps the settings of the export that it was made with; where they were changed since, the device is attached anew, with what is above it taken down first. Empty: not watched.",
+      },
+    ),
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
     active: { value: true, doc: "The service runs, the device has its size, /dev/netdisk/NAME leads to it." },
   },
+    flush: {
+      value: true,
+      doc: "The device that is attached has a write cache for the kernel (`queue/write_cache`), because the server announced flush: an fsync reaches the server's disk.",
+    },
   outputs: {
     unit: field(z.string(), { doc: "The systemd unit." }),
     device: field(z.string(), { doc: "/dev/netdisk/NAME." }),
-    size: field(z.int(), { doc: "Size of the device, bytes; 0 while it is not attached." }),
   },
 });

@@ -25,6 +25,8 @@ export const nbdServerHook = "/usr/local/lib/netdisk/nbd-server-hook";
 export const nbdServerConfigBefore = `${nbdServerConfig}.before-netdisk`;
 /** What nbd-server.service was started with: written by its drop-in at each start, digests by file. */
 export const nbdServerRecord = `${runDir}/nbd-server.loaded`;
+/** Since which start nbd-server has served each export with the text it has now; a reboot does not matter to it. */
+export const nbdServerSince = `${libDir}/nbd-server.since`;
 export const exportFile = (name: string): string => `${nbdServerIncludeDir}/${name}.conf`;
 
 /** The server's account that the tunnels log in to; it can do nothing but reach nbd-server's port. */

@@ -176,7 +176,7 @@ export const diskExport = define({
       cure: "Keep it: a different path is a different disk.",
     }),
     flush: field(z.boolean().default(true), {
-      doc: "`flush`: announce that NBD_CMD_FLUSH works. Without it an fsync on the client means nothing.",
+      doc: "`flush`: announce that NBD_CMD_FLUSH works. Without it an fsync on the client means nothing: the client does not attach such an export.",
     }),
     fua: field(z.boolean().default(true), {
       doc: "`fua`: announce forced unit access, which saves a round trip per fsync.",
@@ -196,7 +196,11 @@ export const diskExport = define({
       doc: "The running nbd-server was started with, or has since loaded, this very text.",
     },
   },
-  outputs: {},
+  outputs: {
+    revision: field(z.string(), {
+      doc: "The start of nbd-server (systemd's invocation id) from which on it has served the disk with the same text; empty where nobody noted it. Sessions outlive a restart and keep the settings they began with: one that began under another revision may lack flush or sync.",
+    }),
+  },
 });
 
 export const hostKey = define({

@@ -11,6 +11,10 @@ block_size={{blockSize}}
 timeout={{timeout}}
 read_ahead={{readAhead}}
 lock={{lock}}
+# Bytes; a device of another size is another disk.
+size={{size}}
+# What the server's export is known to be like; kept in nbd-client's environment for as long as it runs.
+revision={{revision}}
 
 said=
 # One line in the journal per change of state, however long an outage lasts.
@@ -35,6 +39,19 @@ connected() {
   [ -e "/sys/block/$1/pid" ] && [ "$(cat "/sys/block/$1/pid")" = "$child" ] && [ "$(cat "/sys/block/$1/size")" != 0 ]
 }
 
+# Says why the device that is connected must not be used, or returns 0.
+fits() {
+  bytes=$(($(cat "/sys/block/$1/size") * 512))
+  if [ "$(cat "/sys/block/$1/queue/write_cache")" != "write back" ]; then
+    say "refused: the server's export $name does not announce flush, so that an fsync would mean nothing; waiting for one that does"
+    return 1
+  fi
+  if [ "$bytes" != "$size" ]; then
+    say "refused: the server's export $name has $bytes bytes, expected $size: another disk; waiting for the right one"
+    return 1
+  fi
+}
+
 # Tries once; leaves nbd-client running as $child on $device, or returns 1.
 attach() {
   if [ ! -S "$socket" ]; then
@@ -49,7 +66,7 @@ attach() {
     say "no free nbd device: all of /sys/block/nbd* are in use, or the module is not loaded"
     return 1
   fi
-  "$client" -unix "$socket" -N "$name" "/dev/$device" -nonetlink -nofork -b "$block_size" -timeout "$timeout" 9>&- &
+  NETDISK_REVISION=$revision "$client" -unix "$socket" -N "$name" "/dev/$device" -nonetlink -nofork -b "$block_size" -timeout "$timeout" 9>&- &
   child=$!
   tries=0
   until connected "$device"; do
@@ -65,6 +82,13 @@ attach() {
     sleep 0.1
   done
   exec 9>&-
+  if ! fits "$device"; then
+    "$client" -d "/dev/$device" -nonetlink >/dev/null
+    wait "$child"
+    # Not to knock at the server all the time.
+    sleep 4
+    return 1
+  fi
 }
 
 start() {
@@ -87,7 +111,8 @@ start() {
   exit 1
 }
 
-# Whatever is above has been stopped by now. If it could not let go, what it still writes gets some time.
+# Whatever is above has been stopped by now. If it could not let go, what it still writes gets some time; then each
+# mapping that is left is frozen, which flushes its file system in every mount namespace, while the device goes.
 stop() {
   device=$(basename "$(readlink "$link")")
   tries=0
@@ -95,8 +120,24 @@ stop() {
     tries=$((tries + 1))
     sleep 1
   done
+  frozen=
+  if [ -e "/sys/block/$device/pid" ]; then
+    for holder in "/sys/block/$device/holders"/*; do
+      [ -e "$holder" ] || continue
+      mapping=$(cat "$holder/dm/name")
+      frozen="$frozen $mapping"
+      if timeout 20 dmsetup suspend "$mapping"; then
+        echo "$mapping still has users: flushed; what they write from now on is lost"
+      else
+        echo "$mapping still has users, and could not be flushed: what was not synced is lost"
+      fi
+    done
+  fi
   rm -f "$link"
   "$client" -d "/dev/$device" -nonetlink
+  status=$?
+  for mapping in $frozen; do dmsetup resume "$mapping"; done
+  return "$status"
 }
 
 case "${1-}" in

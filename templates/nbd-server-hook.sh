@@ -3,6 +3,7 @@
 set -eu
 
 record={{record}}
+since={{since}}
 config={{config}}
 exports={{includeDir}}
 cgroup=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
@@ -18,7 +19,7 @@ free_port() {
   done
 }
 
-# What nbd-server is about to read, so that a look at the host can tell whether it runs with what is there now.
+# What nbd-server is about to read, and since which start each export has had the text it has now, so that a look at the host can tell whether it runs with what is there now.
 prepare() {
   free_port
   mkdir -p "${record%/*}"
@@ -27,6 +28,13 @@ prepare() {
     sha256sum "$config" "$exports"/*.conf
   } >"$record.new"
   mv -f "$record.new" "$record"
+  mkdir -p "${since%/*}"
+  [ -e "$since" ] || : >"$since"
+  sha256sum "$exports"/*.conf | while read -r line; do
+    start=$(L=$line awk 'substr($0, 34) == ENVIRON["L"] { print $1 }' "$since")
+    echo "${start:-$INVOCATION_ID} $line"
+  done >"$since.new"
+  mv -f "$since.new" "$since"
 }
 
 # Started means: it listens. A main process that could not ends, and systemd says so.

@@ -27,7 +27,27 @@ name_holders() {
     [ ! -e "$holder" ] || echo "$1 is held by the block device ${holder##*/}"
   done
   number=$(cat "/sys/class/block/$dm/dev")
-  awk -v number="$number" -v name="$1" '$3 == number { print name " is mounted at " $5 }' /proc/self/mountinfo
+  # A process in a mount namespace of its own may have it mounted, too.
+  for file in $(grep -ls "^[0-9]* [0-9]* $number " /proc/[0-9]*/mountinfo | head -n 20); do
+    pid=${file#/proc/} pid=${pid%%/*}
+    echo "$1 is mounted where process $pid ($(cat "/proc/$pid/comm" 2>/dev/null)) is"
+  done
+}
+
+# Writes out what the file system above still holds, in whichever mount namespace it lives, while the server is there.
+flush() {
+  real=$(readlink -f "$device")
+  [ -e "/sys/block/${real##*/}/pid" ] || return 0
+  case $(runs "$name") in
+    *" $(cat "/sys/class/block/${real##*/}/dev")") ;;
+    *) return 0 ;;
+  esac
+  if timeout 20 dmsetup suspend "$name"; then
+    echo "$name is flushed"
+  else
+    echo "$name could not be flushed"
+  fi
+  dmsetup resume "$name" || echo "$name stays suspended: dmsetup resume $name"
 }
 
 # Closes the mapping; one that somebody still holds (a file of a dead file system) is moved out of the way and
@@ -41,7 +61,7 @@ release() {
     if [ "$tries" -ge 10 ]; then
       name_holders "$name"
       dead=$name-dead-$$
-      echo "$name is still in use; moved to $dead until its last user ends"
+      echo "$name is still in use; moved to $dead until its last user ends; what is written to it from now on may be lost"
       dmsetup rename "$name" "$dead"
       dmsetup remove --deferred "$dead"
       return 0

@@ -1,5 +1,6 @@
 /** nbd-server's configuration on the host, and what the running one was started with. */
 import type { Fact } from "../fact";
+import { nbdServerSince } from "../../schema/paths";
 import { sh } from "../host/sh";
 
 /** What the drop-in's script noted at the last start (templates/nbd-server-hook.sh). */
@@ -22,6 +23,20 @@ export function parseLoadRecord(text: string): LoadRecord {
     digests[match[2]] = match[1];
   }
   return { invocation, digests };
+}
+
+/**
+ * Understands the other note of that script: by path of an export's file, the invocation id of the first start of
+ * nbd-server with the text that it has now; throws on anything that the script does not write. Pure.
+ */
+export function parseSince(text: string): Record<string, string> {
+  const since: Record<string, string> = {};
+  for (const line of text.split("\n").filter(Boolean)) {
+    const match = /^([0-9a-f]{32}) [0-9a-f]{64} [ *](\/.*)$/.exec(line);
+    if (!match?.[1] || !match[2]) throw new Error(`unexpected line in ${nbdServerSince}: ${line}`);
+    since[match[2]] = match[1];
+  }
+  return since;
 }
 
 export interface ExportSection {

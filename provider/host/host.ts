@@ -18,6 +18,8 @@ export interface ExecOptions {
   signal?: AbortSignal;
   /** Called with each line of stdout and stderr as it arrives: the source of progress messages. */
   onLine?: (line: string) => void;
+  /** For run: the exit status with which the command says, in its own words, that somebody uses the thing. */
+  inUse?: number;
   /**
    * Hold this lock on the host while the command and all it started run, even if we are killed meanwhile:
    * the next run then waits for the orphan instead of doing the work twice. Path-safe names; several are
@@ -44,7 +46,7 @@ export interface Host {
    */
   exec(command: Command, options?: ExecOptions): Promise<ExecResult>;
 
-  /** Like exec, but a non-zero exit throws COMMAND (host, command, status, last lines of stderr). */
+  /** Like exec, but a non-zero exit throws COMMAND (host, command, status, last lines of stderr), or IN_USE (host, stderr). */
   run(command: Command, options?: ExecOptions): Promise<string>;
 
   /**

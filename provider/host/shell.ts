@@ -42,6 +42,9 @@ export class ShellHost implements Host {
   async run(command: Command, options?: ExecOptions): Promise<string> {
     const result = await this.exec(command, options);
     if (result.exitCode === 0) return result.stdout;
+    if (result.exitCode === options?.inUse) {
+      throw new NetdiskError("IN_USE", `${this.label}: ${result.stderr.trim()}`);
+    }
     throw new NetdiskError(
       "COMMAND",
       `${this.label}: ${shown(command)} ended with status ${result.exitCode}: ` +

@@ -12,12 +12,24 @@ import {
 import { ask } from "../fact";
 import { type NbdDevice, nbdDevice } from "../facts/nbd";
 import { sh } from "../host/sh";
+import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
+import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { inOrder, inUse, takeDown } from "./takeDown";
 
-type Settings = Partial<Pick<State<typeof definition>, "client" | "blockSize" | "timeout" | "readAhead">>;
+type Wish = Inputs<typeof definition>;
+type Settings = Partial<
+  Pick<State<typeof definition>, "client" | "blockSize" | "timeout" | "readAhead" | "size" | "revision">
+>;
 
-const unitOf = ({ name, client, blockSize, timeout, readAhead }: Inputs<typeof definition>): ChainUnit =>
+/** What of `size` a device with this block size can have. */
+const wholeBlocks = (size: Size | undefined, blockSize: number): number => {
+  const bytes = size === undefined ? 0 : (sizeBytes(size) ?? 0);
+  return bytes - (bytes % blockSize);
+};
+
+const unitOf = ({ name, client, blockSize, timeout, readAhead, size, revision }: Wish): ChainUnit =>
   chainUnit("attach", name, attachUnit(name), {
     script: {
       device: attachedDevice(name),
@@ -26,34 +38,54 @@ const unitOf = ({ name, client, blockSize, timeout, readAhead }: Inputs<typeof d
       blockSize,
       timeout,
       readAhead,
+      size: wholeBlocks(size, blockSize),
+      revision,
       lock: attachLock,
     },
     service: { target: diskTarget(name), tunnel: tunnelUnit(name), device: attachedDevice(name) },
   });
 
 /** What the kernel and the running nbd-client really use. */
-function settingsOf({ client, logicalBlockSize, readAhead }: NbdDevice): Settings {
+function settingsOf({ client, logicalBlockSize, readAhead, size, revision }: NbdDevice): Settings {
   const timeout = Number(client[client.indexOf("-timeout") + 1]);
   return {
     client: client[0],
     blockSize: logicalBlockSize as Settings["blockSize"],
     timeout: client.includes("-timeout") && Number.isInteger(timeout) ? timeout : undefined,
     readAhead,
+    size: size > 0 ? formatSize(size) : undefined,
+    revision,
   };
 }
 
-/** Returns when the device is there. The unit itself would wait for the server for ever; a run should not. */
-const restart = (unit: string): RunStep => ({
+/**
+ * Takes down what is above first, and brings it up again. Returns when the device is there: the unit itself would
+ * wait for the server for ever; a run should not. The disk comes up by itself when the server is there later.
+ */
+const restart = (name: string): RunStep => ({
   do: "run",
-  title: `systemctl restart ${unit}`,
-  command: sh`timeout 90 systemctl restart ${unit} || { echo "the device is not attached; last messages:" >&2; journalctl --unit ${unit} --lines 5 --no-pager --output cat >&2; exit 1; }`,
-  timeoutMs: 120_000,
+  title: `systemctl restart ${attachUnit(name)}, with what is above it`,
+  command: sh`${takeDown(name)}
+if ! timeout 90 systemctl restart $attach; then
+  echo "the device is not attached; last messages:" >&2
+  journalctl --unit $attach --lines 5 --no-pager --output cat >&2
+  [ -z "$was" ] || systemctl start --no-block $was
+  exit 1
+fi
+[ -z "$was" ] || timeout 120 systemctl start $was || { echo "attached, but what is above it does not come up:" >&2; systemctl list-units --all --plain --no-legend --no-pager $was >&2; exit 1; }`,
+  timeoutMs: 450_000,
+  inUse,
 });
 
 export const attachment = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ unit: attachUnit(name), device: attachedDevice(name) }),
+
+  satisfied: (property, state, { size, blockSize }) =>
+    property === "size" && state.size !== undefined
+      ? sizeBytes(state.size) === wholeBlocks(size, blockSize)
+      : undefined,
 
   async observe(host, inputs) {
     const { name } = inputs;
@@ -63,8 +95,9 @@ export const attachment = resourceType<typeof definition>({
       ask(host, nbdDevice, attachedDevice(name)),
     ]);
     if (!exists && !device) return { is: "absent" };
-    const { client, blockSize, timeout, readAhead } = inputs;
-    const settings = device ? settingsOf(device) : installed ? { client, blockSize, timeout, readAhead } : {};
+    const { client, blockSize, timeout, readAhead, size, revision } = inputs;
+    const wished = { client, blockSize, timeout, readAhead, size, revision };
+    const settings = device ? settingsOf(device) : installed ? wished : {};
     return {
       is: "present",
       state: {
@@ -72,9 +105,9 @@ export const attachment = resourceType<typeof definition>({
         ...settings,
         installed,
         active: active && device !== undefined && device.size > 0,
+        flush: device === undefined || device.flush,
         unit: unit.unit,
         device: attachedDevice(name),
-        size: device?.size ?? 0,
       },
     };
   },
@@ -82,10 +115,26 @@ export const attachment = resourceType<typeof definition>({
   plan(observed, inputs) {
     const unit = unitOf(inputs);
     const state = observed.is === "present" ? observed.state : undefined;
-    const steps = state?.installed ? [] : install(unit);
-    if (!state?.active || state.client !== inputs.client || state.timeout !== inputs.timeout) {
-      return [...steps, restart(unit.unit)];
+    if (state?.active && state.size !== undefined) {
+      const wanted = wholeBlocks(inputs.size, inputs.blockSize);
+      if (sizeBytes(state.size) !== wanted) {
+        throw new NetdiskError(
+          "FOREIGN",
+          `${state.device} has ${state.size}, not ${formatSize(wanted)}: the server serves another disk under this name. ` +
+            "Bring the right file back on the server, then detach (`systemctl stop " +
+            `${diskTarget(inputs.name)}\`) and run \`pulumi up\` again.`,
+        );
+      }
     }
+    const steps = state?.installed ? [] : install(unit);
+    // What is told to the kernel, or said by the server, when the connection is made.
+    const asWished =
+      state?.active &&
+      state.flush &&
+      state.client === inputs.client &&
+      state.timeout === inputs.timeout &&
+      state.revision === inputs.revision;
+    if (!asWished) return [...steps, restart(inputs.name)];
     if (state.readAhead === inputs.readAhead) return steps;
     // Can change under a mounted file system.
     return [
@@ -101,6 +150,6 @@ export const attachment = resourceType<typeof definition>({
   planRemoval(observed, inputs) {
     if (observed.is === "absent") return [];
     const unit = unitOf(inputs);
-    return [systemctl("stop", unit), uninstall(unit)];
+    return [inOrder(inputs.name), systemctl("stop", unit), uninstall(unit)];
   },
 });

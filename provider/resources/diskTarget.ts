@@ -15,6 +15,7 @@ import { systemdUnits } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type Step, resourceType } from "../resource";
 import { type ChainUnit, install, observeUnit, unitOnly, uninstall } from "./chainUnit";
+import { inOrder } from "./takeDown";
 
 const chainOf = (name: string): string[] => [
   mountUnit(name),
@@ -80,6 +81,7 @@ export const diskTarget = resourceType<typeof definition>({
     if (observed.is === "absent") return [];
     const target = targetOf(name);
     return [
+      inOrder(name),
       {
         do: "run",
         title: `systemctl disable --now ${target}`,

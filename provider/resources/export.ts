@@ -1,10 +1,10 @@
 /** One section of nbd-server(5) in a file of its own, loaded by the running nbd-server. */
-import { exportFile, nbdServerIncludeDir } from "../../schema/paths";
+import { exportFile, nbdServerIncludeDir, nbdServerSince } from "../../schema/paths";
 import { diskExport as definition } from "../../schema/server";
 import type { State } from "../../schema/define";
 import { ask } from "../fact";
 import { escapeValue, keyFileBoolean, parseKeyFile } from "../facts/keyFile";
-import { nbdServerSections } from "../facts/nbdServer";
+import { nbdServerSections, parseSince } from "../facts/nbdServer";
 import { sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
 import { raw, render } from "../template";
@@ -57,6 +57,9 @@ export const diskExport = resourceType<typeof definition>({
       lookAtNbdServer(host),
       ask(host, nbdServerSections, nbdServerIncludeDir),
     ]);
+    // Read after the record: another export's restart may have been waited for.
+    const since = await host.readFile(nbdServerSince);
+    const revision = (since && parseSince(since.toString())[path]) ?? "";
     const other = sections.find((section) => section.name === name && section.file !== path);
     if (other) {
       return {
@@ -69,7 +72,7 @@ export const diskExport = resourceType<typeof definition>({
     if (content === undefined) {
       if (loaded === undefined) return { is: "absent" };
       // Removed by hand, and still served from memory.
-      return { is: "present", state: { name, exportName, onlyOurs: false, loaded: false } };
+      return { is: "present", state: { name, exportName, onlyOurs: false, loaded: false, revision } };
     }
     const text = content.toString();
     if (!isWritten(text) && known.state?.onlyOurs === undefined) {
@@ -79,7 +82,10 @@ export const diskExport = resourceType<typeof definition>({
         cure: "Move it away, or give the disk another name.",
       };
     }
-    return { is: "present", state: { ...understand(name, text), loaded: loaded === digest(content) } };
+    return {
+      is: "present",
+      state: { ...understand(name, text), loaded: loaded === digest(content), revision },
+    };
   },
 
   plan(observed, inputs) {

@@ -5,6 +5,7 @@ import {
   nbdServerHook,
   nbdServerIncludeDir,
   nbdServerRecord,
+  nbdServerSince,
   nbdServerUnit,
 } from "../../schema/paths";
 import { service as definition } from "../../schema/server";
@@ -25,6 +26,7 @@ const dropInText = (): string =>
 const hookText = (): string =>
   render("nbd-server-hook.sh", {
     record: nbdServerRecord,
+    since: nbdServerSince,
     config: nbdServerConfig,
     includeDir: nbdServerIncludeDir,
   });
@@ -128,7 +130,7 @@ export const service = resourceType<typeof definition>({
         do: "run",
         title: `systemctl disable --now ${nbdServerUnit}`,
         // Whoever has exports of their own keeps the service. Without the drop-in a stop ends all sessions.
-        command: sh`rm -f -- ${nbdServerDropIn} ${nbdServerHook} ${nbdServerRecord}
+        command: sh`rm -f -- ${nbdServerDropIn} ${nbdServerHook} ${nbdServerRecord} ${nbdServerSince}
 rmdir --ignore-fail-on-non-empty -- ${nbdServerDropIn.slice(0, nbdServerDropIn.lastIndexOf("/"))}
 systemctl daemon-reload || exit 1
 for file in ${nbdServerIncludeDir}/*.conf; do

@@ -9,6 +9,7 @@ import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { type ChainUnit, install, observeUnit, systemctl, unitOnly, uninstall } from "./chainUnit";
+import { inOrder, inUse, takeDown } from "./takeDown";
 import { joinEndpoint, splitEndpoint } from "./endpoint";
 
 function unitOf({ name, endpoint, user, remote }: Inputs<typeof definition>): ChainUnit {
@@ -38,12 +39,35 @@ function settingsOf(words: string[] | undefined, socket: string): Partial<Inputs
   };
 }
 
-/** A tunnel that cannot be built says why in the journal, not to systemctl: wait for its socket. */
-const restart = (unit: string, socket: string): RunStep => ({
+/**
+ * The disk goes through it: what is above is taken down first and brought up again. A tunnel that cannot be built
+ * says why in the journal, not to systemctl: wait for its socket.
+ */
+const restart = (name: string): RunStep => ({
   do: "run",
-  title: `systemctl restart ${unit}`,
-  command: sh`systemctl restart ${unit} && tries=0 && until test -S ${socket}; do tries=$((tries + 1)); if [ $tries -gt 60 ]; then echo "the tunnel does not come up; its last messages:" >&2; journalctl --unit ${unit} --lines 5 --no-pager --output cat >&2; exit 1; fi; sleep 0.5; done`,
-  timeoutMs: 90_000,
+  title: `systemctl restart ${tunnelUnit(name)}, with what is above it`,
+  command: sh`${takeDown(name)}
+if systemctl is-active --quiet $attach; then
+  was="$was $attach"
+  systemctl stop $attach || exit 1
+fi
+if systemctl restart ${tunnelUnit(name)}; then
+  tries=0
+  until test -S ${tunnelSocket(name)} || [ $tries -gt 60 ]; do
+    tries=$((tries + 1))
+    sleep 0.5
+  done
+fi
+if ! test -S ${tunnelSocket(name)}; then
+  echo "the tunnel does not come up; its last messages:" >&2
+  journalctl --unit ${tunnelUnit(name)} --lines 5 --no-pager --output cat >&2
+  # The disk comes up by itself once the tunnel does.
+  [ -z "$was" ] || systemctl start --no-block $was
+  exit 1
+fi
+[ -z "$was" ] || timeout 120 systemctl start $was || { echo "the tunnel is up, but what is above it is not:" >&2; systemctl list-units --all --plain --no-legend --no-pager $was >&2; exit 1; }`,
+  timeoutMs: 540_000,
+  inUse,
 });
 
 export const tunnel = resourceType<typeof definition>({
@@ -87,15 +111,12 @@ export const tunnel = resourceType<typeof definition>({
       state.endpoint === inputs.endpoint &&
       state.user === inputs.user &&
       state.remote === inputs.remote;
-    return [
-      ...(state?.installed ? [] : install(unit)),
-      ...(runs ? [] : [restart(unit.unit, tunnelSocket(inputs.name))]),
-    ];
+    return [...(state?.installed ? [] : install(unit)), ...(runs ? [] : [restart(inputs.name)])];
   },
 
   planRemoval(observed, inputs) {
     if (observed.is === "absent") return [];
     const unit = unitOf(inputs);
-    return [systemctl("stop", unit), uninstall(unit)];
+    return [inOrder(inputs.name), systemctl("stop", unit), uninstall(unit)];
   },
 });

@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { NetdiskError } from "../../provider/errors";
+import { sh } from "../../provider/host/sh";
 import { resourceType } from "../../provider/resource";
 import { unknown } from "../../provider/wire/values";
 import { Secret } from "../../schema/secret";
@@ -286,6 +287,25 @@ describe("delete", () => {
     expect(engine.messages).toMatchObject([
       { severity: "warning", message: expect.stringContaining("photo") as string },
     ]);
+  });
+
+  it("says in the refusal's own words that somebody uses the thing, and keeps the claim", async () => {
+    const used = resourceType<typeof thing.definition>({
+      ...thing,
+      planRemoval: () => [
+        {
+          do: "run",
+          title: "take it down",
+          command: sh`echo "process 7 uses it. End it." >&2; exit 75`,
+          inUse: 75,
+        },
+      ],
+    });
+    const engine = await play(undefined, [used]);
+    const created = await up(engine);
+    const { message } = await failureOf(engine.delete(urn, created));
+    expect(message).toBe("sandbox (root@sandbox:22): process 7 uses it. End it.");
+    expect(engine.host.read("../claims/thing/testdisk", "home.lab.json")).toBeDefined();
   });
 
   it("fails for a hidden thing that would have to be removed", async () => {

@@ -70,7 +70,7 @@ export function writeProject(program = join(checkout, "dist/index.js")): void {
   writeFileSync(join(projectDir, "Pulumi.yaml"), stringify(project));
 }
 
-const stackFile = join(projectDir, `stacks/Pulumi.${stack}.yaml`);
+export const stackFile = join(projectDir, `stacks/Pulumi.${stack}.yaml`);
 
 /** Replaces the stack file's disks. */
 export function setDisks(disks: Record<string, Disk>): void {

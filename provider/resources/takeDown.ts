@@ -1,0 +1,94 @@
+/**
+ * How netdisk itself takes a disk down: from the top, and only when nobody uses it (docs/units.md, "Taken down by
+ * Pulumi"). A unit's stop may tear a disk off, because a shutdown must end; a run of Pulumi has no such need.
+ */
+import { attachUnit, mappedDevice, mountUnit, openUnit } from "../../schema/paths";
+import { type Command, sh } from "../host/sh";
+import type { RunStep } from "../resource";
+
+/** Exit status of the refusal. */
+export const inUse = 75;
+
+/**
+ * Unmounts and closes a disk that has its server, or says who uses it, leaves it as it was and ends the command
+ * with the status `inUse`. Leaves the units that were active in `$was`, for `systemctl start`. A disk that is dead or not
+ * attached is left to its units.
+ */
+export const takeDown = (name: string): Command => sh`# take the disk ${name} down, unless it is in use
+was= attach=${attachUnit(name)} mount=${mountUnit(name)} open=${openUnit(name)}
+for unit in $mount $open; do
+  if systemctl is-active --quiet $unit; then was="$was $unit"; fi
+done
+refuse() {
+  echo "the disk ${name} is in use, and left as it was:" >&2
+  echo "$1" >&2
+  echo "End these users (or stop their services), or unmount what they have mounted; then run the same again." >&2
+  exit ${inUse}
+}
+# A file system lives as long as any namespace has it mounted: looking at our own mounts is not enough.
+mounts() { awk -v n="$number" '$3 == n { peer = ""; for (i = 7; $i != "-"; i++) { split($i, a, ":"); if (a[1] ~ /shared|master/) peer = peer " " a[2] }; print $5 peer }' "$1"; }
+said_of() { echo "  process $1 ($(cat /proc/$1/comm 2>/dev/null)) $2"; }
+holders() {
+  st=$(((minor & 255) | (major << 8) | ((minor & ~255) << 12)))
+  {
+    printf '%s\\0' /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/* |
+      xargs -0 stat -L -c '%d %t:%T %n' 2>/dev/null |
+      awk -v st="$st" -v rdev="$(printf '%x:%x' $major $minor)" '$1 == st || $2 == rdev { split($3, p, "/"); print p[3] }'
+    grep -ls " $(printf '%02x:%02x' $major $minor) " /proc/[0-9]*/maps | cut -d / -f 3
+  } | sort -un | while read -r pid; do
+    said_of $pid "has a file, a directory or the device open"
+  done
+  for other in /sys/class/block/$dm/holders/*; do
+    if test -e "$other"; then echo "  the block device \${other##*/} lies on it"; fi
+  done
+  own=$(mounts /proc/1/mountinfo)
+  if [ "$(printf %s "$own" | grep -c '')" -gt 1 ]; then
+    echo "$own" | while read -r path peer; do echo "  mounted at $path"; done
+  fi
+  # What is shared with our mount goes with it.
+  peer=$(echo "$own" | awk 'NR == 1 { print $2 }')
+  stat -L -c '%i %n' /proc/[0-9]*/ns/mnt 2>/dev/null | sort -u -k 1,1 | while read -r inode file; do
+    pid=\${file#/proc/} pid=\${pid%%/*}
+    if [ $inode = "$(stat -L -c %i /proc/1/ns/mnt)" ]; then continue; fi
+    mounts /proc/$pid/mountinfo 2>/dev/null | while read -r path peers; do
+      case " $peers " in *" \${peer:-none} "*) continue ;; esac
+      said_of $pid "has it mounted at $path in a mount namespace of its own"
+    done
+  done
+}
+if systemctl is-active --quiet $attach && node=$(readlink -e ${mappedDevice(name)}); then
+  dm=\${node##*/} number=$(cat /sys/class/block/\${node##*/}/dev) || exit 1
+  major=\${number%:*} minor=\${number#*:}
+  found=$(holders)
+  if [ -n "$found" ]; then refuse "$found"; fi
+  for path in $(mounts /proc/1/mountinfo | awk '{ print $1 }'); do
+    if ! said=$(umount "$(printf %b "$path")" 2>&1); then refuse "$said
+$(holders)"; fi
+  done
+  # Whoever came meanwhile, or is not seen by the above; udev may look at the device for a moment.
+  tries=0
+  until [ "$(dmsetup info -c --noheadings -o open ${name})" = 0 ]; do
+    tries=$((tries + 1))
+    if [ $tries -gt 25 ]; then
+      found=$(holders)
+      [ -z "$was" ] || systemctl restart $was
+      refuse "\${found:-  something keeps /dev/$dm open (dmsetup ls --tree)}"
+    fi
+    sleep 0.2
+  done
+  [ -z "$was" ] || systemctl stop $was || exit 1
+  if readlink -e ${mappedDevice(name)} >/dev/null; then
+    echo ${`${mappedDevice(name)} is still there, although nobody uses it; close it: cryptsetup close ${name}`} >&2
+    exit 1
+  fi
+fi
+`;
+
+/** The same as a step of its own, before something is removed. */
+export const inOrder = (name: string): RunStep => ({
+  do: "run",
+  title: `take the disk ${name} down, unless it is in use`,
+  command: takeDown(name),
+  inUse,
+  timeoutMs: 330_000,
+});
