@@ -36,9 +36,10 @@ export async function bytesOn(host: HostName, command: string): Promise<Buffer> 
 /** Starts a command on a host and leaves it running. */
 export const startOn = (host: HostName, command: string): Running => start(ssh(host, command));
 
-/** Whether the disk is mounted on the client and readable. */
+/** Whether the disk is mounted and a write gets through to the server: a dead mount stays in place for a while. */
 async function isMounted(path: string): Promise<boolean> {
-  return (await tryOn("client", `mountpoint -q ${path} && ls ${path} >/dev/null`)).code === 0;
+  const probe = `dd if=/dev/zero of=${path}/.probe bs=4k count=1 conv=fsync status=none`;
+  return (await tryOn("client", `mountpoint -q ${path} && ${probe} && mountpoint -q ${path}`)).code === 0;
 }
 
 /** Waits until the chain has brought the disk back by itself. */

@@ -113,6 +113,8 @@ export async function strikeDuringFormat(strike: Strike): Promise<void> {
 export async function strikeDuringBuild(strike: Strike): Promise<void> {
   const digest = () => on("client", "sha256sum /opt/nbd/sbin/nbd-client | cut -d' ' -f1");
   const intact = await digest();
+  // Without the finished build that is kept, repair means to build.
+  await on("client", "rm -rf /var/lib/netdisk/build/nbd-stage");
   await on("client", "cp /bin/true /opt/nbd/sbin/new && mv /opt/nbd/sbin/new /opt/nbd/sbin/nbd-client");
   await struckUp(strike, "make");
   // A build that goes on without its run would be met by the next one.
