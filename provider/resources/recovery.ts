@@ -82,7 +82,7 @@ export const recovery = resourceType<typeof definition>({
   plan(observed, inputs) {
     if (observed.is === "absent") return [seal(inputs)];
     const { kept, current, sealed } = observed.state;
-    if (kept === false && sealed instanceof Secret) return putBack(inputs.name, sealed);
+    if (!kept && sealed instanceof Secret) return putBack(inputs.name, sealed);
     return current ? [] : [seal(inputs)];
   },
 

@@ -2,7 +2,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { recovery } from "../../provider/resources/recovery";
 import { Secret } from "../../schema/secret";
-import { Failure, urnOf } from "./client";
+import type { Failure } from "./client";
+import { urnOf } from "./client";
 import { play } from "./playing";
 
 const urn = urnOf("testdisk", { type: "netdisk:index:Recovery" });

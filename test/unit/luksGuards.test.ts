@@ -117,9 +117,7 @@ it("a device's name is nothing that the shell runs", () => {
 
 describe("makeKey", () => {
   const make = () =>
-    shell.run(
-      commandOf(luksKey.plan({ is: "absent" }, { name: "t1", bytes: 64 } as never, { name: "t1" })[0]),
-    );
+    shell.run(commandOf(luksKey.plan({ is: "absent" }, { name: "t1", bytes: 64 }, { name: "t1" })[0]));
 
   it("leaves one link to it, and no other file", () => {
     expect(make().status).toBe(0);
