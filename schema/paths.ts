@@ -12,6 +12,10 @@ export const buildDir = `${libDir}/build`;
 export const runDir = "/run/netdisk";
 export const lockDir = `${runDir}/lock`;
 
+export const madeDir = `${libDir}/made`;
+/** Inode and birth of the backing file that netdisk made for a disk. */
+export const madeNote = (name: string): string => `${madeDir}/${name}`;
+
 export const nbdServerConfig = "/etc/nbd-server/config";
 export const nbdServerIncludeDir = "/etc/nbd-server/conf.d";
 export const nbdServerAllowFile = "/etc/nbd-server/allow";

@@ -1,9 +1,11 @@
 /** The file that holds the disk. Made once, never cut, never written over, never removed. */
 import { formatSize, sizeBytes } from "../../schema/size";
+import { madeDir, madeNote } from "../../schema/paths";
 import { backingFile as definition } from "../../schema/server";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
 import { userAccess } from "../facts/access";
+import { takeover } from "../facts/takeover";
 import { statAllocation } from "../facts/allocation";
 import { type Command, sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
@@ -19,6 +21,7 @@ function bytesOf(size: string): number {
 }
 
 interface Wanted {
+  name: string;
   path: string;
   size: string;
   allocation: string;
@@ -30,7 +33,7 @@ interface Wanted {
  * Made whole under another name, then renamed without replacing anything: a half-made file is never taken for
  * the disk. `fallocate -x` is for file systems that cannot reserve: it writes.
  */
-function create({ path, size, allocation, owner, mode }: Wanted): Command {
+function create({ name, path, size, allocation, owner, mode }: Wanted): Command {
   const bytes = bytesOf(size);
   const fill =
     allocation === "full"
@@ -56,6 +59,8 @@ ${fill}
 chown -- ${owner} "$half"
 chmod -- ${mode} "$half"
 sync -- "$half"
+mkdir -p -- ${madeDir}
+stat -c '%i %W' -- "$half" >${madeNote(name)}
 mv -nT -- "$half" "$path"
 if test -e "$half"; then echo "$path has appeared meanwhile" >&2; exit 1; fi
 sync -- "$directory"`;
@@ -87,6 +92,14 @@ export const backingFile = resourceType<typeof definition>({
         is: "foreign",
         what: `${what} of ${formatSize(found.size)}, not of ${inputs.size}; whose data it holds is not known`,
         cure: "Name another path, or give the disk exactly this size to take the file over with its data.",
+      };
+    }
+    const holds = before === undefined ? await ask(host, takeover, path, madeNote(name)) : "made";
+    if (typeof holds === "number") {
+      return {
+        is: "foreign",
+        what: `${what} that begins with zeros and holds data from byte ${holds} on: neither blank nor a disk of netdisk`,
+        cure: "Name another path, or remove the file yourself if you know that it may go.",
       };
     }
     return {
