@@ -60,6 +60,7 @@ release() {
     [ "$tries" != 1 ] || echo "$said"
     if [ "$tries" -ge 10 ]; then
       name_holders "$name"
+      flush
       dead=$name-dead-$$
       echo "$name is still in use; moved to $dead until its last user ends; what is written to it from now on may be lost"
       dmsetup rename "$name" "$dead"
