@@ -6,7 +6,8 @@ import { nbdPort, nbdPrefix, tunnelUser } from "./paths";
 
 export const endpoint = z
   .string()
-  .regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$/, "must be HOST:PORT ([ADDRESS]:PORT for IPv6)");
+  .regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$/, "must be HOST:PORT ([ADDRESS]:PORT for IPv6)")
+  .refine((text) => !(Number(/:([0-9]{1,5})$/.exec(text)?.[1]) > 65535), "must have a port up to 65535");
 const publicKey = z.string().regex(/^[a-z0-9-]+ [A-Za-z0-9+/=]+$/, "must be `ALGORITHM BASE64`");
 
 export const sourceBuild = define({
@@ -168,7 +169,6 @@ export const attachment = define({
     readAhead: field(z.int().min(0).default(4096), {
       doc: "Read-ahead, KiB. At least twice bandwidth × round-trip time for reads at link rate.",
     }),
-  },
     size: field(size, {
       doc: "Size of the disk. A device of another size is not attached: it is another disk.",
       role: "fixed",
@@ -185,14 +185,15 @@ export const attachment = define({
         doc: "The Export's `revision`. A connection keeps the settings of the export that it was made with; where they were changed since, the device is attached anew, with what is above it taken down first. Empty: not watched.",
       },
     ),
+  },
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
     active: { value: true, doc: "The service runs, the device has its size, /dev/netdisk/NAME leads to it." },
-  },
     flush: {
       value: true,
       doc: "The device that is attached has a write cache for the kernel (`queue/write_cache`), because the server announced flush: an fsync reaches the server's disk.",
     },
+  },
   outputs: {
     unit: field(z.string(), { doc: "The systemd unit." }),
     device: field(z.string(), { doc: "/dev/netdisk/NAME." }),
