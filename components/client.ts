@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { clientPackages } from "../schema/clientPackages";
+import { refuseHostMistakes } from "./mistakes";
 import { connectionOf, Provider, type ConnectionArgs } from "./provider";
 import { KernelModule, Packages, ProbeGuard, SourceBuild } from "./resources";
 
@@ -32,6 +33,7 @@ export class Client extends pulumi.ComponentResource {
   readonly probeGuard: ProbeGuard;
 
   constructor(name: string, args: ClientArgs, opts?: pulumi.ComponentResourceOptions) {
+    refuseHostMistakes("client", name, args);
     super("netdisk:index:Client", name, {}, opts);
     this.provider = new Provider(name, { ...connectionOf(args), role: "client" }, { parent: this });
 

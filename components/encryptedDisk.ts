@@ -3,6 +3,7 @@ import type { Args } from "../schema/define";
 import type { definitions } from "../schema/index";
 import { backingFile } from "../schema/paths";
 import type { Client } from "./client";
+import { refuseDiskMistakes } from "./mistakes";
 import type { InputsOf } from "./resource";
 import * as parts from "./resources";
 import type { Server } from "./server";
@@ -82,6 +83,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
   readonly recovery: pulumi.Output<string> | undefined;
 
   constructor(resourceName: string, args: EncryptedDiskArgs, opts?: pulumi.ComponentResourceOptions) {
+    refuseDiskMistakes(resourceName, args);
     super("netdisk:index:EncryptedDisk", resourceName, {}, opts);
     const { server, client } = args;
     const name = args.name ?? resourceName;

@@ -1,27 +1,114 @@
-/** Finds what is wrong with plain arguments, all of it at once; values yet unknown are left to the provider. */
+/**
+ * What is wrong with arguments, all of it at once and before anything is registered, by the rules of the stack file.
+ * Values that other resources have yet to produce are left to the provider.
+ */
 import * as pulumi from "@pulumi/pulumi";
+import * as z from "zod";
 import type { Field } from "../schema/define";
-import { nearest } from "../schema/nearest";
+import { diskName } from "../schema/fields";
+import { formatPath, isEmpty, mistakesIn, valueAt, withoutEchoes, type Mistake } from "../schema/mistake";
+import { diskSection, isSecretPath, sections } from "../schema/stack";
+import { exampleOf, hostMistakes } from "../schema/stackMistakes";
 
-function isPlain(value: unknown): boolean {
-  if (pulumi.Output.isInstance(value) || value instanceof Promise) return false;
-  if (value === null || typeof value !== "object") return true;
-  return Object.values(value).every(isPlain);
+type Args = Record<string, unknown>;
+
+const unknown = Symbol("not known yet");
+
+/** The arguments with a mark in the place of what is not known yet. Instances of classes stay as they are. */
+function plain(value: unknown): unknown {
+  if (pulumi.Output.isInstance(value) || value instanceof Promise) return unknown;
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }
 
-/** One line per mistake, `path: what is wrong`. Values are not repeated: one of them may be a secret. */
-export function mistakes(fields: Record<string, Field>, args: Record<string, unknown>): string[] {
-  const lines: string[] = [];
-  for (const key of Object.keys(args)) {
-    if (!(key in fields)) lines.push(`${key}: unknown argument${nearest(key, Object.keys(fields))}`);
+/** Whether a value, or what it lies in, is not known yet. */
+const isUnknown = (args: Args, path: string[]): boolean =>
+  path.some((_, i) => valueAt(args, path.slice(0, i + 1)) === unknown);
+
+interface Rules {
+  schema: z.ZodType;
+  /** Whether the value at a path is a secret. */
+  isSecret: (path: string[]) => boolean;
+  exampleOf?: (path: string[]) => string | undefined;
+  /** Rules about several arguments together. */
+  together?: (args: Args) => Mistake[];
+}
+
+/** @throws pulumi.RunError, which prints no stack trace, naming every mistake with its property path. */
+function refuse(what: string, given: object, { schema, isSecret, exampleOf, together }: Rules): void {
+  const args = plain(given) as Args;
+  const all = [
+    ...mistakesIn(schema, args, [], { mayShow: (path) => !isSecret(path), exampleOf }),
+    ...(together?.(args) ?? []),
+  ];
+  const lines = withoutEchoes(all)
+    .filter(({ path }) => !isUnknown(args, path))
+    .map(({ path, text }) => `  ${formatPath(path)}: ${text}`);
+  if (lines.length === 0) return;
+  throw new pulumi.RunError([`${what}:`, ...new Set(lines)].join("\n"));
+}
+
+/** Arguments of one resource or provider. */
+export function refuseMistakes(what: string, fields: Record<string, Field>, args: object): void {
+  const schema = z.strictObject(
+    Object.fromEntries(Object.entries(fields).map(([key, it]) => [key, it.schema])),
+  );
+  refuse(what, args, { schema, isSecret: ([key = ""]) => fields[key]?.secret !== false });
+}
+
+/** Arguments of a Server or a Client. */
+export function refuseHostMistakes(role: "server" | "client", name: string, args: object): void {
+  refuse(`${role === "server" ? "Server" : "Client"} "${name}"`, args, {
+    schema: sections[role],
+    isSecret: (path) => isSecretPath([role, ...path]),
+    together: (args) =>
+      args.connection === unknown ? [] : hostMistakes(role, args, [], { mayShow: () => true }),
+  });
+}
+
+const diskArguments = diskSection.extend({
+  server: z.unknown().optional(),
+  client: z.unknown().optional(),
+  recovery: z.unknown().optional(),
+});
+
+/** Arguments of an EncryptedDisk. */
+export function refuseDiskMistakes(resourceName: string, args: object): void {
+  refuse(`EncryptedDisk "${resourceName}"`, args, {
+    schema: diskArguments,
+    isSecret: (path) => isSecretPath(path[0] === "recovery" ? path : ["disks", "NAME", ...path]),
+    exampleOf: (path) => exampleOf(["disks", "NAME", ...path]),
+    together: (args) => [
+      ...["server", "client"].filter((key) => isEmpty(args[key])).map(missing),
+      ...nameMistakes(resourceName, args),
+      ...recoveryMistakes(args.recovery),
+    ],
+  });
+}
+
+const missing = (key: string): Mistake => ({
+  path: [key],
+  text: `is missing. Give it the ${key === "server" ? "Server" : "Client"}.`,
+  at: "section",
+});
+
+/** The resource's own name is the disk's, unless it has another. */
+function nameMistakes(resourceName: string, args: Args): Mistake[] {
+  if (args.name !== undefined) return [];
+  const issues = diskName.safeParse(resourceName).error?.issues ?? [];
+  return issues.map(({ message }) => ({
+    path: ["name"],
+    text: `${message}. Rename the resource, or give it a \`name\`.`,
+    at: "key",
+  }));
+}
+
+function recoveryMistakes(recovery: unknown): Mistake[] {
+  if (recovery === "none" || recovery === unknown) return [];
+  if (typeof recovery !== "object" || recovery === null) {
+    return [{ path: ["recovery"], text: 'must be "none" or hold a `passphrase`', at: "value" }];
   }
-  for (const [key, { schema }] of Object.entries(fields)) {
-    const value = args[key];
-    if (!isPlain(value)) continue;
-    const { error } = schema.safeParse(value);
-    if (!error) continue;
-    if (value === undefined) lines.push(`${key}: is missing`);
-    else for (const issue of error.issues) lines.push(`${[key, ...issue.path].join(".")}: ${issue.message}`);
-  }
-  return lines;
+  return mistakesIn(sections.recovery, recovery, ["recovery"], { mayShow: () => false });
 }

@@ -1,7 +1,7 @@
 /** One provider per host: its configuration is how the operator's machine reaches that host. */
 import * as pulumi from "@pulumi/pulumi";
 import { connection } from "../schema/connection";
-import { mistakes } from "./mistakes";
+import { refuseMistakes } from "./mistakes";
 import type * as z from "zod";
 
 type Fields = typeof connection;
@@ -23,14 +23,11 @@ export function connectionOf(args: ConnectionArgs): ConnectionArgs {
 
 export class Provider extends pulumi.ProviderResource {
   constructor(name: string, args: ProviderArgs, opts?: pulumi.ResourceOptions) {
-    const found = mistakes(connection, args);
-    if (args.connection !== "local" && args.host === undefined) {
-      found.push(
-        "host: is missing. Name the host, or say `connection: local` for the machine that runs Pulumi.",
-      );
-    }
-    if (found.length > 0) {
-      throw new pulumi.RunError(`${args.role} "${name}":\n${found.map((line) => `  ${line}`).join("\n")}`);
+    refuseMistakes(`${args.role} "${name}"`, connection, args);
+    // An output may yet turn out to be "local".
+    if (args.host === undefined && (args.connection === undefined || args.connection === "ssh")) {
+      const cure = "Name the host, or say `connection: local` for the machine that runs Pulumi.";
+      throw new pulumi.RunError(`${args.role} "${name}":\n  host: is missing. ${cure}`);
     }
     const { privateKey } = args;
     super("netdisk", name, { ...args, ...(privateKey && { privateKey: pulumi.secret(privateKey) }) }, opts);

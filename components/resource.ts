@@ -2,7 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type * as z from "zod";
 import type { Args, Definition, Field } from "../schema/define";
-import { mistakes } from "./mistakes";
+import { refuseMistakes } from "./mistakes";
 
 /** The wishes as a program writes them: fields with a default may be left out, each may be an output of another resource. */
 export type InputsOf<D> = { [K in keyof Args<D>]: pulumi.Input<Args<D>[K]> };
@@ -46,10 +46,7 @@ export function resourceOf<D extends Definition>(definition: D): ResourceClass<D
     static readonly token = token;
 
     constructor(name: string, args: Record<string, unknown>, opts: pulumi.CustomResourceOptions = {}) {
-      const found = mistakes(inputs, args);
-      if (found.length > 0) {
-        throw new pulumi.RunError(`${token} "${name}":\n${found.map((line) => `  ${line}`).join("\n")}`);
-      }
+      refuseMistakes(`${token} "${name}"`, inputs, args);
       // Keys without a value become outputs of the class all the same.
       const properties: pulumi.Inputs = Object.fromEntries(
         [...Object.keys(inputs), ...observed].map((key) => [key, undefined]),

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { endpointCure, formatEndpoint, isPlainAddress } from "../schema/endpoint";
+import { refuseHostMistakes } from "./mistakes";
 import { connectionOf, Provider, type ConnectionArgs } from "./provider";
 import { AuthFile, HostKey, Packages, ServerConfig, Service } from "./resources";
 
@@ -28,6 +29,7 @@ export class Server extends pulumi.ComponentResource {
   readonly deletedWith: pulumi.Resource | undefined;
 
   constructor(name: string, args: ServerArgs, opts?: pulumi.ComponentResourceOptions) {
+    refuseHostMistakes("server", name, args);
     super("netdisk:index:Server", name, {}, opts);
     this.deletedWith = opts?.deletedWith;
     this.endpoint = endpointOf(name, args);

@@ -1,10 +1,12 @@
 /** From the keys of a stack file to a server, a client and their disks: the whole program in one call. */
 import * as pulumi from "@pulumi/pulumi";
-import { secretPaths, type StackFile } from "../schema/stack";
-import { isStackFile, stackMistakes } from "../schema/stackMistakes";
+import type { StackFile } from "../schema/stack";
+import { isStackFile } from "../schema/stackMistakes";
+import { stackReport } from "../schema/stackReport";
 import { Client } from "./client";
 import { EncryptedDisk } from "./encryptedDisk";
 import { Server } from "./server";
+import { stackText } from "./stackSource";
 
 /** Strings that are not JSON are meant as they are: `recovery: none`. */
 function parse(text: string): unknown {
@@ -28,29 +30,19 @@ function rawConfig(): Record<string, unknown> {
 // Exported by the SDK and used by its own Config class, but left out of its type declarations.
 const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
 
-/** Secrets that lie in the stack file for everybody to read. */
-function unencrypted(raw: Record<string, unknown>): string[] {
-  return secretPaths
-    .filter(([section, key]) => {
-      const value = raw[section];
-      const given = typeof value === "object" && value !== null && key in value;
-      return given && !isConfigSecret(`${pulumi.getProject()}:${section}`);
-    })
-    .map(
-      ([section, key]) =>
-        `${section}.${key}: is not encrypted. Remove it and run \`pulumi config set --secret --path ${section}.${key}\`.`,
-    );
-}
-
 /** @throws pulumi.RunError naming every mistake, before any resource is registered. */
 function readStackConfig(): StackFile {
-  const raw = rawConfig();
-  if (isStackFile(raw) && unencrypted(raw).length === 0) return raw;
-  const lines = [...stackMistakes(raw), ...unencrypted(raw)];
-  const count = lines.length === 1 ? "1 mistake" : `${lines.length} mistakes`;
-  throw new pulumi.RunError(
-    `the configuration of stack ${pulumi.getStack()} has ${count}:\n${lines.map((line) => `  ${line}`).join("\n")}`,
+  const values = rawConfig();
+  const report = stackReport(
+    {
+      stack: pulumi.getStack(),
+      values,
+      isEncrypted: (key) => isConfigSecret(`${pulumi.getProject()}:${key}`),
+    },
+    stackText(),
   );
+  if (report === undefined && isStackFile(values)) return values;
+  throw new pulumi.RunError(report);
 }
 
 export interface StackOutputs {

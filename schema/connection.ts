@@ -2,31 +2,40 @@
 import * as z from "zod";
 import { field } from "./define";
 
+const text = z.string().min(1, "must not be empty");
+
 export const connection = {
   role: field(z.enum(["server", "client"]), { doc: "What the host is, for messages." }),
   connection: field(z.enum(["ssh", "local"]).default("ssh"), {
     doc: "`local`: the machine that runs Pulumi is the host itself.",
   }),
-  host: field(z.string().optional(), {
+  host: field(text.optional(), {
     doc: "Address, name, or alias of ssh_config(5). HostName, Port, User, IdentityFile, UserKnownHostsFile, ProxyJump and ProxyCommand of the alias apply, as resolved by `ssh -G`.",
     example: "backup",
   }),
-  port: field(z.int().min(1).max(65535).optional(), { doc: "TCP port; default: ssh_config, then 22." }),
-  user: field(z.string().optional(), {
+  port: field(z.int().min(1).max(65535).optional(), {
+    doc: "TCP port; default: ssh_config, then 22.",
+    example: 22,
+  }),
+  user: field(text.optional(), {
     doc: "Login. Not root: commands run through `sudo -n`. Default: ssh_config, then the local user.",
+    example: "root",
   }),
-  sshConfig: field(z.string().optional(), {
+  sshConfig: field(text.optional(), {
     doc: "ssh_config(5) file to use instead of ~/.ssh/config; relative to the directory of Pulumi.yaml.",
+    example: "ssh/config",
   }),
-  identityFile: field(z.string().optional(), {
+  identityFile: field(text.optional(), {
     doc: "Private key file on the operator's machine; default: ssh_config, then the agent.",
+    example: "~/.ssh/id_ed25519",
   }),
-  privateKey: field(z.string().optional(), {
+  privateKey: field(text.optional(), {
     doc: "Private key itself (OpenSSH or PEM), instead of a file.",
     secret: true,
   }),
-  hostKey: field(z.string().optional(), {
+  hostKey: field(text.optional(), {
     doc: "The host's public key, `ALGORITHM BASE64`. Default: known_hosts. A host whose key is in neither is refused.",
+    example: "ssh-ed25519 AAAA…",
   }),
   bootTimeout: field(z.int().min(0).default(0), {
     doc: "Seconds that the first contact of a create may wait for a host that is still starting.",

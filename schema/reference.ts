@@ -6,7 +6,7 @@ import * as z from "zod";
 import type { Definition, Field } from "./define";
 import { definitions } from "./index";
 import { conditionsOf } from "./ownership";
-import { required, stackFields } from "./stack";
+import { placeDocs, required, stackFields, type Place } from "./stack";
 
 const code = (value: unknown): string => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
 
@@ -47,7 +47,8 @@ const fieldRows = (fields: Record<string, Field>, must: (key: string) => boolean
 
 function stackSection(place: string, fields: Record<string, Field>): string {
   const rows = fieldRows(fields, (key) => required[place]?.includes(key) ?? false);
-  return [`### \`${place}\``, "", table(["key", "meaning"], rows)].join("\n");
+  const doc = placeDocs[place as Place];
+  return [`### \`${place}\``, "", doc, "", table(["key", "meaning"], rows)].join("\n");
 }
 
 function resourceSection(name: string, definition: Definition): string {
@@ -82,8 +83,8 @@ export function referenceText(): string {
     "",
     "## Keys of a stack file",
     "",
-    "`stacks/Pulumi.example.yaml` shows them in place. All of them lie under `config:`. An unknown key is an error.",
-    "`recovery` may also be the word `none`.",
+    "`stacks/Pulumi.example.yaml` shows them in place; `npm run new-stack` writes a file of your own. All of them lie",
+    "under `config:`, with or without the project's name (`netdisk-hosts:server`). An unknown key is an error.",
     "",
     ...Object.entries(stackFields).map(([place, fields]) => stackSection(place, fields)),
     "## Resource types",

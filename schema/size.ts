@@ -6,11 +6,11 @@ export type SizeUnit = keyof typeof units;
 /** A size in bytes, written with its unit: `512 MiB`, `20 GiB`, `2 TiB`. */
 export type Size = `${number} ${SizeUnit}`;
 
-const pattern = /^([1-9][0-9]*) ?(B|KiB|MiB|GiB|TiB)$/;
+export const sizePattern = /^([1-9][0-9]*) ?(B|KiB|MiB|GiB|TiB)$/;
 
 /** The bytes that a size names, or undefined where the text is no size. */
 export function sizeBytes(text: string): number | undefined {
-  const match = pattern.exec(text);
+  const match = sizePattern.exec(text);
   if (!match) return undefined;
   const bytes = Number(match[1]) * units[match[2] as SizeUnit];
   return Number.isSafeInteger(bytes) ? bytes : undefined;

@@ -8,6 +8,7 @@ import { connection } from "./connection";
 import { filesystem, luks, mount, recovery } from "./crypt";
 import { field, type Field } from "./define";
 import { diskName } from "./fields";
+import { nearestOf } from "./nearest";
 import { backingFile } from "./server";
 
 function pick<F extends Record<string, Field>, const K extends keyof F & string>(
@@ -106,3 +107,45 @@ export const secretPaths = [
   ["server", "privateKey"],
   ["client", "privateKey"],
 ] as const;
+
+export type Place = keyof typeof stackFields;
+
+/** What each section is for. */
+export const placeDocs: Record<Place, string> = {
+  server:
+    "The rented host that stores the bytes: Debian, with an SSH login as root or with sudo. It never sees a key or a readable byte.",
+  client:
+    "The host that mounts the disks: `connection: local` for the machine that runs Pulumi, or a `host`.",
+  "client.nbd": "The nbd that is built on the client.",
+  recovery:
+    "The copy of each disk's key in the stack's state is sealed with this passphrase: with it and the state, another machine can read the disks when the client is lost. `recovery: none` keeps no copy.",
+  "disks.NAME": "One disk. Its key is its name on both hosts, unless it has another `name`.",
+  "disks.NAME.file": "The file on the server that holds the disk.",
+  "disks.NAME.luks": "The encryption: parameters of cryptsetup.",
+  "disks.NAME.filesystem": "The file system: parameters of mkfs.",
+  "disks.NAME.mount": "Where the client mounts the disk.",
+};
+
+/** Which of the places of stackFields a path is: `disks.photos` is `disks.NAME`. */
+export const placeOf = (path: readonly string[]): string[] =>
+  path[0] === "disks" && path.length > 1 ? ["disks", "NAME", ...path.slice(2)] : [...path];
+
+/** The keys at one of the places of stackFields, none where it is not one. */
+export const fieldsAt = (place: readonly string[]): Record<string, Field> =>
+  (stackFields as Partial<Record<string, Record<string, Field>>>)[place.join(".")] ?? {};
+
+const looksSecret = /pass|phrase|secret|key|token|pwd/i;
+
+/**
+ * Whether no message may show the value at a path: it is a secret, or it may be one that was put in the wrong place
+ * or under a misspelled key.
+ */
+export function isSecretPath(path: readonly string[]): boolean {
+  if (nearestOf(path[0] ?? "", ["recovery"]) !== undefined) return true;
+  const places = placeOf(path);
+  for (let end = places.length - 1; end > 0; end--) {
+    const known = fieldsAt(places.slice(0, end))[places[end] ?? ""];
+    if (known) return known.secret;
+  }
+  return places.some((key) => looksSecret.test(key));
+}

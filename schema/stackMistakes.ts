@@ -1,16 +1,25 @@
-/** Checks a stack file: every mistake at once, each with its path and its cure. Pure. */
-import * as z from "zod";
+/** Checks the configuration of a stack: every mistake at once, each with its path and its cure. Pure. */
 import { endpointCure, isPlainAddress } from "./endpoint";
 import { diskName } from "./fields";
-import { nearest } from "./nearest";
+import {
+  formatPath,
+  isEmpty,
+  isObject,
+  mistakesIn,
+  plainText,
+  unknownKey,
+  valueAt,
+  withoutEchoes,
+  type Mistake,
+  type Reading,
+} from "./mistake";
 import { backingFile } from "./paths";
-import { sections, type StackFile } from "./stack";
+import { fieldsAt, isSecretPath, placeOf, required, sections, stackFields, type StackFile } from "./stack";
 
-/** `server.host: …`: one mistake. */
-type Line = string;
+type Section = keyof typeof sections;
 
 /** What to write where a whole section is missing. */
-const missing: Record<keyof typeof sections, string> = {
+const missing: Record<Section, string> = {
   server: "Name the host that stores the bytes: `server: { host: … }`.",
   client: "Name the host that mounts the disks: `client: { host: … }`, or `client: { connection: local }`.",
   recovery:
@@ -18,132 +27,144 @@ const missing: Record<keyof typeof sections, string> = {
   disks: "Describe at least one: `disks: { NAME: { file: { size: 20 GiB }, mount: { path: /mnt/NAME } } }`.",
 };
 
-/** The keys that an object may have at a path below a schema. */
-function keysAt(schema: unknown, path: PropertyKey[]): string[] {
-  if (schema instanceof z.ZodOptional) return keysAt(schema.unwrap(), path);
-  const [first, ...rest] = path;
-  if (schema instanceof z.ZodRecord) return keysAt(schema.valueType, rest);
-  if (!(schema instanceof z.ZodObject)) return [];
-  const shape = schema.shape as Record<string, unknown>;
-  return first === undefined ? Object.keys(shape) : keysAt(shape[String(first)], rest);
+/** The sections that have a key of this name: `size` → `disks.NAME.file`. */
+export function homesOf(key: string): string[] {
+  const homes = Object.entries(stackFields)
+    .filter(([, fields]) => key in fields)
+    .map(([place]) => place);
+  const inside = Object.keys(stackFields).filter((place) => place.endsWith(`.${key}`));
+  return [...homes, ...inside.map((place) => place.slice(0, -key.length - 1))];
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-function at(value: unknown, path: PropertyKey[]): unknown {
-  return path.reduce((inner, key) => (isObject(inner) ? inner[String(key)] : undefined), value);
-}
-
-/** What was found, where it is short and cannot be a secret. */
-function found(value: unknown, path: PropertyKey[]): string {
-  const secret = path.some((key) => key === "passphrase" || key === "privateKey");
-  return !secret && ["string", "number", "boolean"].includes(typeof value)
-    ? ` (found ${JSON.stringify(value)})`
-    : "";
-}
-
-function linesOf(section: string, schema: z.ZodType, value: unknown): Line[] {
-  const issues = schema.safeParse(value).error?.issues ?? [];
-  return issues.flatMap((issue) => {
-    const path = [section, ...issue.path].map(String).join(".");
-    if (issue.code === "unrecognized_keys") {
-      const known = keysAt(schema, issue.path);
-      return issue.keys.map((key) => `${path}.${key}: unknown key${nearest(key, known)}`);
-    }
-    const inner = at(value, issue.path);
-    if (inner === undefined) return [`${path}: is missing`];
-    return [`${path}: ${issue.message}${found(inner, issue.path)}`];
-  });
+/** `disks.photos.file` → `file: { size: 20 GiB }`. */
+export function exampleOf(path: string[]): string | undefined {
+  const place = placeOf(path);
+  const key = place.at(-1) ?? "";
+  const example = fieldsAt(place.slice(0, -1))[key]?.example;
+  if (example !== undefined) return `\`${key}: ${plainText(example)}\``;
+  const inner = fieldsAt(place);
+  const needed = (required[place.join(".")] ?? []).map(
+    (must) => `${must}: ${plainText(inner[must]?.example)}`,
+  );
+  return needed.length > 0 ? `\`${key}: { ${needed.join(", ")} }\`` : undefined;
 }
 
 /** Rules about one host's keys together. */
-function hostLines(section: "server" | "client", value: Record<string, unknown>): Line[] {
+export function hostMistakes(
+  section: "server" | "client",
+  value: Record<string, unknown>,
+  root: string[],
+  { mayShow }: Reading,
+): Mistake[] {
+  const at = (key: string, text: string, how: Mistake["at"]): Mistake[] => [
+    { path: [...root, key], text, at: how },
+  ];
+  const given = (key: string) => !isEmpty(value[key]);
   const local = value.connection === "local";
-  if (!local && value.host === undefined) {
-    return [
-      `${section}.host: is missing. Name the host, or say \`connection: local\` for the machine that runs Pulumi.`,
-    ];
+  if (value.host === undefined && !local) {
+    const cure = "Name the host, or say `connection: local` for the machine that runs Pulumi.";
+    return at("host", `is missing. ${cure}`, "section");
   }
-  if (local && value.host !== undefined) {
-    return [`${section}.host: does not go with \`connection: local\`. Remove one of the two.`];
+  if (local && given("host")) {
+    return at("host", "does not go with `connection: local`. Remove one of the two.", "key");
+  }
+  if (given("privateKey") && given("identityFile")) {
+    return at("privateKey", "does not go with identityFile. Remove one of the two.", "key");
   }
   if (section === "server" && value.endpoint === undefined) {
-    if (local) return [`server.endpoint: is missing. ${endpointCure}`];
-    if (typeof value.host === "string" && !isPlainAddress(value.host)) {
-      return [
-        `server.endpoint: is missing: "${value.host}" may be an alias that only this machine knows. ${endpointCure}`,
-      ];
+    if (local) return at("endpoint", `is missing. ${endpointCure}`, "section");
+    if (typeof value.host === "string" && given("host") && !isPlainAddress(value.host)) {
+      const host = mayShow([...root, "host"]) ? `"${value.host}"` : "the host";
+      const why = `is missing: ${host} may be an alias that only this machine knows`;
+      return at("endpoint", `${why}. ${endpointCure}`, "section");
     }
-  }
-  if (value.privateKey !== undefined && value.identityFile !== undefined) {
-    return [`${section}.privateKey: does not go with identityFile. Remove one of the two.`];
   }
   return [];
 }
 
 /** The keys of the map are names unless the disk has another. */
-function nameLines(disks: Record<string, unknown>): Line[] {
+function nameMistakes(disks: Record<string, unknown>): Mistake[] {
   return Object.entries(disks)
-    .filter(([, disk]) => at(disk, ["name"]) === undefined)
+    .filter(([, disk]) => isObject(disk) && disk.name === undefined)
     .flatMap(([key]) =>
-      (diskName.safeParse(key).error?.issues ?? []).map(
-        ({ message }) =>
-          `disks.${key}.name: ${message} (found "${key}"). Rename the disk, or give it a \`name\`.`,
-      ),
+      (diskName.safeParse(key).error?.issues ?? []).map(({ message }): Mistake => {
+        const text = `${message}. Rename the disk, or give it a \`name\`.`;
+        return { path: ["disks", key], text, at: "key" };
+      }),
     );
 }
 
 /** What two disks may not share. */
-function sharedLines(disks: Record<string, unknown>): Line[] {
-  const lines: Line[] = [];
+function sharedMistakes(disks: Record<string, unknown>): Mistake[] {
+  const mistakes: Mistake[] = [];
   const taken = new Map<string, string>();
   for (const [key, disk] of Object.entries(disks)) {
-    const given = at(disk, ["name"]);
+    const given = valueAt(disk, ["name"]);
     const name = typeof given === "string" ? given : key;
     const uses = {
       name,
-      "file.path": at(disk, ["file", "path"]) ?? backingFile(name),
-      "mount.path": at(disk, ["mount", "path"]),
+      // The default follows from the name; that two disks share it is said once.
+      "file.path":
+        valueAt(disk, ["file", "path"]) ?? (taken.has(`name ${name}`) ? undefined : backingFile(name)),
+      "mount.path": valueAt(disk, ["mount", "path"]),
     };
     for (const [property, use] of Object.entries(uses)) {
       if (typeof use !== "string") continue;
       const other = taken.get(`${property} ${use}`);
       if (other === undefined) taken.set(`${property} ${use}`, key);
-      else lines.push(`disks.${key}.${property}: is that of disks.${other} too. Give each disk its own.`);
+      else {
+        const text = `is that of ${formatPath(["disks", other])} too. Give each disk its own.`;
+        mistakes.push({ path: ["disks", key, ...property.split(".")], text, at: "value" });
+      }
     }
   }
-  return lines;
+  return mistakes;
+}
+
+function sectionMistakes(section: Section, value: unknown, reading: Reading): Mistake[] {
+  const path: string[] = [section];
+  if (value === undefined) return [{ path, text: `is missing. ${missing[section]}`, at: "section" }];
+  // The engine hands on an empty key as "".
+  if (isEmpty(value)) return [{ path, text: `is empty. ${missing[section]}`, at: "key" }];
+  if (section === "recovery" && !isObject(value)) {
+    if (value === "none") return [];
+    return [{ path, text: "must be `none` or hold a `passphrase`", at: "value" }];
+  }
+  const found = mistakesIn(sections[section], value, path, reading);
+  if (!isObject(value)) return found;
+  if (section === "recovery" && value.passphrase === undefined) {
+    return [
+      ...found.filter(({ at }) => at !== "section"),
+      { path: [section, "passphrase"], text: `is missing. ${missing.recovery}`, at: "section" },
+    ];
+  }
+  if (section === "server" || section === "client") {
+    return [...found, ...hostMistakes(section, value, path, reading)];
+  }
+  if (section === "disks") {
+    const none = Object.keys(value).length === 0;
+    const empty: Mistake[] = none ? [{ path, text: `is empty. ${missing.disks}`, at: "key" }] : [];
+    return [...empty, ...found, ...nameMistakes(value), ...sharedMistakes(value)];
+  }
+  return found;
 }
 
 /**
- * Everything that is wrong with the configuration of a stack, one line per mistake.
+ * Everything that is wrong with the configuration of a stack.
  * @param raw the top-level keys with their values, as the stack file has them
+ * @param mayShow whether the value at a path may be repeated; the secret ones never are
  */
-export function stackMistakes(raw: Record<string, unknown>): Line[] {
-  const lines: Line[] = [];
+export function stackMistakes(
+  raw: Record<string, unknown>,
+  mayShow: (path: string[]) => boolean = () => true,
+): Mistake[] {
+  const reading: Reading = { mayShow: (path) => !isSecretPath(path) && mayShow(path), homesOf, exampleOf };
   const known = Object.keys(sections);
-  for (const key of Object.keys(raw)) {
-    if (!known.includes(key)) lines.push(`${key}: unknown key${nearest(key, known)}`);
-  }
-  for (const [key, schema] of Object.entries(sections)) {
-    const value = raw[key];
-    if (value === undefined) {
-      lines.push(`${key}: is missing. ${missing[key as keyof typeof sections]}`);
-      continue;
-    }
-    if (key === "recovery" && !isObject(value)) {
-      if (value !== "none") lines.push("recovery: must be `none` or hold a `passphrase`");
-      continue;
-    }
-    lines.push(...linesOf(key, schema, value));
-    if ((key === "server" || key === "client") && isObject(value)) lines.push(...hostLines(key, value));
-  }
-  if (isObject(raw.disks)) {
-    lines.push(...nameLines(raw.disks), ...sharedLines(raw.disks));
-    if (Object.keys(raw.disks).length === 0) lines.push(`disks: is empty. ${missing.disks}`);
-  }
-  return lines;
+  const unknown = Object.keys(raw)
+    .filter((key) => !known.includes(key))
+    .map((key) => unknownKey([key], known, reading));
+  const found = (known as Section[]).flatMap((section) => sectionMistakes(section, raw[section], reading));
+  return withoutEchoes([...unknown, ...found]);
 }
 
 /** Fixes the type once there are no mistakes. */

@@ -1,0 +1,62 @@
+/** What is said about a wrong stack configuration: all mistakes at once, in the order of the file. Pure. */
+import { formatPath, valueAt, type Mistake } from "./mistake";
+import { secretPaths } from "./stack";
+import { stackMistakes } from "./stackMistakes";
+import type { StackText } from "./stackText";
+import type { Range } from "./yamlNodes";
+
+export interface StackConfiguration {
+  stack: string;
+  /** The top-level keys with their values, as the engine handed them over, decrypted. */
+  values: Record<string, unknown>;
+  /** Whether something in a top-level key's value is encrypted. */
+  isEncrypted: (key: string) => boolean;
+  /** Whether the value at a path is not known, so that nothing can be said about it. Default: all are known. */
+  isUnknown?: (path: string[]) => boolean;
+}
+
+/** Secrets that lie in the stack file for everybody to read. */
+function unencrypted({ values, isEncrypted }: StackConfiguration, text: StackText | undefined): Mistake[] {
+  return secretPaths
+    .filter((path) => valueAt(values, path) !== undefined)
+    .filter(([section, key]) => !isEncrypted(section) || text?.isPlain([section, key]))
+    .map((path): Mistake => {
+      const cure = `Remove it and run \`pulumi config set --secret --path ${formatPath(path)}\`.`;
+      return { path: [...path], text: `is not encrypted. ${cure}`, at: "value" };
+    });
+}
+
+/**
+ * The whole message, or undefined where nothing is wrong.
+ * @param text the stack's file, where there is one
+ */
+export function stackReport(configuration: StackConfiguration, text?: StackText): string | undefined {
+  const { stack, values, isEncrypted } = configuration;
+  // A value that is encrypted, or comes encrypted from elsewhere than the file, is not repeated.
+  const mayShow = ([section = "", ...rest]: string[]) =>
+    !isEncrypted(section) || text?.isPlain([section, ...rest]) === true;
+  const found = [...stackMistakes(values, mayShow), ...unencrypted(configuration, text)].filter(
+    ({ path }) => !configuration.isUnknown?.(path),
+  );
+  const placed = found.map((mistake) => ({
+    mistake,
+    place: text?.placeOf(mistake, valueAt(values, mistake.path)),
+  }));
+  for (const { place, ...mistake } of text?.silentMistakes() ?? []) placed.push({ mistake, place });
+  if (placed.length === 0) return undefined;
+
+  // What has no place first: a section that is missing altogether. Of one place, as found.
+  const start = (place: Range | undefined) => place?.[0] ?? -1;
+  placed.sort((a, b) => start(a.place) - start(b.place));
+  const lines = placed.flatMap(({ mistake, place }) => [
+    `  ${formatPath(mistake.path)}: ${mistake.text}`,
+    ...(text && place
+      ? text
+          .show(place)
+          .split("\n")
+          .map((line) => `    ${line}`)
+      : []),
+  ]);
+  const count = placed.length === 1 ? "1 mistake" : `${placed.length} mistakes`;
+  return [`the configuration of stack ${stack} has ${count}:`, ...lines].join("\n");
+}

@@ -1,0 +1,107 @@
+/** Mistakes in a program surface in the constructor, all at once, by the rules of the stack file. */
+import * as pulumi from "@pulumi/pulumi";
+import { beforeEach, describe, expect, it } from "vitest";
+import * as netdisk from "../../../components";
+import { recordRegistrations, settled, type Registration } from "./mocks";
+
+let registrations: Registration[];
+beforeEach(async () => {
+  registrations = await recordRegistrations();
+});
+
+/** What the act throws; it registers nothing. TypeScript would see most of these: JavaScript and JSON come without it. */
+async function refused(act: (wrong: (args: object) => never) => unknown): Promise<string[]> {
+  const before = registrations.length;
+  let message = "";
+  try {
+    act((args) => args as never);
+  } catch (error) {
+    expect(error, "no stack trace for the user's mistake").toBeInstanceOf(pulumi.RunError);
+    message = (error as Error).message;
+  }
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(registrations.length, "nothing is registered").toBe(before);
+  return message.split("\n");
+}
+
+const pair = {
+  server: () => new netdisk.Server("backup", { host: "203.0.113.7" }),
+  client: () => new netdisk.Client("nas", { connection: "local" }),
+};
+
+describe("a mistake in", () => {
+  it("a resource's arguments", async () => {
+    const args = { name: "Photos", pth: "/srv/x", size: "20 GB" };
+    expect(await refused((wrong) => new netdisk.BackingFile("x", wrong(args)))).toEqual([
+      'netdisk:index:BackingFile "x":',
+      '  name: must start with a lower-case letter and hold only lower-case letters, digits and _ (at most 32) (found "Photos")',
+      '  size: must be a whole number and a unit, such as "20 GiB" (units: B, KiB, MiB, GiB, TiB) (found "20 GB")',
+      '  pth: unknown key; did you mean "path"?',
+    ]);
+  });
+
+  it("a host's", async () => {
+    expect(await refused(() => new netdisk.Client("nas", {}))).toEqual([
+      'Client "nas":',
+      "  host: is missing. Name the host, or say `connection: local` for the machine that runs Pulumi.",
+    ]);
+    const args = { host: "backup", prot: 22, privateKey: 12345 };
+    expect(await refused((wrong) => new netdisk.Server("backup", wrong(args)))).toEqual([
+      'Server "backup":',
+      "  privateKey: must be text, in quotes where it looks like a number",
+      '  prot: unknown key; did you mean "port"?',
+      '  endpoint: is missing: "backup" may be an alias that only this machine knows. Say how the client dials the server: `endpoint: HOST:PORT`, such as 203.0.113.7:22.',
+    ]);
+  });
+
+  it("a disk's, down to the last property, before its first resource is registered", async () => {
+    const server = pair.server();
+    const client = pair.client();
+    await settled();
+    const args = {
+      server,
+      client,
+      recovery: { passphrase: "hunter2" },
+      file: { size: "20 GB" },
+      luks: { chiper: "aes" },
+      mount: { path: "mnt", options: ["noatime", "a,b"] },
+    };
+    const lines = await refused((wrong) => new netdisk.EncryptedDisk("my-photos", wrong(args)));
+    expect(lines).toEqual([
+      'EncryptedDisk "my-photos":',
+      '  file.size: must be a whole number and a unit, such as "20 GiB" (units: B, KiB, MiB, GiB, TiB) (found "20 GB")',
+      '  luks.chiper: unknown key; did you mean "cipher"?',
+      '  mount.path: must be an absolute path (found "mnt")',
+      '  mount.options[1]: must be one option, without commas and blanks: give each an item of its own (found "a,b")',
+      "  name: must start with a lower-case letter and hold only lower-case letters, digits and _ (at most 32). Rename the resource, or give it a `name`.",
+      "  recovery.passphrase: must have at least 8 characters",
+    ]);
+  });
+
+  it("a disk without anything", async () => {
+    expect(await refused((wrong) => new netdisk.EncryptedDisk("photos", wrong({})))).toEqual([
+      'EncryptedDisk "photos":',
+      "  file: is missing, such as `file: { size: 20 GiB }`",
+      "  mount: is missing, such as `mount: { path: /mnt/disk }`",
+      "  server: is missing. Give it the Server.",
+      "  client: is missing. Give it the Client.",
+      '  recovery: must be "none" or hold a `passphrase`',
+    ]);
+  });
+});
+
+describe("a value that is not known yet", () => {
+  it("is left to the provider, wherever it lies", async () => {
+    const later = <T>(value: T) => pulumi.output(value);
+    new netdisk.BackingFile("x", { name: "x", path: later("not/absolute"), size: "1 GiB" });
+    new netdisk.EncryptedDisk("photos", {
+      server: new netdisk.Server("backup", { host: later("203.0.113.7"), user: later("root") }),
+      client: new netdisk.Client("nas", { connection: later("local") as never }),
+      recovery: { passphrase: later("x") },
+      file: { size: Promise.resolve("20 GB") as never },
+      mount: { path: later("/mnt/photos"), options: ["noatime", later("nodev") as never] },
+    });
+    await settled();
+    expect(registrations.length).toBeGreaterThan(20);
+  });
+});
