@@ -32,7 +32,7 @@ libnbd_error (void)
 
 /* A connection ended by itself. Its command's last words tell more than libnbd, which only saw the end of a stream. */
 static void
-connection_lost (struct session *s, unsigned i, const char *doing)
+connection_lost (struct session *s, unsigned i, const char *doing, const char *cause)
 {
   struct transport *t = &s->transport[i];
   bool answered = nbd_stats_bytes_received (s->connection[i]) > 0;
@@ -44,7 +44,7 @@ connection_lost (struct session *s, unsigned i, const char *doing)
     why = REFUSED;              /* somebody spoke NBD with us and then hung up */
   if (s->began_ms != 0)
     why = UNANSWERED;           /* an established session was cut: that is no refusal */
-  session_fault (s, why, "%s: %s", doing, t->words[0] ? t->words : libnbd_error ());
+  session_fault (s, why, "%s: %s", doing, t->words[0] ? t->words : cause);
 }
 
 void
@@ -69,13 +69,15 @@ session_poll (struct disk *d, int ms)
   if (fds[i].revents & POLLIN)
     eventfd_read (d->kick_fd, &count);
   for (i = 0; i < s->count; i++) {
+    int result = 0;
     way = nbd_aio_get_direction (s->connection[i]);     /* may have changed since: ask again */
     if ((way & LIBNBD_AIO_DIRECTION_READ) && (fds[i].revents & (POLLIN | POLLHUP | POLLERR)))
-      nbd_aio_notify_read (s->connection[i]);
+      result = nbd_aio_notify_read (s->connection[i]);
     else if ((way & LIBNBD_AIO_DIRECTION_WRITE) && (fds[i].revents & (POLLOUT | POLLHUP | POLLERR)))
-      nbd_aio_notify_write (s->connection[i]);
-    if (nbd_aio_is_dead (s->connection[i]) || nbd_aio_is_closed (s->connection[i]))
-      connection_lost (s, i, s->began_ms ? "connection lost" : "no session");
+      result = nbd_aio_notify_write (s->connection[i]);
+    if (nbd_aio_is_dead (s->connection[i]) || nbd_aio_is_closed (s->connection[i]))     /* an old error says nothing */
+      connection_lost (s, i, s->began_ms ? "connection lost" : "no session",
+                       result == -1 ? libnbd_error () : "closed by the server");
   }
 }
 

@@ -2,6 +2,8 @@
  *
  * The medium is a file. The cache is private memory, so SIGKILL is a power cut: what was not flushed is gone. Real caches
  * write back by themselves and out of order: `early` percent of the changes reach the medium at once.
+ * Each change takes up to `change-ms` at random, so that changes finish in any order. Two changes that are under way
+ * together and overlap are something that a client of ours must never send: each adds a byte to the file `overlaps`.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +22,11 @@
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 #define BLOCK 4096u
 
-static char *path, *medium, *cache;
-static unsigned early, flush_ms;
+#define UNDER_WAY 64
+
+static char *path, *medium, *cache, *overlaps;
+static unsigned early, flush_ms, change_ms;
+static struct { uint64_t offset; uint32_t length; } under_way[UNDER_WAY];
 static size_t bytes;
 static bool *dirty;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -35,6 +40,10 @@ volcache_config (const char *key, const char *value)
     return nbdkit_parse_unsigned (key, value, &early);
   if (strcmp (key, "flush-ms") == 0)
     return nbdkit_parse_unsigned (key, value, &flush_ms);
+  if (strcmp (key, "change-ms") == 0)
+    return nbdkit_parse_unsigned (key, value, &change_ms);
+  if (strcmp (key, "overlaps") == 0)
+    return (overlaps = nbdkit_absolute_path (value)) ? 0 : -1;
   nbdkit_error ("unknown parameter '%s'", key);
   return -1;
 }
@@ -68,6 +77,43 @@ write_back (size_t block)
   dirty[block] = false;
 }
 
+/* A change begins; returns its place in under_way. */
+static unsigned
+begin (uint64_t offset, uint32_t length)
+{
+  unsigned free = UNDER_WAY, ms;
+  int fd;
+
+  pthread_mutex_lock (&lock);
+  for (unsigned i = 0; i < UNDER_WAY; i++)
+    if (under_way[i].length == 0)
+      free = i;
+    else if (overlaps && under_way[i].offset < offset + length &&
+             offset < under_way[i].offset + under_way[i].length &&
+             (fd = open (overlaps, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) != -1) {
+      if (write (fd, "!", 1) != 1)
+        abort ();
+      close (fd);
+    }
+  if (free == UNDER_WAY)
+    abort ();
+  under_way[free].offset = offset;
+  under_way[free].length = length;
+  ms = change_ms ? (unsigned) random () % change_ms : 0;
+  pthread_mutex_unlock (&lock);
+  if (ms)
+    nbdkit_nanosleep (0, ms * 1000000);
+  pthread_mutex_lock (&lock);
+  return free;
+}
+
+static void
+end (unsigned place)
+{
+  under_way[place].length = 0;
+  pthread_mutex_unlock (&lock);
+}
+
 static void
 changed (uint64_t offset, uint32_t length, bool fua)
 {
@@ -91,22 +137,24 @@ volcache_pread (void *handle, void *buffer, uint32_t length, uint64_t offset, ui
 static int
 volcache_pwrite (void *handle, const void *data, uint32_t length, uint64_t offset, uint32_t flags)
 {
+  unsigned place = begin (offset, length);
+
   (void) handle;
-  pthread_mutex_lock (&lock);
   memcpy (cache + offset, data, length);
   changed (offset, length, flags & NBDKIT_FLAG_FUA);
-  pthread_mutex_unlock (&lock);
+  end (place);
   return 0;
 }
 
 static int
 volcache_zero (void *handle, uint32_t length, uint64_t offset, uint32_t flags)
 {
+  unsigned place = begin (offset, length);
+
   (void) handle;
-  pthread_mutex_lock (&lock);
   memset (cache + offset, 0, length);
   changed (offset, length, flags & NBDKIT_FLAG_FUA);
-  pthread_mutex_unlock (&lock);
+  end (place);
   return 0;
 }
 

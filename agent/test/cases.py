@@ -1,0 +1,476 @@
+"""The cases. Each gets a Room and a factor (more of it in the long suite) and returns rows for the table:
+(fault, how often, errors that reached the client, bytes lost, longest stall after a repair)."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import nbd
+
+from harness import (MIB, VOLCACHE, Failure, Plugin, Relay, Server, Work, differing, end, longest_stall, require, wait_for)
+
+
+def checked(fault, count, work, medium, repairs, room):
+    """A row, after all that must hold has been checked."""
+    result = work.result()
+    lost = differing(work.model(), medium(len(work.model())))
+    stall = longest_stall(result["pauses"], repairs)
+    require(result["requests"] > 100, f"hardly any work was done: {result['requests']} requests")
+    require(result["errors"] == 0, f"{result['errors']} errors reached the client")
+    require(result["wrong_bytes"] == 0, f"{result['wrong_bytes']} bytes read were not what had been written")
+    require(lost == 0, f"{lost} bytes lost on the medium")
+    return (fault, count, result["errors"], lost, stall)
+
+
+def cuts(room, factor):
+    rows = []
+    for connections in (1, 4):
+        with_it = Room2(room, f"c{connections}")
+        server = Server(with_it, with_it.image("disk.img"))
+        relay = Relay(with_it, server.socket)
+        plugin = Plugin(with_it, relay.socket, timeout=3, connections=connections)
+        plugin.wait_state("up")
+        count = 10 * factor
+        work = Work(with_it, plugin, count * 0.55)
+        dice, repairs = random.Random(connections), []
+        for _ in range(count):
+            time.sleep(dice.uniform(0.1, 0.6))
+            if dice.random() < 0.5:
+                relay.tell("drop")
+            else:
+                relay.tell("cut")
+                time.sleep(dice.uniform(0, 0.5))
+                relay.tell("heal")
+            repairs.append(time.monotonic())
+        rows.append(checked(f"link cut or dropped at random, {connections} connection(s)", count, work, server.medium, repairs, room))
+        require(plugin.status()["sessions"] > count / 3, f"the cuts were not felt: {plugin.status()}")
+        plugin.kill()
+    return rows
+
+
+def Room2(room, name):
+    """A room within a room: own files, the outer one ends its processes."""
+    inner = type(room)(room.name, room.path(name), room.sanitize)
+    inner.running = room.running
+    inner.log = room.log
+    inner.start = lambda log, arguments, **options: room.start(log, arguments, **options)
+    return inner
+
+
+def hole(room, factor):
+    server = Server(room, room.image("disk.img"))
+    relay = Relay(room, server.socket)
+    plugin = Plugin(room, relay.socket, timeout=2, dial_timeout=2)
+    plugin.wait_state("up")
+    work = Work(room, plugin, 7 * factor)
+    repairs = []
+    for _ in range(factor):
+        time.sleep(1)
+        relay.tell("hole")
+        plugin.wait_state("parked", 5)
+        time.sleep(1.5)
+        relay.tell("heal")
+        repairs.append(time.monotonic())
+        plugin.wait_state("up", 8)
+    reason = plugin.status()["reason"]
+    require("stalled" in reason or "no answer" in reason, f"the reason is {reason!r}")
+    return [checked("black hole: nothing goes through, nothing is reset", factor, work, server.medium, repairs, room)]
+
+
+def idle(room, _factor):
+    """A link that dies while nobody asks for anything is noticed, and back before somebody does."""
+    server = Server(room, room.image("disk.img"))
+    relay = Relay(room, server.socket)
+    plugin = Plugin(room, relay.socket, timeout=1, dial_timeout=1)
+    plugin.wait_state("up")
+    time.sleep(2.5)
+    require(plugin.status()["faults"] == 0, "an idle link was taken for a stalled one")
+    relay.tell("hole")
+    plugin.wait_state("parked", 4)
+    relay.tell("heal")
+    begin = time.monotonic()
+    plugin.wait_state("up", 4)
+    return [("black hole while idle", 1, 0, 0, time.monotonic() - begin)]
+
+
+def slow(room, factor):
+    """200 kB/s, so that single requests take seconds, and a time-out of 2 s: slow is not stalled."""
+    server = Server(room, room.image("disk.img"))
+    relay = Relay(room, server.socket, delay_ms=50, rate=200000)
+    plugin = Plugin(room, relay.socket, timeout=2)
+    plugin.wait_state("up")
+    handle = nbd.NBD()
+    handle.connect_unix(plugin.socket)
+    begin = time.monotonic()
+    for i in range(factor):
+        handle.pwrite(os.urandom(MIB), i * MIB)
+    handle.flush()
+    took = time.monotonic() - begin
+    status = plugin.status()
+    require(took > 4 * factor, f"the link was not slow: {took:.1f} s")
+    require(status["faults"] == 0, f"a slow link was taken for a dead one: {status['reason']}")
+    return [(f"slow but moving link: 1 MiB took {took / factor:.1f} s, time-out 2 s", factor, 0, 0, 0)]
+
+
+def power_cuts(room, count, seed, check=True, **parameters):
+    server = Server(room, room.image("disk.img"), early=30, flush_ms=20)
+    plugin = Plugin(room, server.socket, timeout=5, **parameters)
+    plugin.wait_state("up")
+    work = Work(room, plugin, count * 0.75, seed)
+    dice, repairs = random.Random(seed), []
+    for _ in range(count):
+        time.sleep(dice.uniform(0.2, 0.8))
+        server.power_cut()
+        time.sleep(dice.uniform(0, 0.4))
+        server.power_on()
+        repairs.append(time.monotonic())
+    if check:
+        row = checked(f"server power cut, volatile cache{parameters and ', ' + str(parameters) or ''}", count, work,
+                      server.medium, repairs, room)
+        require(plugin.status()["replayed"] > 0, "nothing was replayed: the test shows nothing")
+        return row
+    result = work.result()
+    model = work.model()
+    return result["errors"], max(result["wrong_bytes"], differing(model, server.medium(len(model))))
+
+
+def power(room, factor):
+    return [power_cuts(room, 12 * factor, 3)]
+
+
+def power4(room, factor):
+    return [power_cuts(room, 8 * factor, 4, connections=4, retain="2M")]
+
+
+def control(room, factor):
+    errors, lost = power_cuts(room, 6 * factor, 3, check=False, retain=0, identify=0)
+    require(lost > 0, "the control lost nothing: the test of retention shows nothing")
+    return [("CONTROL: the same without retention must lose data", 6 * factor, errors, lost, "")]
+
+
+def mixed(room, factor):
+    """All at once, with little room: every path is taken."""
+    server = Server(room, room.image("disk.img"), early=30, flush_ms=5)
+    relay = Relay(room, server.socket)
+    plugin = Plugin(room, relay.socket, timeout=2, dial_timeout=2, connections=2, retain="2M", depth=16)
+    plugin.wait_state("up")
+    count = 12 * factor
+    work = Work(room, plugin, count * 0.8, 11)
+    dice, repairs = random.Random(2), []
+    for i in range(count):
+        time.sleep(dice.uniform(0.2, 0.8))
+        if i % 4 == 0:
+            relay.tell("drop")
+        elif i % 4 == 1:
+            server.power_cut()
+            time.sleep(0.2)
+            server.power_on()
+        elif i % 4 == 2:
+            relay.tell("cut")
+            time.sleep(0.2)
+            relay.tell("heal")
+        else:
+            relay.tell("hole")
+            time.sleep(dice.uniform(0, 2.5))
+            relay.tell("heal")
+        repairs.append(time.monotonic())
+    return [checked("cuts, black holes and power cuts, mixed; 2 MiB retained", count, work, server.medium, repairs, room)]
+
+
+def errors(room, factor):
+    rows = []
+    for error, text in (("ENOSPC", "No space left on device"), ("EIO", "Input/output error"), ("EPERM", "Operation not permitted")):
+        inner = Room2(room, error)
+        server = Server(inner, inner.image("disk.img"), error=error, early=30)
+        plugin = Plugin(inner, server.socket, timeout=5, max_wait_error=60)
+        plugin.wait_state("up")
+        work = Work(inner, plugin, 3 * factor)
+        repairs = []
+        for _ in range(factor):
+            time.sleep(0.7)
+            open(server.error_file, "w").close()
+            plugin.wait_state("parked", 5, text)
+            require(plugin.status()["kind"] == "error", "parked for another kind of fault")
+            time.sleep(0.5)
+            os.unlink(server.error_file)
+            repairs.append(time.monotonic())
+            require(plugin.tell("resume")["ok"], "resume was refused")
+            plugin.wait_state("up", 5)
+        rows.append(checked(f"server answers {error}; cured, then resume", factor, work, server.medium, repairs, room))
+        plugin.kill()
+    return rows
+
+
+def fail(room, _factor):
+    """The operator passes an error up: the request's own, and for an acknowledged write at the next flush."""
+    server = Server(room, room.image("disk.img"), error="EIO")
+    plugin = Plugin(room, server.socket, timeout=5, max_wait_error=60)
+    plugin.wait_state("up")
+    require(plugin.tell("fail")["message"].startswith("nothing to fail"), "fail with nothing refused")
+    handle = nbd.NBD()
+    handle.connect_unix(plugin.socket)
+    seen = 0
+    handle.pwrite(b"1" * 4096, 0)
+    open(server.error_file, "w").close()
+    done = []
+    buffer = nbd.Buffer.from_bytearray(bytearray(b"2" * 4096))
+    handle.aio_pwrite(buffer, 8192, lambda error: done.append(error.value) or 1)
+    plugin.wait_state("parked", 5, "Input/output error")
+    require(not done, "an error went up by itself")
+    os.unlink(server.error_file)
+    answer = plugin.tell("fail")
+    require(answer["ok"] and "failed 1 request" in answer["message"], f"fail: {answer}")
+    while not done:
+        handle.poll(1000)
+    require(done == [5], f"the write was answered with {done}, not EIO")
+    seen += 1
+    handle.flush()                                      # the acknowledged write is there
+    require(server.medium(4096) == b"1" * 4096, "the acknowledged write was lost")
+
+    handle.pwrite(b"3" * 4096, 16384)                   # acknowledged, and then refused while it is replayed
+    server.power_cut()
+    open(server.error_file, "w").close()
+    server.power_on()
+    wait_for(lambda: plugin.status()["kind"] == "error", 8, "parked by a refused replay")
+    os.unlink(server.error_file)
+    answer = plugin.tell("fail")
+    if "gave up 1" in answer["message"]:
+        try:
+            handle.flush()
+            raise Failure("a flush succeeded although an acknowledged write had been given up")
+        except nbd.Error as error:
+            require(error.errno == "EIO", f"{error.errno}, not EIO")
+            seen += 1
+        handle.flush()                                  # said once
+        require(plugin.status()["lost"] == 4096, "lost bytes are not counted")
+    return [("fail: the operator passes the server's errors up", 2, seen, "(chosen)", "")]
+
+
+def replay(room, factor):
+    """A link that never lives long enough for the whole replay; then order on the medium."""
+    server = Server(room, room.image("disk.img"))
+    relay = Relay(room, server.socket)
+    plugin = Plugin(room, relay.socket, timeout=20)
+    plugin.wait_state("up")
+    handle = nbd.NBD()
+    handle.connect_unix(plugin.socket)
+    pieces = 96 * factor                                # 12 MiB, each place written twice: only the second may be there
+    for turn in (b"old", b"new"):
+        for i in range(pieces // 2):
+            handle.pwrite((b"%s%012d\n" % (turn, i)) * 8192, i << 17)
+    relay.tell("cut")
+    server.power_cut()
+    server.power_on()
+    relay.tell("rate 4000000")
+    relay.tell("heal")
+    repaired = time.monotonic()
+    stop = threading.Event()
+
+    def flap():
+        while not stop.wait(1.0):
+            relay.tell("drop")
+    flapping = threading.Thread(target=flap)
+    flapping.start()
+    try:
+        done = []
+        handle.aio_flush(lambda error: done.append(error.value) or 1)
+        while not done and time.monotonic() < repaired + 30 * factor:
+            handle.poll(500)
+    finally:
+        stop.set()
+        flapping.join()
+    require(done == [0], f"no flush in {30 * factor} s: livelock; {plugin.status()}")
+    took = time.monotonic() - repaired
+    right = sum(server.medium(pieces << 16)[i << 17:(i + 1) << 17] == (b"new%012d\n" % i) * 8192 for i in range(pieces // 2))
+    require(right == pieces // 2, f"{right} of {pieces // 2} pieces are on the medium")
+    return [(f"replay of {pieces // 8} MB over a link that drops every second", plugin.status()["sessions"] - 1, 0, 0, took)]
+
+
+def overlap(room, factor):
+    """A client that rewrites the same few blocks with many requests in flight; the server finishes in any order."""
+    server = Server(room, room.image("disk.img"), change_ms=8, overlaps=room.path("overlaps"))
+    plugin = Plugin(room, server.socket, timeout=5)
+    plugin.wait_state("up")
+    handle = nbd.NBD()
+    handle.connect_unix(plugin.socket)
+    dice, count, failed = random.Random(1), 600 * factor, []
+    for i in range(count):
+        length = dice.choice((4096, 8192, 12288))
+        data = nbd.Buffer.from_bytearray(bytearray(b"%07d\n" % i) * (length // 8))
+        handle.aio_pwrite(data, dice.randrange(4) * 4096, lambda error: failed.append(error.value) if error.value else 1)
+        if i % 200 == 100:
+            server.power_cut()
+            server.power_on()
+        while handle.aio_in_flight() > 16:
+            handle.poll(1000)
+    while handle.aio_in_flight():
+        handle.poll(1000)
+    handle.flush()
+    seen = os.path.getsize(room.path("overlaps")) if os.path.exists(room.path("overlaps")) else 0
+    require(seen == 0, f"the server saw {seen} overlapping changes under way together")
+    require(handle.pread(24576, 0) == server.medium(24576), "client and medium differ")
+    return [("overlapping writes: never two of them on the way at once", count, len(failed), 0, "")]
+
+
+def identity(room, _factor):
+    right = room.image("right.img")
+    with open(right, "r+b") as file:
+        file.write(b"LUKS" * 100)
+    server = Server(room, right)
+    plugin = Plugin(room, server.socket, timeout=5, max_wait_refused=1)
+    plugin.wait_state("up")
+    begun = 0
+    for name, mib, reason in (("wrong.img", 64, "first 4096 bytes differ"), ("small.img", 32, "size is 33554432, was 67108864")):
+        server.power_cut()
+        server.image = room.image(name, mib)
+        server.power_on()
+        plugin.wait_state("parked", 10, reason)
+    server.power_cut()
+    server.image = right
+    server.power_on()
+    begun = time.monotonic()
+    plugin.wait_state("up", 10)
+    return [("another disk, a smaller disk: parked; then the right one", 2, 0, 0, time.monotonic() - begun)]
+
+
+def restart(room, factor):
+    """The plugin is killed, the server loses power; what was acknowledged is in the retain file. And what was flushed or
+    written with FUA is on the medium even if that file is gone, too."""
+    lost = 0
+    server = Server(room, room.image("disk.img"))
+    count = 6 * factor
+    for i in range(count):
+        plugin = Plugin(room, server.socket, retain_file=room.path("retained"))
+        handle = nbd.NBD()
+        handle.connect_unix(plugin.socket)
+        handle.pwrite(b"%08d" % i * 512, 4096)
+        handle.pwrite(b"%08d" % i * 131072, MIB)
+        handle.pwrite(b"x%07d" % i * 131072, MIB)
+        plugin.kill()
+        server.power_cut()
+        server.power_on()
+        plugin.start()
+        plugin.wait_state("up")
+        handle = nbd.NBD()
+        handle.connect_unix(plugin.socket)
+        lost += differing(handle.pread(4096, 4096), b"%08d" % i * 512)
+        handle.flush()
+        lost += differing(server.medium(2 * MIB)[MIB:], b"x%07d" % i * 131072)
+        plugin.kill()
+        os.unlink(room.path("retained"))
+    require(lost == 0, f"{lost} acknowledged bytes lost with the plugin")
+    rows = [("plugin killed and server power cut together: retain file", count, 0, lost, "")]
+    for i in range(count):
+        plugin = Plugin(room, server.socket)
+        handle = nbd.NBD()
+        handle.connect_unix(plugin.socket)
+        handle.pwrite(b"1%07d" % i * 512, 0)
+        if i % 3 == 0:
+            handle.pwrite(b"2%07d" % i * 512, 0)
+            handle.flush()
+        elif i % 3 == 1:
+            handle.pwrite(b"2%07d" % i * 512, 0, nbd.CMD_FLAG_FUA)
+        else:
+            handle.pwrite(b"3%07d" % i * 512, 8192)
+            handle.pwrite(b"2%07d" % i * 512, 0, nbd.CMD_FLAG_FUA)
+        plugin.kill()
+        server.power_cut()
+        server.power_on()
+        lost += differing(server.medium(4096), b"2%07d" % i * 512)
+    require(lost == 0, f"{lost} flushed bytes lost")
+    rows.append(("both killed after FLUSH, FUA, overlapping FUA; no file", count, 0, lost, ""))
+    return rows
+
+
+def command(room, factor):
+    """The way is a command on stdio, as ssh is: killed, stopped, gone."""
+    image, pids = room.image("disk.img"), room.path("pids")
+    script = room.path("way")
+    with open(script, "w") as file:
+        file.write(f'#!/bin/sh\necho $$ >>{pids}\nif test -e {room.path("refuse")}; then echo "Permission denied (publickey)." >&2; exit 255; fi\n'
+                   f'exec nbdkit -s file {image}\n')
+    os.chmod(script, 0o755)
+    plugin = Plugin(room, command=["/bin/sh", script], timeout=2, dial_timeout=2, max_wait_refused=2)
+    plugin.wait_state("up")
+
+    def newest():
+        with open(pids) as file:
+            return int(file.read().split()[-1])
+    count = 8 * factor
+    work = Work(room, plugin, count * 0.4 + 4)
+    repairs = []
+    for _ in range(count):
+        time.sleep(0.4)
+        os.kill(newest(), signal.SIGKILL)
+        repairs.append(time.monotonic())
+    time.sleep(0.5)
+    stopped = newest()
+    os.kill(stopped, signal.SIGSTOP)
+    wait_for(lambda: newest() != stopped, 8, "another command after one that hangs")
+    wait_for(lambda: not os.path.exists(f"/proc/{stopped}"), 3, "the one that hangs is gone")
+
+    def medium(length):
+        with open(image, "rb") as file:
+            return file.read(length)
+    rows = [checked("command on stdio killed, and once stopped", count + 1, work, medium, repairs, room)]
+    open(room.path("refuse"), "w").close()
+    os.kill(newest(), signal.SIGKILL)
+    status = plugin.wait_state("parked", 5, "Permission denied (publickey)")
+    require(status["kind"] == "refused", f"a refusal is taken for {status['kind']}")
+    time.sleep(4)
+    dials = plugin.status()["dials"]
+    time.sleep(3)
+    more = plugin.status()["dials"] - dials
+    require(more <= 3, f"{more} dials in 3 s where it was refused")
+    os.unlink(room.path("refuse"))
+    begin = time.monotonic()
+    require(plugin.tell("resume")["ok"], "resume")
+    plugin.wait_state("up", 3)
+    rows.append((f"refused by ssh: {more} dials in 3 s, cause shown; resume", 1, 0, 0, time.monotonic() - begin))
+    return rows
+
+
+def stop(room, _factor):
+    """A clean end flushes; an end while parked needs `abort`, which is quick and says what was lost."""
+    server = Server(room, room.image("disk.img"))
+    relay = Relay(room, server.socket)
+    plugin = Plugin(room, relay.socket, retain_file=room.path("retained"), timeout=2)
+    handle = nbd.NBD()
+    handle.connect_unix(plugin.socket)
+    handle.pwrite(b"1" * 4096, 0)
+    handle.shutdown()
+    end(plugin.process, signal.SIGTERM)
+    require(server.medium(4096) == b"1" * 4096, "a clean end did not flush")
+    require(not os.path.exists(room.path("retained")), "a clean end left the retain file")
+
+    plugin.start()
+    plugin.wait_state("up")
+    handle = nbd.NBD()
+    handle.connect_unix(plugin.socket)
+    handle.pwrite(b"2" * 4096, 0)
+    relay.tell("cut")
+    plugin.wait_state("parked")
+    done = []
+    handle.aio_flush(lambda error: done.append(error.value) or 1)
+    time.sleep(0.2)
+    begin = time.monotonic()
+    answer = plugin.tell("abort")
+    require("1 acknowledged changes (4096 bytes)" in answer["message"], f"abort: {answer}")
+    while not done:
+        handle.poll(1000)
+    require(done[0] != 0, "a flush succeeded after abort")
+    del handle                                          # the kernel's netlink disconnect: nbdkit waits for its clients
+    end(plugin.process, signal.SIGTERM)
+    took = time.monotonic() - begin
+    require(took < 3, f"abort and end took {took:.1f} s")
+    lines = [line for line in room.log("plugin").splitlines() if line.startswith("netdisk-session:")]
+    require(any("parked: connection lost" in line for line in lines), f"the journal says {lines}")
+    return [("end while up flushes; abort while parked ends it", 2, "(chosen)", "(chosen)", took)]
+
+
+CASES = {case.__name__: case for case in (
+    replay, command, power, cuts, errors, hole, slow, power4, mixed, control, restart, overlap, identity, idle, fail, stop)}
