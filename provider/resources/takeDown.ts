@@ -16,6 +16,12 @@ export const inUse = 75;
  */
 export const takeDown = (name: string): Command => sh`# take the disk ${name} down, unless it is in use
 was= attach=${attachUnit(name)} mount=${mountUnit(name)} open=${openUnit(name)}
+# The chain may be coming up by itself at this moment, because the run has just mended what was below.
+tries=0
+while systemctl is-active --quiet $attach && systemctl show -P ActiveState $mount $open | grep -qE '^(de)?activating' && [ $tries -lt 60 ]; do
+  tries=$((tries + 1))
+  sleep 0.5
+done
 for unit in $mount $open; do
   if systemctl is-active --quiet $unit; then was="$was $unit"; fi
 done
@@ -59,8 +65,13 @@ holders() {
 if systemctl is-active --quiet $attach && node=$(readlink -e ${mappedDevice(name)}); then
   dm=\${node##*/} number=$(cat /sys/class/block/\${node##*/}/dev) || exit 1
   major=\${number%:*} minor=\${number#*:}
-  found=$(holders)
-  if [ -n "$found" ]; then refuse "$found"; fi
+  # udev, or a command that only passes by, is no user.
+  tries=0
+  while found=$(holders) && [ -n "$found" ]; do
+    tries=$((tries + 1))
+    if [ $tries -gt 4 ]; then refuse "$found"; fi
+    sleep 1
+  done
   for path in $(mounts /proc/1/mountinfo | awk '{ print $1 }'); do
     if ! said=$(umount "$(printf %b "$path")" 2>&1); then refuse "$said
 $(holders)"; fi
