@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { lab, mounted, on, type HostName } from "./harness/lab";
-import { pulumi, state } from "./harness/project";
+import { pulumi, state, type StateResource } from "./harness/project";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
 
 interface Drift {
@@ -12,8 +12,13 @@ interface Drift {
   on: HostName;
   do: string;
   names: string[];
+  heals?: boolean;
   check: string;
 }
+
+/** The engine encrypts secrets anew whenever it writes the state. */
+const withoutCiphertext = (resources: StateResource[]): unknown =>
+  JSON.parse(JSON.stringify(resources, (key, value: unknown) => (key === "ciphertext" ? "…" : value)));
 
 const minutes = (n: number) => n * 60_000;
 const drifts = parse(readFileSync(join(__dirname, "drift.yaml"), "utf8")) as Drift[];
@@ -31,10 +36,13 @@ describe("drift made by hand", () => {
       await on(drift.on, drift.do);
 
       const preview = await pulumi(["preview", "--expect-no-changes"]);
-      expect(preview.code, preview.output).not.toBe(0);
-      for (const named of drift.names) {
-        const [type = "", property = ""] = named.split(" ");
-        expect(preview.output).toMatch(new RegExp(`[~+] +netdisk:index:${type} .*${property}`));
+      const healed = drift.heals === true && preview.code === 0;
+      if (!healed) {
+        expect(preview.code, preview.output).not.toBe(0);
+        for (const named of drift.names) {
+          const [type = "", property = ""] = named.split(" ");
+          expect(preview.output).toMatch(new RegExp(`[~+] +netdisk:index:${type} .*${property}`));
+        }
       }
 
       await up();
@@ -52,14 +60,14 @@ describe("a server that is switched off", () => {
   it(
     "is named, and the state stays as it was",
     async () => {
-      const before = state().resources;
+      const before = withoutCiphertext(state().resources);
       await lab("power", "cut", "server");
       try {
         const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
         expect(code, output).not.toBe(0);
         expect(output).toMatch(/server \(root@10\.77\.0\.2:22\)/);
         expect(output).toContain("NETDISK_HOST_GONE");
-        expect(state().resources).toEqual(before);
+        expect(withoutCiphertext(state().resources)).toEqual(before);
       } finally {
         await lab("power", "on", "server");
       }

@@ -13,7 +13,7 @@ describe("the next up converges after", () => {
     (strike) => strikeDuringFormat(strike),
     minutes(8),
   );
-  it.each<Strike>(["SIGKILL of the CLI", "SIGKILL of the providers"])(
+  it.each<Strike>(["SIGKILL of the CLI", "SIGKILL of the providers", "Ctrl-C"])(
     "%s during the nbd build",
     (strike) => strikeDuringBuild(strike),
     minutes(10),

@@ -1,7 +1,7 @@
 /** After a killed or interrupted run the next one converges, with nothing left behind and nothing done twice. */
 import { beforeAll, describe, it } from "vitest";
 import { startMounted } from "./harness/scenario";
-import { strikeDuringBuild, strikeDuringFormat } from "./harness/strike";
+import { strikeDuringFormat } from "./harness/strike";
 
 const minutes = (n: number) => n * 60_000;
 
@@ -10,5 +10,4 @@ beforeAll(startMounted, minutes(15));
 // The other pairs of blow and moment are in kill.long.test.ts.
 describe("the next up converges after", () => {
   it("SIGKILL of the CLI during luksFormat", () => strikeDuringFormat("SIGKILL of the CLI"), minutes(8));
-  it("Ctrl-C during the nbd build", () => strikeDuringBuild("Ctrl-C"), minutes(10));
 });
