@@ -74,28 +74,75 @@ const questions: Question[] = [
   },
 ];
 
-/** Asks for what is still open; without a terminal, defaults where there are some. */
-async function answer(given: Record<string, string>): Promise<void> {
-  const terminal = process.stdin.isTTY
-    ? createInterface({ input: process.stdin, output: process.stdout })
-    : undefined;
-  const open: string[] = [];
-  for (const { flag, ask, fallback, when } of questions) {
-    if (given[flag] !== undefined || when?.(given) === false) continue;
-    const shown = fallback ? ` [${fallback}]` : "";
-    let text = await terminal?.question(`${ask}${shown}: `);
-    while (text?.trim() === "" && fallback === undefined) text = await terminal?.question(`${ask}${shown}: `);
-    const value = text?.trim() || fallback;
-    if (value === undefined) open.push(flag === "name" ? "NAME" : `--${flag}`);
-    // This machine as the client must be said, by flag or by answer.
-    else if (flag === "client.host" && value === "") {
-      if (terminal) given["client.connection"] = "local";
-      else open.push("--client.host or --client.connection local");
-    } else given[flag] = value;
+/** A flag's value as if it stood in the file: 22 is a number and [a, b] a list where text is not what is wanted. */
+function valueOf(flag: string, text: string): unknown {
+  if (flags[flag]?.schema.safeParse(text).success) return text;
+  try {
+    return parse(text) as unknown;
+  } catch {
+    return text;
   }
-  terminal?.close();
+}
+
+/** What is wrong with the value of a flag, undefined where nothing is. The file as a whole is checked later. */
+function problem(flag: string, value: string): string | undefined {
+  if (flag === "name") {
+    return /^[A-Za-z0-9_.-]{1,100}$/.test(value)
+      ? undefined
+      : 'must hold only letters, digits, "-", "_" and "."';
+  }
+  if (flag === "recovery") {
+    return ["passphrase", "none"].includes(value) ? undefined : "must be passphrase or none";
+  }
+  const schema = flag === "disk" ? diskName : flags[flag]?.schema;
+  return schema?.safeParse(valueOf(flag, value)).error?.issues[0]?.message;
+}
+
+type Ask = (question: string) => Promise<string>;
+
+async function answerOf({ flag, ask, fallback }: Question, terminal: Ask): Promise<string> {
+  for (;;) {
+    const text = (await terminal(`${ask}${fallback ? ` [${fallback}]` : ""}: `)).trim();
+    const value = text === "" ? fallback : text;
+    const wrong = value ? problem(flag, value) : undefined;
+    if (wrong !== undefined) process.stdout.write(`  ${wrong}\n`);
+    else if (value !== undefined) return value;
+  }
+}
+
+/** Asks for what is still open; without a terminal, takes defaults where there are some. */
+async function complete(given: Record<string, string>, terminal?: Ask): Promise<void> {
+  const open: string[] = [];
+  for (const question of questions) {
+    const { flag, fallback, when } = question;
+    if (given[flag] !== undefined || when?.(given) === false) continue;
+    const value = terminal ? await answerOf(question, terminal) : fallback;
+    if (value === undefined) open.push(flag === "name" ? "NAME" : `--${flag}`);
+    else if (value !== "") given[flag] = value;
+    // This machine as the client must be said, by flag or by answer.
+    else if (terminal) given["client.connection"] = "local";
+    else open.push("--client.host or --client.connection local");
+  }
   if (open.length > 0)
     throw new Refusal(`missing: ${open.join(", ")}. All flags: npm run new-stack -- --help`);
+}
+
+async function answer(given: Record<string, string>): Promise<void> {
+  if (!process.stdin.isTTY) return complete(given);
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  // Ctrl-D rejects the question, Ctrl-C only ends the interface.
+  const ended = new Promise<never>((_, reject) => {
+    terminal.once("close", () => reject(new Refusal("ended by you; nothing was written.")));
+  });
+  ended.catch(() => undefined);
+  const ask = (question: string) => Promise.race([ended, terminal.question(question)]);
+  try {
+    await complete(given, ask);
+  } catch (error) {
+    throw (error as Error).name === "AbortError" ? new Refusal("ended by you; nothing was written.") : error;
+  } finally {
+    terminal.close();
+  }
 }
 
 function readFlags(): Record<string, string> | undefined {
@@ -135,23 +182,24 @@ async function main(): Promise<void> {
   if (!given) return void process.stdout.write(help());
   await answer(given);
   const { name = "", disk = "", recovery = "", ...rest } = given;
-  if (!/^[A-Za-z0-9_.-]{1,100}$/.test(name)) {
-    throw new Refusal(`"${name}" is no name of a stack: letters, digits, "-", "_" and "." are allowed.`);
-  }
-  const badDisk = diskName.safeParse(disk).error?.issues[0]?.message;
-  if (badDisk) throw new Refusal(`--disk ${badDisk} (found "${disk}").`);
-  if (recovery !== "none" && recovery !== "passphrase") {
-    throw new Refusal(`--recovery must be passphrase or none (found "${recovery}").`);
+  for (const [flag, value] of Object.entries({ name, disk, recovery })) {
+    const wrong = problem(flag, value);
+    if (wrong) throw new Refusal(`${flag === "name" ? "NAME" : `--${flag}`} ${wrong} (found "${value}").`);
   }
   const values = Object.fromEntries(
     Object.entries(rest).map(([flag, value]) => [
       /^(server|client)\./.test(flag) ? flag : `disks.${disk}.${flag}`,
-      // As if it had been written in the file: 22 is a number, [a, b] a list.
-      parse(value) as unknown,
+      valueOf(flag, value),
     ]),
   );
   const file = join(stackConfigDir, `Pulumi.${name}.yaml`);
-  const text = newStackText({ stack: name, project, values, disk, recovery });
+  const text = newStackText({
+    stack: name,
+    project,
+    values,
+    disk,
+    recovery: recovery === "none" ? "none" : "passphrase",
+  });
   check(text, file, recovery);
   try {
     writeFileSync(join(root, file), text, { flag: "wx" });
