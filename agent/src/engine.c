@@ -116,9 +116,9 @@ handle_verb (struct disk *d, struct backoff *b, bool between)
   answer_verb (d);
 }
 
-/* Under the lock. The clock of the session; probes; what the commands say. */
+/* Under the lock. The clock of the session; probes; what the commands say. BYTES: session_bytes. */
 static void
-look_after (struct disk *d, uint64_t *looked, uint64_t *learned)
+look_after (struct disk *d, uint64_t bytes, uint64_t *looked, uint64_t *learned)
 {
   struct session *s = &d->session;
   const struct identity *id = retain_identity (&d->retain);
@@ -130,7 +130,7 @@ look_after (struct disk *d, uint64_t *looked, uint64_t *learned)
   for (unsigned i = 0; i < s->count; i++)
     transport_listen (&s->transport[i]);
   transport_reap ();
-  switch (stall_check (&s->stall, session_bytes (s), now)) {
+  switch (stall_check (&s->stall, bytes, now)) {
   case MOVING:
     if (id->head_bytes > 0 && !id->head_known && now - *learned > LEARN_MS) {
       *learned = now;
@@ -162,7 +162,7 @@ static void
 run_session (struct disk *d, struct backoff *b)
 {
   struct session *s = &d->session;
-  uint64_t looked = 0, learned = now_ms (), stop_by = 0;
+  uint64_t looked = 0, learned = now_ms (), stop_by = 0, bytes;
 
   d->connections_up = s->count;
   while (s->fault[0] == 0 && d->verb != VERB_ABORT) {
@@ -180,9 +180,10 @@ run_session (struct disk *d, struct backoff *b)
     d->engine_asleep = true;
     pthread_mutex_unlock (&d->lock);
     session_poll (d, TICK_MS);
+    bytes = session_bytes (s);  /* not under our lock: libnbd has locks of its own, and calls us while it holds them */
     pthread_mutex_lock (&d->lock);
     d->engine_asleep = false;
-    look_after (d, &looked, &learned);
+    look_after (d, bytes, &looked, &learned);
   }
   d->connections_up = 0;
 }

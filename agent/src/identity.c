@@ -43,7 +43,7 @@ identity_learn_geometry (struct identity *id, const struct geometry *found, uint
   id->head_bytes = head_bytes < IDENTITY_BYTES ? head_bytes : IDENTITY_BYTES;
   if (id->head_bytes > found->size)
     id->head_bytes = (uint32_t) found->size;
-  atomic_thread_fence (memory_order_release);   /* a process killed right here must not leave half an identity */
+  atomic_signal_fence (memory_order_release);   /* a process killed right here must not leave half an identity */
   id->known = 1;
 }
 
@@ -51,9 +51,9 @@ void
 identity_learn_head (struct identity *id, const void *head)
 {
   id->head_known = 0;
-  atomic_thread_fence (memory_order_release);
+  atomic_signal_fence (memory_order_release);
   memcpy (id->head, head, id->head_bytes);
-  atomic_thread_fence (memory_order_release);
+  atomic_signal_fence (memory_order_release);
   id->head_known = 1;
 }
 

@@ -58,6 +58,9 @@ unmap (struct retain *r)
   r->file = NULL;
 }
 
+/* Where a killed process must leave things in order, atomic_signal_fence is enough: it is the compiler that must not
+ * reorder. What a processor has executed of a process that dies is always a prefix of its program. */
+
 /* Memory is reserved here and now: a full /run is an error at the start, never a SIGBUS in an outage. */
 static bool
 make_area (struct retain *r, uint32_t slots, uint32_t pages)
@@ -76,7 +79,7 @@ make_area (struct retain *r, uint32_t slots, uint32_t pages)
   r->file->version = RETAIN_VERSION;
   r->file->slots = slots;
   r->file->pages = pages;
-  atomic_thread_fence (memory_order_release);
+  atomic_signal_fence (memory_order_release);
   r->file->magic = RETAIN_MAGIC;
   return true;
 }
@@ -282,7 +285,7 @@ retain_acked (struct retain *r, uint32_t slot)
   assert (e->state == ENTRY_RESERVED || e->state == ENTRY_REPLAY);
   if (e->state == ENTRY_RESERVED) {
     s->seq = ++r->seq;
-    atomic_thread_fence (memory_order_release);         /* kept only with all of it in place */
+    atomic_signal_fence (memory_order_release);         /* kept only with all of it in place */
     s->kept = 1;
     TAILQ_INSERT_TAIL (&r->kept, e, kept);
     r->kept_count++;

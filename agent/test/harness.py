@@ -87,15 +87,16 @@ def answers(path):
 
 
 class Server:
-    """A disk with a volatile cache behind NBD; see volcache.c. error_file: while it exists all requests fail so."""
+    """A disk with a volatile cache behind NBD; see volcache.c. While error_file exists, all requests (or
+    those named by FAILING, as nbdkit's error filter does) are answered with ERROR."""
 
-    def __init__(self, room, image, error=None, **parameters):
+    def __init__(self, room, image, error=None, failing="", **parameters):
         self.room, self.image, self.socket = room, image, room.path("server.sock")
         self.error_file = room.path("failing")
         self.filters = ["--filter=error"] if error else []
         self.parameters = [f"{key.replace('_', '-')}={value}" for key, value in parameters.items()]
         if error:
-            self.parameters += [f"error={error}", "error-rate=100%", f"error-file={self.error_file}"]
+            self.parameters += [f"error={error}", f"error-{failing}rate=100%", f"error-file={self.error_file}"]
         self.power_on()
 
     def arguments(self, *how):
@@ -134,7 +135,7 @@ class Plugin:
     def __init__(self, room, upstream=None, command=None, threads=64, **parameters):
         self.room, self.socket, self.control = room, room.path("disk.sock"), room.path("control.sock")
         way = [f"socket={upstream}"] if upstream else [f"command={command[0]}", *(f"arg={word}" for word in command[1:])]
-        parameters = {"lock-memory": "false", "max-wait": 1, "max-wait-error": 2, **parameters}
+        parameters = {"lock-memory": os.environ.get("LOCK_MEMORY", "false"), "max-wait": 1, "max-wait-error": 2, **parameters}
         self.arguments = ["nbdkit", "-f", "-U", self.socket, "-t", str(threads),
                           f"{BUILD}/{'asan/' if room.sanitize else ''}nbdkit-netdisk-session-plugin.so", *way,
                           f"name={room.name}", f"control={self.control}",
