@@ -1,6 +1,6 @@
 /** One connection and what runs over it: scripted servers, real sockets. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { sh } from "../../provider/host/sh";
 import { Secret } from "../../schema/secret";
 import { ask, echo, errorOf, hi, open, relayTo, server, unusedPort } from "./sshFixture";
@@ -38,23 +38,24 @@ describe("the connection", () => {
   });
 
   it("that carries nothing any more is noticed by missing signs of life", async () => {
-    const { connection, port } = await server([{ command: "sleep 1000", hang: true }]);
+    const { connection, port, received } = await server([{ command: "sleep 1000", hang: true }]);
     const relay = await relayTo(port);
     const host = open({ ...connection, port: relay.port }, { keepaliveMs: 100 });
     const running = errorOf(host.exec(sh`sleep 1000`));
-    await sleep(300);
+    await vi.waitUntil(() => received.length === 1, { timeout: 8_000 });
     relay.freeze();
     const began = Date.now();
     expect((await running).message).toMatch(/lost during a command \(Keepalive timeout\)/);
-    expect(Date.now() - began).toBeLessThan(2_000);
+    // Three missed signs of life, and what a loaded machine adds; without them it would be for ever.
+    expect(Date.now() - began).toBeLessThan(5_000);
   });
 
   it("that carries nothing any more does not delay a time limit for ever", async () => {
-    const { connection, port } = await server([{ command: "sleep 1000", hang: true }]);
+    const { connection, port, received } = await server([{ command: "sleep 1000", hang: true }]);
     const relay = await relayTo(port);
     const host = open({ ...connection, port: relay.port }, { keepaliveMs: 1_000 });
-    const running = errorOf(host.exec(sh`sleep 1000`, { timeoutMs: 500 }));
-    await sleep(300);
+    const running = errorOf(host.exec(sh`sleep 1000`, { timeoutMs: 1_500 }));
+    await vi.waitUntil(() => received.length === 1, { timeout: 8_000 });
     relay.freeze();
     const error = await running;
     expect(error.code).toBe("TIMEOUT");
@@ -81,7 +82,7 @@ describe("a host that is starting", () => {
     const began = Date.now();
     expect((await errorOf(ask(host))).code).toBe("UNREACHABLE");
     expect(Date.now() - began).toBeGreaterThan(1_900);
-    expect(Date.now() - began).toBeLessThan(4_000);
+    expect(Date.now() - began).toBeLessThan(9_000);
   });
 
   it("is not waited for when it shows a wrong key", async () => {
@@ -89,7 +90,7 @@ describe("a host that is starting", () => {
     const { connection: other } = await server();
     const began = Date.now();
     await errorOf(ask(open({ ...connection, hostKey: other.hostKey }, { bootTimeoutMs: 20_000 })));
-    expect(Date.now() - began).toBeLessThan(2_000);
+    expect(Date.now() - began).toBeLessThan(9_000);
   });
 });
 
