@@ -40,6 +40,8 @@ def run(name, directory, options):
             rows, held = [(f"FAILED: {failure}", "", "", "", "")], False
         except Exception:       # a case that breaks is a case that failed; the others go on
             rows, held = [(f"BROKEN: {traceback.format_exc()}", "", "", "", "")], False
+    if not options.keep:
+        shutil.rmtree(f"{directory}/{name}", ignore_errors=True)
     return name, rows, held, time.monotonic() - begin
 
 
