@@ -3,11 +3,14 @@ import { boundHost, orAborted } from "./boundHost";
 import { knownWishes, unknownFields } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { diff } from "./diff";
-import { NetdiskError } from "./errors";
+import { type ErrorCode, NetdiskError } from "./errors";
 import { stateOf } from "./outputs";
 import { describe, planned } from "./reach";
 import type { Request, Wanted } from "./request";
 import { plain, type Properties } from "./wire/values";
+
+/** A host that does not answer yet needs no words: all its resources would say the same. */
+const unmade: ReadonlySet<ErrorCode> = new Set(["UNREACHABLE", "TIMEOUT", "CANCELLED"]);
 
 /** The property of a difference, before and after, for a person. */
 function differences(
@@ -52,8 +55,9 @@ export async function preview(request: Request, wanted: Wanted & { oldInputs?: P
     const lines = [...differs, ...steps.map((step) => `would run: ${describe(step)}`)];
     if (lines.length > 0) progress.say(lines.join("\n"));
   } catch (error) {
-    // What cannot be reached yet may be a host that this very run will make; an answer is an answer.
-    const passes = error instanceof NetdiskError && !["CLAIMED", "UNREADABLE", "CONFIG"].includes(error.code);
-    if (wanted.outputs || !passes) throw error;
+    if (wanted.outputs || !(error instanceof NetdiskError) || error.code === "CLAIMED") throw error;
+    // A create: the host, or what this thing stands on, may be made by this very run (no nbd-server yet on a bare
+    // host). So it cannot be foreseen, which is said, but is no reason to stop; `up` itself will stop if it is one.
+    if (!unmade.has(error.code)) progress.say(`cannot be foreseen: ${error.message}`);
   }
 }

@@ -1,6 +1,6 @@
 /** From two bare hosts to a disk that keeps its bytes through destroy, reboot and power cut. */
 import { describe, expect } from "vitest";
-import { bytesOn, lab, mounted, on, powerCycle, type HostName } from "./harness/lab";
+import { bytesOn, hosts, lab, mounted, on, powerCycle, type HostName } from "./harness/lab";
 import { pulumi, testdisk } from "./harness/project";
 import { until } from "./harness/run";
 import { bootIds, expectNoChanges, keepMounted, ladder, pristine, up } from "./harness/scenario";
@@ -18,6 +18,11 @@ describe("the ladder", () => {
     "up makes a disk of two bare hosts",
     async () => {
       await pristine();
+      // Without --skip-preview, as people do: a preview of bare hosts must neither fail nor change them.
+      const preview = await pulumi(["preview"]);
+      expect(preview.code, preview.output).toBe(0);
+      expect(preview.output).toContain("would run: apt-get install nbd-server");
+      for (const host of hosts) expect(await on(host, "ls /var/lib")).not.toContain("netdisk");
       const output = await up();
       expect(output).toMatch(/\+ \d+ created/);
       await mounted();

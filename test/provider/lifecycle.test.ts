@@ -373,11 +373,12 @@ describe("preview", () => {
     expect((await engine.create(urn, inputs, true)).outputs).toMatchObject({ size: "1024 MiB" });
   });
 
-  it("of a create shows an answer that cannot be understood", async () => {
+  it("of a create shows an answer that cannot be understood, and goes on: what it stands on may come first", async () => {
     const engine = await play();
     engine.host.write("testdisk", "unreadable", "");
     const { inputs } = await engine.check(urn, wish);
-    expect((await failureOf(engine.create(urn, inputs, true))).message).toContain("garbage");
+    expect((await engine.create(urn, inputs, true)).id).toBe("");
+    expect(engine.messages.at(-1)?.message).toMatch(/^cannot be foreseen: [^]*garbage/);
   });
 
   it("and the run itself name the host where a plan refuses", async () => {
@@ -389,10 +390,10 @@ describe("preview", () => {
     });
     const engine = await play(undefined, [refusing]);
     const { inputs } = await engine.check(urn, wish);
-    for (const preview of [true, false]) {
-      const { message } = await failureOf(engine.create(urn, inputs, preview));
-      expect(message).toMatch(/^sandbox \(root@sandbox:22\): This will not do\. Do something else\.$/);
-    }
+    await engine.create(urn, inputs, true);
+    const { message } = await failureOf(engine.create(urn, inputs));
+    const said = /sandbox \(root@sandbox:22\): This will not do\. Do something else\.$/;
+    for (const text of [message, engine.messages.at(-1)?.message]) expect(text).toMatch(said);
   });
 
   it("reaches nobody while an input or the host is unknown", async () => {
