@@ -38,6 +38,8 @@ export interface StateResource {
   urn: string;
   type: string;
   id?: string;
+  /** URN and id of the provider: which host it is on. */
+  provider?: string;
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
   initErrors?: string[];
