@@ -37,7 +37,8 @@ export class Server extends pulumi.ComponentResource {
 
     const child = (...dependsOn: pulumi.Resource[]) => ({ parent: this, provider: this.provider, dependsOn });
     this.hostKey = new HostKey(name, {}, child());
-    this.packages = new Packages(name, { name: "server", packages: ["nbd-server"] }, child());
+    // iproute2: `ss` shows where nbd-server listens; minimal images lack it.
+    this.packages = new Packages(name, { name: "server", packages: ["nbd-server", "iproute2"] }, child());
     // The package brings the account and the directory that these need.
     this.config = new ServerConfig(name, {}, child(this.packages));
     this.authFile = new AuthFile(name, { reader: this.config.user }, child());
