@@ -1,0 +1,11 @@
+/** Around all end-to-end tests of one run. */
+import { lab } from "./lab";
+
+export async function setup(): Promise<void> {
+  await lab("up");
+}
+
+/** Nothing keeps running; disks and snapshots stay for the next run. NETDISK_KEEP_LAB=1 leaves the hosts up to look at. */
+export async function teardown(): Promise<void> {
+  if (process.env.NETDISK_KEEP_LAB !== "1") await lab("down");
+}
