@@ -33,7 +33,7 @@ interface Place {
 
 const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
 
-const restore = 'Put the disk\'s own back, from the sealed copy (docs/recovery.md, step 4).';
+const restore = "Put the disk's own back, from the sealed copy (docs/recovery.md, step 4).";
 
 function present({ name, device, keyFile }: Place, header: LuksHeader, conditions: Conditions): Seen {
   const { cipher, keySize, sectorSize, uuid, offset } = header;
