@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { bytesOn, hosts, on, type HostName } from "./harness/lab";
+import { bytesOn, hosts, labName, on, type HostName } from "./harness/lab";
 import { findIn, findInFile, needlesOf, type Needle } from "./harness/needles";
 import { passphrase, projectDir, pulumi, setDisks, stateFile, testdisk, type Disk } from "./harness/project";
 import { checkout } from "./harness/run";
@@ -69,7 +69,7 @@ describe.each(hosts)("on the %s", (host) => {
 });
 
 describe("the raw disks", () => {
-  const disk = (file: string) => findInFile(join(checkout, ".lab/e2e", file), needles);
+  const disk = (file: string) => findInFile(join(checkout, ".lab", labName, file), needles);
 
   it(
     "of the client hold the key once: in the key's own file",

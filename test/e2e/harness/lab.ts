@@ -1,13 +1,14 @@
-/** The two hosts of the end-to-end tests: a lab of their own, so that nobody's demo is disturbed. */
+/** The two hosts of the end-to-end tests: a lab of their own (NETDISK_LAB names another), so that nobody's demo is disturbed. */
 import { join } from "node:path";
 import { checkout, must, run, start, until, type Ended, type Running } from "./run";
 
 export type HostName = "server" | "client";
 export const hosts: readonly HostName[] = ["server", "client"];
 
-const env = { NETDISK_LAB: "e2e" };
+export const labName = process.env.NETDISK_LAB ?? "e2e";
+const env = { NETDISK_LAB: labName };
 const script = join(checkout, "lab/lab");
-export const sshConfig = join(checkout, ".lab/e2e/ssh_config");
+export const sshConfig = join(checkout, ".lab", labName, "ssh_config");
 
 export const lab = (...args: string[]): Promise<Ended> => must([script, ...args], { env });
 

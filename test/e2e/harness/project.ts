@@ -2,11 +2,11 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
-import { sshConfig } from "./lab";
+import { labName, sshConfig } from "./lab";
 import { checkout, must, run, start, type Ended, type Running } from "./run";
 
 // Below the checkout: Node finds the checkout's packages from there.
-export const projectDir = join(checkout, ".lab/e2e-project");
+export const projectDir = join(checkout, ".lab", `${labName}-project`);
 const cache = process.env.NETDISK_CACHE ?? join(checkout, ".cache");
 
 export const passphrase = "end-to-end tests' recovery passphrase";
