@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Args } from "../schema/define";
 import type { definitions } from "../schema/index";
+import { luksDefaults } from "../schema/luksChoices";
 import { backingFile } from "../schema/paths";
 import type { Client } from "./client";
 import { refuseDiskMistakes } from "./mistakes";
@@ -29,7 +30,10 @@ export interface FileArgs {
 }
 
 /** Parameters of cryptsetup; fixed once the disk is made. Defaults: LUKS2, aes-xts-plain64, 512 bit, argon2id. */
-export type LuksArgs = Pick<InputsOf<Definitions["Luks"]>, "cipher" | "keySize" | "pbkdf" | "sectorSize">;
+export type LuksArgs = Pick<
+  InputsOf<Definitions["Luks"]>,
+  "type" | "cipher" | "keySize" | "hash" | "pbkdf" | "iterTime" | "sectorSize"
+>;
 
 /** Parameters of mkfs; fixed once the disk is made. Defaults: XFS, crc=1, finobt=1. */
 export type FilesystemArgs = Pick<InputsOf<Definitions["Filesystem"]>, "type" | "crc" | "finobt">;
@@ -67,6 +71,16 @@ export interface EncryptedDiskArgs {
   luks?: LuksArgs;
   filesystem?: FilesystemArgs;
   mount: MountArgs;
+}
+
+/** Where version or cipher are outputs of other resources, so are the defaults that depend on them. */
+function withLuksDefaults(luks: LuksArgs = {}): LuksArgs {
+  if (luks.type === undefined && luks.cipher === undefined) return luks;
+  const defaults = pulumi
+    .all([luks.type, luks.cipher])
+    .apply(([type, cipher]) => luksDefaults({ type, cipher }));
+  const { keySize, pbkdf, sectorSize } = defaults;
+  return { keySize, pbkdf, sectorSize, ...luks };
 }
 
 /** One disk end to end: file on the server → export → tunnel → attached device → LUKS → file system → mount. */
@@ -143,7 +157,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     const luksKey = new parts.LuksKey(resourceName, { name }, onClient());
     const luks = new parts.Luks(
       resourceName,
-      { name, device: attachment.device, keyFile: luksKey.path, ...args.luks },
+      { name, device: attachment.device, keyFile: luksKey.path, ...withLuksDefaults(args.luks) },
       onClient(client.packages),
     );
     const header = { name, keyFile: luksKey.path, header: luks.header, luksUuid: luks.uuid };

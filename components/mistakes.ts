@@ -8,7 +8,7 @@ import type { Field } from "../schema/define";
 import { diskName } from "../schema/fields";
 import { formatPath, isEmpty, mistakesIn, valueAt, withoutEchoes, type Mistake } from "../schema/mistake";
 import { diskSection, isSecretPath, sections } from "../schema/stack";
-import { exampleOf, hostMistakes } from "../schema/stackMistakes";
+import { exampleOf, hostMistakes, togetherMistakes } from "../schema/stackMistakes";
 
 type Args = Record<string, unknown>;
 
@@ -84,6 +84,7 @@ export function refuseDiskMistakes(resourceName: string, args: object): void {
       ...["server", "client"].filter((key) => isEmpty(args[key])).map(missing),
       ...nameMistakes(resourceName, args),
       ...recoveryMistakes(args.recovery),
+      ...togetherMistakes(args, []),
     ],
   });
 }

@@ -45,28 +45,39 @@ export const luks = define({
       example: "/dev/netdisk/testdisk",
     }),
     keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
-    type: field(z.enum(["luks2"]).default("luks2"), {
-      doc: "LUKS version.",
+    type: field(z.enum(["luks1", "luks2"]).default("luks2"), {
+      doc: "LUKS version. `luks1` is the article's.",
       role: "fixed",
       cure: cipherCure,
     }),
-    cipher: field(z.enum(["aes-xts-plain64"]).default("aes-xts-plain64"), {
-      doc: "`--cipher`.",
+    cipher: field(z.enum(["aes-xts-plain64", "twofish-cbc-essiv:sha256"]).default("aes-xts-plain64"), {
+      doc: "`--cipher`. `twofish-cbc-essiv:sha256` is the article's: whoever can change the stored bytes can flip chosen bits of the plain text, which the default's mode does not allow.",
       role: "fixed",
       cure: cipherCure,
     }),
     keySize: field(z.literal([256, 512]).default(512), {
-      doc: "`--key-size`, bits.",
+      doc: "`--key-size`, bits. A disk with `twofish-cbc-essiv:sha256` has 256, and that as its default.",
+      role: "fixed",
+      cure: cipherCure,
+    }),
+    hash: field(z.enum(["sha256", "sha512"]).default("sha256"), {
+      doc: "`--hash` of the key slot.",
       role: "fixed",
       cure: cipherCure,
     }),
     pbkdf: field(z.enum(["argon2id", "pbkdf2"]).default("argon2id"), {
-      doc: "`--pbkdf` of the key slot.",
+      doc: "`--pbkdf` of the key slot. A disk with `luks1` has `pbkdf2`, and that as its default.",
       role: "fixed",
       cure: cipherCure,
     }),
+    iterTime: field(z.int().min(10).max(60_000).optional(), {
+      doc: "`--iter-time`: milliseconds that each opening of the disk, and each look at it by Pulumi, may spend on the key slot. Default: fixed costs of well under a second, because a random key cannot be guessed.",
+      role: "fixed",
+      cure: cipherCure,
+      example: 5000,
+    }),
     sectorSize: field(z.literal([512, 4096]).default(4096), {
-      doc: "`--sector-size`, bytes.",
+      doc: "`--sector-size`, bytes. A disk with `luks1` has 512, and that as its default.",
       role: "fixed",
       cure: cipherCure,
     }),

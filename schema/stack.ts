@@ -50,7 +50,16 @@ export const stackFields = {
     }),
   },
   "disks.NAME.file": pick(backingFile.inputs, "size", "path", "allocation"),
-  "disks.NAME.luks": pick(luks.inputs, "cipher", "keySize", "pbkdf", "sectorSize"),
+  "disks.NAME.luks": pick(
+    luks.inputs,
+    "type",
+    "cipher",
+    "keySize",
+    "hash",
+    "pbkdf",
+    "iterTime",
+    "sectorSize",
+  ),
   "disks.NAME.filesystem": pick(filesystem.inputs, "type", "crc", "finobt"),
   "disks.NAME.mount": pick(mount.inputs, "path", "options"),
 } as const;

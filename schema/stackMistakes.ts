@@ -13,6 +13,7 @@ import {
   type Mistake,
   type Reading,
 } from "./mistake";
+import { luksMistakes } from "./luksChoices";
 import { backingFile } from "./paths";
 import { fieldsAt, isSecretPath, placeOf, required, sections, stackFields, type StackFile } from "./stack";
 
@@ -121,6 +122,16 @@ function sharedMistakes(disks: Record<string, unknown>): Mistake[] {
   return mistakes;
 }
 
+/** Rules about the keys of one disk together. */
+export function togetherMistakes(disk: unknown, root: string[]): Mistake[] {
+  const luks = valueAt(disk, ["luks"]);
+  return luksMistakes(isObject(luks) ? luks : {}).map(({ property, reason }) => ({
+    path: [...root, "luks", property],
+    text: reason,
+    at: "value",
+  }));
+}
+
 function sectionMistakes(section: Section, value: unknown, reading: Reading): Mistake[] {
   const path: string[] = [section];
   if (value === undefined) return [{ path, text: `is missing. ${missing[section]}`, at: "section" }];
@@ -144,7 +155,8 @@ function sectionMistakes(section: Section, value: unknown, reading: Reading): Mi
   if (section === "disks") {
     const none = Object.keys(value).length === 0;
     const empty: Mistake[] = none ? [{ path, text: `is empty. ${missing.disks}`, at: "key" }] : [];
-    return [...empty, ...found, ...nameMistakes(value), ...sharedMistakes(value)];
+    const together = Object.entries(value).flatMap(([key, disk]) => togetherMistakes(disk, [section, key]));
+    return [...empty, ...found, ...together, ...nameMistakes(value), ...sharedMistakes(value)];
   }
   return found;
 }

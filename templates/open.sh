@@ -71,7 +71,7 @@ release() {
   done
 }
 
-# The first 4 KiB of a LUKS2 header, as hex digits: its magic are the first 12, its UUID 80 from the 337th on.
+# The first 4 KiB of a LUKS header, as hex digits: its magic are the first 12, its UUID 80 from the 337th on.
 first_block() {
   dd if="$1" bs=4096 count=1 "$2" status=none | od -An -v -tx1 | tr -d ' \n'
 }
@@ -112,7 +112,7 @@ start() {
     [ ! -e "$dead" ] || opened=$name-$$
   done
   # cryptsetup has a status 3 of its own, for too little memory: that passes.
-  cryptsetup open --type luks2 --header "$header" --key-file "$key" "$real" "$opened" || exit 1
+  cryptsetup open --type luks --header "$header" --key-file "$key" "$real" "$opened" || exit 1
   if [ "$(runs "$opened")" != "$cipher $number" ]; then
     found=$(runs "$opened")
     cryptsetup close "$opened"

@@ -1,25 +1,28 @@
-/** What a LUKS2 header says, and whether a key opens it. */
+/** What a LUKS header says, and whether a key opens it. */
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
 
 export interface LuksHeader {
+  type: "luks1" | "luks2";
   uuid: string;
   cipher: string;
   /** Bits. */
   keySize: number;
   /** Bytes. */
   sectorSize: number;
+  /** Of the key slot. */
+  hash: string;
   pbkdf: string;
   /** Start of the encrypted data on the device, bytes. */
   offset: number;
-  /** Bytes from the start on that are in use: both copies of the metadata and the key slots' areas. */
+  /** Bytes from the start on that are in use: the metadata (LUKS2 has two copies) and the key slots' areas. */
   used: number;
 }
 
 interface Metadata {
   keyslots: Record<
     string,
-    { key_size: number; kdf: { type: string }; area: { offset: string; size: string } }
+    { key_size: number; af: { hash: string }; kdf: { type: string }; area: { offset: string; size: string } }
   >;
   segments: Record<string, { type: string; offset: string; encryption: string; sector_size: number }>;
 }
@@ -39,31 +42,61 @@ function parseMetadata(uuid: string, json: string): LuksHeader {
   const [slot] = slots;
   if (!slot) throw new Error("no key slot");
   return {
+    type: "luks2",
     uuid,
     cipher: segment.encryption,
     keySize: slot.key_size * 8,
     sectorSize: segment.sector_size,
+    hash: slot.af.hash,
     pbkdf: slot.kdf.type,
     offset: Number(segment.offset),
     used: Math.max(...slots.map(({ area }) => Number(area.offset) + Number(area.size))),
   };
 }
 
+/** LUKS1 has no JSON. Lengths of key slots are not said; an area begins and ends at a multiple of 4096 bytes. */
+function parseLuks1(dump: string): LuksHeader {
+  const value = (name: string, pattern = "\\S+", text = dump): string => {
+    const found = new RegExp(`^\\t?${name}:[ \\t]+(${pattern})$`, "m").exec(text)?.[1];
+    if (found === undefined) throw new Error(`no "${name}" in the answer of cryptsetup`);
+    return found;
+  };
+  const bits = Number(value("MK bits", "[0-9]+"));
+  const enabled = dump.split(/^Key Slot /m).filter((slot) => /^[0-7]: ENABLED$/m.test(slot));
+  if (enabled.length === 0) throw new Error("no key slot");
+  const ends = enabled.map((slot) => {
+    const begin = Number(value("Key material offset", "[0-9]+", slot)) * 512;
+    return Math.ceil((begin + (bits / 8) * Number(value("AF stripes", "[0-9]+", slot))) / 4096) * 4096;
+  });
+  return {
+    type: "luks1",
+    uuid: value("UUID", "[0-9a-f-]{36}"),
+    cipher: `${value("Cipher name")}-${value("Cipher mode")}`,
+    keySize: bits,
+    sectorSize: 512,
+    hash: value("Hash spec"),
+    pbkdf: "pbkdf2",
+    offset: Number(value("Payload offset", "[0-9]+")) * 512,
+    used: Math.max(...ends),
+  };
+}
+
 const notLuks = /is not a valid LUKS device|is too small/;
 
-/** Understands `luksDump --dump-json-metadata` (without a line break at its end) followed by `luksUUID`. */
+/** Understands `luksDump` of LUKS1, or `luksDump --dump-json-metadata` (without a line break at its end) and `luksUUID`. */
 function parseHeader(exitCode: number, stdout: string): LuksHeader {
+  if (exitCode === 0 && /^Version:[ \t]+1$/m.test(stdout)) return parseLuks1(stdout);
   const match = /^(\{[^]*\})\n?([0-9a-f-]{36})\n$/.exec(stdout);
   if (exitCode !== 0 || !match) throw new Error("unexpected answer of cryptsetup");
   return parseMetadata(match[2] ?? "", match[1] ?? "");
 }
 
-/** Undefined where there is no such file, or one that is not a LUKS2 header. */
+/** Undefined where there is no such file, or one that is not a LUKS header. */
 export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
   name: "cryptsetup.header",
   // luksUUID says nothing at all about a damaged header, so luksDump goes first.
   command: (path) =>
-    sh`if test -e ${path}; then cryptsetup luksDump --dump-json-metadata ${path} && cryptsetup luksUUID ${path}; else exit 44; fi`,
+    sh`if ! test -e ${path}; then exit 44; elif cryptsetup isLuks --type luks1 ${path}; then cryptsetup luksDump ${path}; else cryptsetup luksDump --dump-json-metadata ${path} && cryptsetup luksUUID ${path}; fi`,
   parse: ({ exitCode, stdout, stderr }) => {
     if (exitCode === 44) return undefined;
     if (exitCode === 1 && notLuks.test(stderr)) return undefined;

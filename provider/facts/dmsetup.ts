@@ -3,9 +3,9 @@ import type { Fact } from "../fact";
 import { sh } from "../host/sh";
 
 export interface CryptMapping {
-  /** device-mapper's own UUID: `CRYPT-LUKS2-<LUKS UUID without dashes>-<name at opening>`. */
+  /** device-mapper's own UUID: `CRYPT-LUKS2-<LUKS UUID without dashes>-<name at opening>`, or LUKS1. */
   dmUuid: string;
-  /** LUKS UUID; undefined for a crypt mapping that is no LUKS2 container. */
+  /** LUKS UUID; undefined for a crypt mapping that is no LUKS container. */
   luksUuid?: string;
   cipher: string;
   /** MAJOR:MINOR of the device below. */
@@ -28,7 +28,7 @@ export const dmsetupCrypt: Fact<[name: string], CryptMapping | undefined> = {
     const match = /^0 ([0-9]+) crypt (\S+) \S+ [0-9]+ ([0-9]+:[0-9]+) ([0-9]+)( |$)/.exec(table);
     if (!match || more.length > 0) throw new Error("not a mapping with one crypt target");
     const [, sectors, cipher = "", below = "", offset] = match;
-    const luksUuid = /^CRYPT-LUKS2-([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})-/
+    const luksUuid = /^CRYPT-LUKS[12]-([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})-/
       .exec(dmUuid)
       ?.slice(1)
       .join("-");

@@ -16,8 +16,7 @@ type Seen = Observation<State<typeof definition>>;
 const intentOf = (name: string): string => intentPath("mkfs", name);
 
 /** The container that the note is about, in device-mapper's spelling: another disk's note allows nothing. */
-const identityOf = (luksUuid: string | undefined): string =>
-  `mkfs in CRYPT-LUKS2-${(luksUuid ?? "").replaceAll("-", "")}`;
+const identityOf = (dmUuid: string): string => `mkfs in ${dmUuid.split("-").slice(0, 3).join("-")}`;
 const identityOnHost = (name: string): Command =>
   new Command(`"mkfs in $(dmsetup info -c --noheadings -o uuid ${sh`${name}`.text} | cut -d - -f 1-3)"`);
 
@@ -48,7 +47,7 @@ function makeFilesystem({ name, device, rawDevice, rawOffset, crc, finobt }: Wis
   return {
     do: "run",
     title: `mkfs.xfs -m ${features} ${device}`,
-    command: sh`identity=${identityOnHost(name)} && echo "$identity" | grep -Eqx 'mkfs in CRYPT-LUKS2-[0-9a-f]{32}' || { echo ${name} is no LUKS2 mapping >&2; exit 1; }
+    command: sh`identity=${identityOnHost(name)} && echo "$identity" | grep -Eqx 'mkfs in CRYPT-LUKS[12]-[0-9a-f]{32}' || { echo ${name} is no LUKS mapping >&2; exit 1; }
 blank=$( ${proveBlank(rawDevice, rawOffset)} ) || exit 1
 if [ "$blank" = blank ]; then
   ${noteIntent(intent, identity)} || exit 1
@@ -96,7 +95,7 @@ export const filesystem = resourceType<typeof definition>({
     const pinned = known.state?.uuid;
     const [signature, intent] = await Promise.all([
       ask(host, blkidProbe, device),
-      readIntent(host, intentOf(name), identityOf(layer.mapping.luksUuid)),
+      readIntent(host, intentOf(name), identityOf(layer.mapping.dmUuid)),
     ]);
     const begun = intent === "begun";
     if (signature?.type === "xfs") {

@@ -5,6 +5,7 @@
  */
 import { luks as definition } from "../../schema/crypt";
 import type { State } from "../../schema/define";
+import { luksMistakes } from "../../schema/luksChoices";
 import { headerFile } from "../../schema/paths";
 import { ask } from "../fact";
 import { blankProof } from "../facts/blank";
@@ -36,17 +37,18 @@ const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cu
 const restore = "Put the disk's own back, from the sealed copy (docs/recovery.md, step 4).";
 
 function present({ name, device, keyFile }: Place, header: LuksHeader, conditions: Conditions): Seen {
-  const { cipher, keySize, sectorSize, uuid, offset } = header;
+  const { type, cipher, keySize, hash, pbkdf, sectorSize, uuid, offset } = header;
   // Values outside the schema's choices are shown as they are: the comparison with the wish is what counts.
   const state = {
     name,
     device,
     keyFile,
-    type: "luks2",
+    type,
     cipher,
     keySize,
     sectorSize,
-    pbkdf: header.pbkdf,
+    hash,
+    pbkdf,
     uuid,
   };
   return {
@@ -110,6 +112,9 @@ export const luks = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ header: headerFile(name) }),
+  check: luksMistakes,
+  // What the benchmark made of it is in the header, not the time.
+  satisfied: (property) => (property === "iterTime" ? true : undefined),
 
   async observe(host, inputs, known) {
     const { name, device, keyFile } = inputs;
@@ -119,7 +124,7 @@ export const luks = resourceType<typeof definition>({
     const kept = headerFile(name);
     const [file, copy] = await Promise.all([ask(host, statPath, kept), ask(host, luksHeader, kept)]);
     if (!file) return withoutCopy(host, place);
-    if (!copy) return foreign(`${kept} is there, but is no LUKS2 header`, restore);
+    if (!copy) return foreign(`${kept} is there, but is no LUKS header`, restore);
     if (place.pinned !== undefined && copy.uuid !== place.pinned) {
       return foreign(`${kept} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`, restore);
     }

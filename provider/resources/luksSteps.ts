@@ -18,8 +18,8 @@ import type { RunStep } from "../resource";
 
 type Wishes = Inputs<typeof luks>;
 
-/** Where the encrypted data begins: room for a LUKS2 header of the default size. */
-const dataOffset = 16 * 2 ** 20;
+/** Where the encrypted data begins: room for a header of the default size. */
+const dataOffset = (type: Wishes["type"]): number => (type === "luks1" ? 2 : 16) * 2 ** 20;
 
 export const formatIntent = (name: string): string => intentPath("luks", name);
 
@@ -32,13 +32,16 @@ export const formatIdentity = (device: string, size: number): string => `${forma
 const identityOnHost = (device: string): Command =>
   sh`${formatOf(device)}"$(blockdev --getsize64 ${device}) bytes"`;
 
-/** Length of a header's used part: to the end of the last key slot's area. */
+/**
+ * Length of a header's used part: to the end of the last key slot's area. LUKS1 gives its begin in sectors, and what
+ * its length is made of; as facts/cryptsetup.ts reckons.
+ */
 const usedPart = (header: string): Command =>
-  sh`cryptsetup luksDump ${header} | awk '/Area offset:/ { sub(/.*:/, ""); o = $1 } /Area length:/ { sub(/.*:/, ""); if (o + $1 > n) n = o + $1 } END { print n + 0 }'`;
+  sh`cryptsetup luksDump ${header} | awk '/Area offset:/ { sub(/.*:/, ""); o = $1 } /Area length:/ { sub(/.*:/, ""); if (o + $1 > n) n = o + $1 } /^MK bits:/ { bits = $NF } /Key material offset:/ { o = $NF * 512 } bits && /AF stripes:/ { e = int((o + bits / 8 * $NF + 4095) / 4096) * 4096; if (e > n) n = e } END { print n + 0 }'`;
 
 /** What lies behind the used part means nothing: zeros keep the file small, on disk and sealed. */
-const trim = (header: string): Command =>
-  sh`used=$(${usedPart(header)}) && [ "$used" -gt 32768 ] && truncate -s "$used" ${header} && truncate -s ${dataOffset} ${header} && chmod 0600 ${header} && sync ${header}`;
+const trim = (header: string, size: number): Command =>
+  sh`used=$(${usedPart(header)}) && [ "$used" -gt 32768 ] && truncate -s "$used" ${header} && truncate -s ${size} ${header} && chmod 0600 ${header} && sync ${header}`;
 
 const notHeld = (device: string): Command =>
   sh`{ holders=$(ls "/sys/class/block/$(basename "$(readlink -f ${device})")/holders") && [ -z "$holders" ] || { echo ${device} is in use: "$holders" >&2; exit 1; }; }`;
@@ -48,16 +51,19 @@ const notHeld = (device: string): Command =>
  * slow down. Fixed costs (RFC 9106's second choice: 64 MiB) instead of a benchmark make luksFormat and each
  * start of the disk take under a second on any machine, and fit into small ones.
  */
-const derivation = (pbkdf: string): string[] =>
-  pbkdf === "argon2id"
-    ? ["--pbkdf", pbkdf, "--pbkdf-force-iterations", "4", "--pbkdf-memory", "65536", "--pbkdf-parallel", "1"]
-    : ["--pbkdf", pbkdf, "--pbkdf-force-iterations", "100000"];
+function derivation({ hash, pbkdf, iterTime }: Wishes): (string | number)[] {
+  const argon2 = pbkdf === "argon2id";
+  const time =
+    iterTime === undefined ? ["--pbkdf-force-iterations", argon2 ? 4 : 100_000] : ["--iter-time", iterTime];
+  const memory = argon2 ? ["--pbkdf-memory", 65536, "--pbkdf-parallel", 1] : [];
+  return ["--hash", hash, "--pbkdf", pbkdf, ...time, ...memory];
+}
 
 export function makeHeader(inputs: Wishes): RunStep {
-  const { name, device, keyFile, cipher, keySize, sectorSize } = inputs;
+  const { name, device, keyFile, type, cipher, keySize, sectorSize } = inputs;
   const kept = headerFile(name);
   const made = `${kept}.new`;
-  const format = sh`cryptsetup luksFormat -q --type ${inputs.type} --header ${made} --offset ${dataOffset / 512} --cipher ${cipher} --key-size ${keySize} ${derivation(inputs.pbkdf)} --sector-size ${sectorSize} --key-file ${keyFile} ${device}`;
+  const format = sh`cryptsetup luksFormat -q --type ${type} --header ${made} --offset ${dataOffset(type) / 512} --cipher ${cipher} --key-size ${keySize} ${derivation(inputs)} --sector-size ${sectorSize} --key-file ${keyFile} ${device}`;
   return {
     do: "run",
     title: "cryptsetup luksFormat (into the client's header file)",
@@ -65,7 +71,7 @@ export function makeHeader(inputs: Wishes): RunStep {
 blank=$( ${proveBlank(device, 0)} ) && { [ "$blank" = blank ] || { echo ${device} is not blank: "$blank" >&2; exit 1; }; } &&
 identity=${identityOnHost(device)} && ${noteIntent(formatIntent(name), new Command('"$identity"'))} &&
 ${format} &&
-${trim(made)} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
+${trim(made, dataOffset(type))} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
     timeoutMs: 900_000,
   };
 }

@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { compareHeader } from "../../provider/facts/luksDevice";
+import { luks } from "../../provider/resources/luks";
 import { luksKey } from "../../provider/resources/luksKey";
 import { makeHeader, writeHeader } from "../../provider/resources/luksSteps";
 import { recovery } from "../../provider/resources/recovery";
@@ -105,8 +106,12 @@ describe("writeHeader", () => {
 });
 
 it("a device's name is nothing that the shell runs", () => {
-  const wish = { name: "t1", device: "/dev/$(touch pwned)", keyFile: key, type: "luks2", pbkdf: "pbkdf2" };
-  const text = commandOf(makeHeader({ ...wish, cipher: "c", keySize: 512, sectorSize: 512 } as never));
+  const wish = { name: "t1", device: "/dev/$(touch pwned)", keyFile: key };
+  const inputs = Object.entries(luks.definition.inputs).map(([k, { schema }]) => [
+    k,
+    k in wish ? wish[k as keyof typeof wish] : schema.parse(undefined),
+  ]);
+  const text = commandOf(makeHeader(Object.fromEntries(inputs) as never));
   const [line] = /^identity=.*?(?= && mkdir)/m.exec(text) ?? [];
   shell.stub("blockdev", "echo 512");
   expect(shell.run(`${line}; echo "$identity"`).stdout).toBe(

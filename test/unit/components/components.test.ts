@@ -120,6 +120,20 @@ describe("a disk", () => {
     });
   });
 
+  it("gives LUKS1 and twofish the defaults that go with them, also where the choice is an output", async () => {
+    disk({
+      luks: { type: pulumi.output("luks1" as const), cipher: "twofish-cbc-essiv:sha256", iterTime: 5000 },
+    });
+    await settled();
+    expect(inputsOf(registrations, "Luks")).toMatchObject({
+      type: "luks1",
+      keySize: 256,
+      pbkdf: "pbkdf2",
+      sectorSize: 512,
+      iterTime: 5000,
+    });
+  });
+
   it("marks passphrase, private key and recovery blob as secret", async () => {
     const made = disk();
     await settled();
