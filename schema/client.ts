@@ -27,10 +27,10 @@ export const sourceBuild = define({
     ref: field(
       z
         .string()
-        .regex(/^[A-Za-z0-9._/-]+$/, "must be a tag, branch or commit")
+        .regex(/^[A-Za-z0-9._/][A-Za-z0-9._/-]*$/, "must be a tag, branch or commit")
         .default("nbd-3.26.1"),
       {
-        doc: "Tag, branch or commit. What it resolved to is recorded as `commit`.",
+        doc: "Tag, branch or commit. What it resolved to is recorded as `commit`: a branch is pinned to it until `ref` is changed, a tag that moved is refused.",
       },
     ),
     prefix: field(absolutePath.default(nbdPrefix), {

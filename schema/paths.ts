@@ -68,8 +68,12 @@ export const nbdPrefix = "/opt/nbd";
 /** What was built, from what, with the digest of each program; in the prefix, moved into place with it. */
 export const nbdManifest = (prefix: string): string => `${prefix}/.netdisk.json`;
 export const nbdSource = `${buildDir}/nbd`;
-/** `make install` goes here first (DESTDIR). */
+/** `make install` goes here first (DESTDIR). The last finished build stays here, over a destroy too. */
 export const nbdStage = `${buildDir}/nbd-stage`;
+/** What is to be built: commit and digest of the configuration. */
+export const nbdWanted = `${buildDir}/nbd-wanted`;
+/** The commit that a tag meant when it was first asked for: one that moved is refused. */
+export const nbdTagNote = (digest: string): string => `${buildDir}/nbd-tag-${digest}`;
 
 export const modulesLoadFile = "/etc/modules-load.d/netdisk.conf";
 export const modprobeFile = "/etc/modprobe.d/netdisk.conf";

@@ -36,6 +36,8 @@ function fill(hole: unknown): string {
 
 /** sh`mkdir -p ${path}` */
 export function sh(strings: TemplateStringsArray, ...holes: Hole[]): Command {
+  // Such as \1, which JavaScript has no value for; \\1 is what the shell is to get.
+  if (strings.includes(undefined as never)) throw new Error("a shell text holds an escape that is none");
   return new Command(
     strings.reduce((text, piece, i) => text + piece + (i < holes.length ? fill(holes[i]) : ""), ""),
   );

@@ -38,14 +38,13 @@ export const sourceBuild = resourceType<typeof definition>({
 
   plan(observed, inputs) {
     if (observed.is === "absent") return buildSteps(inputs);
-    const { repository, ref, configure, intact, runs } = observed.state;
-    const asWished =
-      repository === inputs.repository &&
-      ref === inputs.ref &&
-      JSON.stringify(configure) === JSON.stringify(inputs.configure);
+    const { repository, ref, configure, intact, runs, commit } = observed.state;
+    const sameRef = repository === inputs.repository && ref === inputs.ref;
+    const asWished = sameRef && JSON.stringify(configure) === JSON.stringify(inputs.configure);
     if (asWished && intact && runs) return [];
     // A build that misses a library must be made anew against what is there now; else the last one will do.
-    return [...(asWished && intact ? [forgetBuild] : []), ...buildSteps(inputs)];
+    const forget = asWished && intact ? [forgetBuild] : [];
+    return [...forget, ...buildSteps(inputs, sameRef ? commit : undefined)];
   },
 
   planRemoval(observed, inputs) {

@@ -1,13 +1,13 @@
 /**
  * The steps that build nbd. All work is done in the build directory; the last step puts the finished tree in place
- * by a rename, so that the prefix never holds half an installation. A finished build stays in the stage: when
- * only the installation is damaged, each step finds that and does nothing.
+ * by a rename, so that the prefix never holds half an installation. A finished build stays in the stage, over a
+ * destroy too: when the very same is wanted again, each step finds it there and does nothing.
  */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import type { sourceBuild } from "../../schema/client";
 import type { Inputs } from "../../schema/define";
-import { buildDir, nbdManifest, nbdSource, nbdStage } from "../../schema/paths";
+import { buildDir, nbdManifest, nbdSource, nbdStage, nbdTagNote, nbdWanted } from "../../schema/paths";
 import { type Command, sh } from "../host/sh";
 import type { RunStep } from "../resource";
 
@@ -15,15 +15,19 @@ type Wish = Inputs<typeof sourceBuild>;
 
 const minutes = 60_000;
 
-/** What a build is made of; a different one is another build. */
-const keyOf = ({ repository, ref, configure, prefix }: Wish): string =>
-  createHash("sha256")
-    .update(JSON.stringify([repository, ref, configure, prefix]))
-    .digest("hex");
+const digestOf = (...parts: unknown[]): string =>
+  createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 
-/** True where the stage holds this very build, whole: the key is written last. */
-const isBuilt = (wish: Wish): Command =>
-  sh`[ "$(cat ${nbdStage}/key 2>/dev/null)" = ${keyOf(wish)} ] && (cd ${nbdStage} && sha256sum --quiet --check sums)`;
+/** Where `make install DESTDIR=` has put the prefix. */
+const stagedPrefix = (prefix: string): string => `${nbdStage}${prefix}`;
+
+/** Where the stage says what it holds, and the digests of the programs in it. */
+const stageKey = `${nbdStage}/key`;
+const stageSums = `${nbdStage}/sums`;
+
+/** True where the stage holds the wanted build, whole: its key is written last. */
+const isBuilt = ({ prefix }: Wish): Command =>
+  sh`cmp -s ${stageKey} ${nbdWanted} && (cd ${stagedPrefix(prefix)} && sha256sum --quiet --check ${stageSums})`;
 
 const stepOf = (wish: Wish, title: string, timeoutMs: number, command: Command): RunStep => ({
   do: "run",
@@ -34,24 +38,58 @@ ${command}`,
   timeoutMs,
 });
 
-/** A branch is what the repository says now; a tag or a full commit that is here already needs no network. */
-const checkout = ({ repository, ref }: Wish): Command => {
-  const fixed = /^[0-9a-f]{40}$/.test(ref) ? ref : `refs/tags/${ref}`;
-  return sh`export GIT_TERMINAL_PROMPT=0
+const isFullCommit = (ref: string): boolean => /^[0-9a-f]{40}$/.test(ref);
+
+/**
+ * Finds the commit, notes what is wanted, and has its source ready unless that is built already. The same source
+ * configured in the same way is one build, whatever it was called when it was asked for.
+ *
+ * @param pinned What the ref meant when it was built; it means that for as long as the ref is not changed, without
+ *   a question to anybody.
+ */
+const checkout = (wish: Wish, pinned: string | undefined): Command => {
+  const { repository, ref, configure, prefix } = wish;
+  const note = nbdTagNote(digestOf(repository, ref).slice(0, 16));
+  return sh`set -e
+export GIT_TERMINAL_PROMPT=0
 mkdir -p ${buildDir}
-if [ "$(git -C ${nbdSource} config remote.origin.url 2>/dev/null)" != ${repository} ] || ! git -C ${nbdSource} rev-parse --quiet --verify HEAD >/dev/null; then
+want() { echo "$1 "${digestOf(configure, prefix)} >${nbdWanted}; }
+resolve() { git -C ${nbdSource} rev-parse --quiet --verify "$1^{commit}"; }
+before=${pinned ?? ""}
+[ -n "$before" ] || before=$(cat ${note} 2>/dev/null) || true
+tagged() {
+  if [ -n "$before" ] && [ "$before" != "$1" ]; then
+    echo "the tag "${ref}" of "${repository}" was commit $before and is $1 now: somebody moved it. Say which of the two you want: \\\`ref: $before\\\` is what you had, \\\`ref: $1\\\` is the new one." >&2
+    exit 1
+  fi
+  echo "$1" >${note}
+}
+commit=${pinned ?? (isFullCommit(ref) ? ref : "")}
+if [ -z "$commit" ]; then
+  listed=$(git ls-remote -- ${repository} ${`refs/tags/${ref}`} ${`refs/tags/${ref}^{}`} ${`refs/heads/${ref}`})
+  commit=$(echo "$listed" | sed -n 's|\\trefs/tags/.*||p' | tail -n 1)
+  if [ -n "$commit" ]; then tagged "$commit"; else commit=$(echo "$listed" | sed -n 's|\\trefs/heads/.*||p'); fi
+fi
+if [ -n "$commit" ]; then
+  want "$commit"
+  if ${isBuilt(wish)}; then exit 0; fi
+fi
+if [ "$(git -C ${nbdSource} config remote.origin.url 2>/dev/null)" != ${repository} ] || ! resolve HEAD >/dev/null; then
   rm -rf ${nbdSource}
   git clone --quiet -- ${repository} ${nbdSource}
 fi
-cd ${nbdSource}
-resolve() { git rev-parse --quiet --verify "$1^{commit}"; }
-if ! commit=$(resolve ${fixed}); then
-  git fetch --quiet --tags --prune origin
-  if ! commit=$(resolve ${fixed} || resolve ${`refs/remotes/origin/${ref}`} || resolve ${ref}); then
-    echo "${repository} has no tag, branch or commit ${ref}" >&2
-    exit 1
-  fi
+if [ -z "$commit" ] || ! resolve "$commit" >/dev/null; then
+  git -C ${nbdSource} fetch --quiet --force --tags --prune origin
 fi
+if [ -n "$commit" ]; then
+  resolve "$commit" >/dev/null || git -C ${nbdSource} fetch --quiet origin "$commit"
+elif ! commit=$(resolve ${ref}); then
+  echo ${repository}" has no tag, branch or commit "${ref}". Correct the ref; \\\`git ls-remote "${repository}"\\\` lists what there is." >&2
+  exit 1
+fi
+${pinned === undefined ? sh`` : sh`if tag=$(resolve ${`refs/tags/${ref}`}); then tagged "$tag"; fi`}
+want "$commit"
+cd ${nbdSource}
 git checkout --quiet --force --detach "$commit"
 git clean -qffdx
 git log --oneline -1`;
@@ -67,23 +105,13 @@ sed -r -i '/^SUBDIRS *=/s/ (man|doc|systemd|tests)\\b//g' Makefile.am
 sed -r -i "/^[[:space:]]*(man|systemd|doc|tests)\\/[^[:space:]()]*[[:space:]]*\\\\\\\\?$/d; s/\\[AC_MSG_ERROR\\(\\[don't know what to do here\\]\\)\\]/[enable_manpages=no]/" configure.ac
 git diff --stat`;
 
-const stage = (wish: Wish): Command => {
-  const root = `${nbdStage}${wish.prefix}`;
-  const { repository, ref, configure } = wish;
-  const head = JSON.stringify({ repository, ref, configure }).slice(0, -1);
-  return sh`rm -rf ${nbdStage}
+const stage = ({ prefix }: Wish): Command => sh`rm -rf ${nbdStage}
 make -C ${nbdSource} install DESTDIR=${nbdStage}
-cd ${root}
-programs=$(find bin sbin -type f | sort)
-commit=$(git -C ${nbdSource} rev-parse HEAD)
-digests=$(sha256sum $programs | sed -r 's/^([0-9a-f]{64})  (.*)$/"\\2":"\\1"/' | paste -s -d ,)
-printf '%s,"commit":"%s","programs":{%s}}\\n' ${head} "$commit" "$digests" >${nbdManifest(root)}
-cd ${nbdStage}
-(cd ${root} && sha256sum $programs .netdisk.json) | sed "s|  |  ."${wish.prefix}"/|" >sums
+cd ${stagedPrefix(prefix)}
+sha256sum $(find bin sbin -type f | sort) >${stageSums}
+cp ${nbdWanted} ${nbdStage}/key.new
 sync
-echo ${keyOf(wish)} >key.new
-mv key.new key`;
-};
+mv ${nbdStage}/key.new ${stageKey}`;
 
 /** Autoremove must not take a library away that nothing but our program needs. */
 const keepLibraries = (prefix: string): Command =>
@@ -93,21 +121,37 @@ files=$(echo "$libraries" | sed -n 's|.* => \\(/[^ ]*\\) (.*|\\1|p')
 echo "$files" | while read -r file; do dpkg -S "*/\${file##*/}"; done | sed 's/: .*//; s/, /\\n/g' | sort -u | xargs -r apt-mark manual`;
 
 /** Programs that run keep their old file; the next start has the new one. */
-const putInPlace = (prefix: string): Command => sh`set -e
+const putInPlace = (wish: Wish): Command => {
+  const { repository, ref, configure, prefix } = wish;
+  const fresh = `${prefix}.netdisk-new`;
+  const old = `${prefix}.netdisk-old`;
+  const head = JSON.stringify({ repository, ref, configure }).slice(0, -1);
+  return sh`set -e
+${isBuilt(wish)} || { echo ${nbdStage}" has changed under our hands. Run \\\`pulumi up\\\` again." >&2; exit 1; }
 mkdir -p ${dirname(prefix)}
-rm -rf ${`${prefix}.netdisk-new`} ${`${prefix}.netdisk-old`}
-cp -a ${nbdStage}${prefix} ${`${prefix}.netdisk-new`}
+rm -rf ${fresh} ${old}
+cp -a ${stagedPrefix(prefix)} ${fresh}
+read -r commit _ <${stageKey}
+digests=$(sed -r 's/^([0-9a-f]{64})  (.*)$/"\\2":"\\1"/' ${stageSums} | paste -s -d ,)
+printf '%s,"commit":"%s","programs":{%s}}\\n' ${head} "$commit" "$digests" >${nbdManifest(fresh)}
 sync
-if [ -e ${prefix} ]; then mv -T ${prefix} ${`${prefix}.netdisk-old`}; fi
-mv -T ${`${prefix}.netdisk-new`} ${prefix}
-rm -rf ${`${prefix}.netdisk-old`}`;
+if [ -e ${prefix} ]; then mv -T ${prefix} ${old}; fi
+mv -T ${fresh} ${prefix}
+rm -rf ${old}`;
+};
 
-export function buildSteps(wish: Wish): RunStep[] {
+/** @param pinned The commit that the wish's ref was resolved to before, where there is one. */
+export function buildSteps(wish: Wish, pinned?: string): RunStep[] {
   const { repository, ref, prefix, configure } = wish;
   const step = (title: string, limit: number, command: Command): RunStep =>
     stepOf(wish, title, limit * minutes, command);
   return [
-    step(`git clone ${repository}, checkout ${ref}`, 15, checkout(wish)),
+    {
+      do: "run",
+      title: `git clone ${repository}, checkout ${ref}`,
+      command: checkout(wish, pinned),
+      timeoutMs: 15 * minutes,
+    },
     step("sed: leave the documentation out", 1, strip),
     step("./autogen.sh", 10, sh`cd ${nbdSource}; ./autogen.sh`),
     step(
@@ -124,7 +168,7 @@ export function buildSteps(wish: Wish): RunStep[] {
       timeoutMs: 5 * minutes,
       lock: "apt",
     },
-    { do: "run", title: `put the new nbd in place: ${prefix}`, command: putInPlace(prefix) },
+    { do: "run", title: `put the new nbd in place: ${prefix}`, command: putInPlace(wish) },
   ];
 }
 
@@ -134,14 +178,17 @@ export const forgetBuild: RunStep = {
   command: sh`rm -rf ${nbdStage}`,
 };
 
-/** Only what the build brought; a directory goes when it is empty then. */
+/**
+ * Only what the build brought; a directory goes when it is empty then. The finished build stays in the stage, as a
+ * disk's data stay: an `up` after a destroy need not build again.
+ */
 export function removalSteps(prefix: string, programs: string[]): RunStep[] {
   const files = [...programs, ".netdisk.json"].map((path) => `${prefix}/${path}`);
   return [
     {
       do: "run",
-      title: `remove ${prefix} and the build`,
-      command: sh`rm -f ${files} && rm -rf ${nbdSource} ${nbdStage} && if test -d ${prefix}; then find ${prefix} -depth -type d -empty -delete; fi`,
+      title: `remove ${prefix} and the source`,
+      command: sh`rm -f ${files} && rm -rf ${nbdSource} && if test -d ${prefix}; then find ${prefix} -depth -type d -empty -delete; fi`,
     },
   ];
 }

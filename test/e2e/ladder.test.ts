@@ -99,9 +99,14 @@ describe("the ladder", () => {
     );
   });
 
-  step("up after destroy brings the same data back", async () => {
+  step("up after destroy brings the same data back, without building nbd again", async () => {
+    expect(await on("client", "ls -A /opt/nbd 2>/dev/null || test $? = 2")).toBe("");
+    const build = () => on("client", "stat -c '%i %Y' /var/lib/netdisk/build/nbd-stage/key");
+    const kept = await build();
     await up();
     await mounted();
+    expect(await build()).toBe(kept);
+    expect(await on("client", "ls /var/lib/netdisk/build")).not.toMatch(/^nbd$/m);
     expect(await readChecksum()).toBe(checksum);
   });
 
