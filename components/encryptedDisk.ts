@@ -27,6 +27,11 @@ export interface FileArgs {
    * @default "full"
    */
   allocation?: InputsOf<Definitions["BackingFile"]>["allocation"];
+  /**
+   * Put a loop device over the file and serve that, as the article does. Cannot change later.
+   * @default false
+   */
+  loop?: boolean;
 }
 
 /** Parameters of cryptsetup; fixed once the disk is made. Defaults: LUKS2, aes-xts-plain64, 512 bit, argon2id. */
@@ -116,11 +121,19 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       dependsOn,
     });
 
-    const backing = new parts.BackingFile(
+    const owner = server.config.user;
+    const { loop, ...fileArgs } = args.file;
+    const file = new parts.BackingFile(
       resourceName,
-      { name, owner: server.config.user, ...args.file, path: args.file.path ?? backingFile(name) },
+      { name, owner, ...fileArgs, path: args.file.path ?? backingFile(name) },
       onServer(),
     );
+    const loopDevice = loop
+      ? new parts.LoopDevice(resourceName, { name, file: file.path, size: file.size, owner }, onServer())
+      : undefined;
+    const backing = loopDevice
+      ? { path: loopDevice.device, size: loopDevice.size }
+      : { path: file.path, size: file.size };
     const nbdExport = new parts.Export(
       resourceName,
       { name, exportName: backing.path, authFile: server.authFile.path },

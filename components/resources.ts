@@ -8,6 +8,7 @@ import { resourceOf } from "./resource";
 // Server
 export class Packages extends resourceOf(definitions.Packages) {}
 export class BackingFile extends resourceOf(definitions.BackingFile) {}
+export class LoopDevice extends resourceOf(definitions.LoopDevice) {}
 export class ServerConfig extends resourceOf(definitions.ServerConfig) {}
 export class AuthFile extends resourceOf(definitions.AuthFile) {}
 export class Service extends resourceOf(definitions.Service) {}

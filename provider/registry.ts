@@ -11,6 +11,7 @@ import { filesystem } from "./resources/filesystem";
 import { hostKey } from "./resources/hostKey";
 import { kernelModule } from "./resources/kernelModule";
 import { knownHost } from "./resources/knownHost";
+import { loopDevice } from "./resources/loopDevice";
 import { luks } from "./resources/luks";
 import { luksKey } from "./resources/luksKey";
 import { mapping } from "./resources/mapping";
@@ -35,6 +36,7 @@ const types: ResourceType[] = [
   hostKey,
   kernelModule,
   knownHost,
+  loopDevice,
   luks,
   luksKey,
   mapping,

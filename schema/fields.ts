@@ -23,6 +23,9 @@ export const absolutePath = z
     message: "must be a plain path: no trailing /, no //, no . or ..",
   });
 
+/** A user or group of a host. */
+export const account = z.string().regex(/^[a-z_][a-z0-9_-]*$/, "must be a user or group name");
+
 export const size = z.custom<Size>((value) => typeof value === "string" && sizeBytes(value) !== undefined, {
   message: 'must be a whole number and a unit, such as "20 GiB" (units: B, KiB, MiB, GiB, TiB)',
 });

@@ -1,4 +1,5 @@
 /** All resource types by their place on the way of a write; the table that everything generated comes from. */
+import * as backing from "./backing";
 import * as client from "./client";
 import * as crypt from "./crypt";
 import type { Definition } from "./define";
@@ -7,6 +8,7 @@ import * as server from "./server";
 export const definitions = {
   Packages: server.packages,
   BackingFile: server.backingFile,
+  LoopDevice: backing.loopDevice,
   ServerConfig: server.serverConfig,
   AuthFile: server.authFile,
   Service: server.service,

@@ -22,6 +22,12 @@ export const nbdServerAllowFile = "/etc/nbd-server/allow";
 /** Where a disk's file lies on the server, unless the user says otherwise. */
 export const backingFile = (name: string): string => `${libDir}/${name}.img`;
 
+/** What the server's script noted: which loop device it set up for a disk. Gone after a reboot, as the device is. */
+export const loopNote = (name: string): string => `${runDir}/loop/${name}`;
+export const loopUnit = (name: string): string => `netdisk-loop@${name}.service`;
+/** After 60-persistent-storage.rules. */
+export const backingRule = (name: string): string => `/etc/udev/rules.d/61-netdisk-${name}.rules`;
+
 export const nbdServerUnit = "nbd-server.service";
 /** Our part of the unit, and the script that it runs around each start and stop. */
 export const nbdServerDropIn = `/etc/systemd/system/${nbdServerUnit}.d/netdisk.conf`;
@@ -61,6 +67,7 @@ export const attachLock = `${lockDir}/attach`;
 export const scriptDir = "/usr/local/lib/netdisk";
 
 export const tunnelSocket = (name: string): string => `${runDir}/${name}/nbd.sock`;
+/** On the client the attached device, on the server the loop device. */
 export const attachedDevice = (name: string): string => `/dev/netdisk/${name}`;
 export const mappedDevice = (name: string): string => `/dev/mapper/${name}`;
 

@@ -1,10 +1,9 @@
 /** What a server has once, and what it has for each disk. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, canonicalSize, nameField, size } from "./fields";
+import { absolutePath, account, canonicalSize, nameField, size } from "./fields";
 import { nbdPort, nbdServerAllowFile, nbdServerIncludeDir, tunnelUser } from "./paths";
 
-const account = z.string().regex(/^[a-z_][a-z0-9_-]*$/, "must be a user or group name");
 const packageName = z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, "must be the name of a Debian package");
 
 export const packages = define({

@@ -49,7 +49,14 @@ export const stackFields = {
       example: "photos",
     }),
   },
-  "disks.NAME.file": pick(backingFile.inputs, "size", "path", "allocation"),
+  "disks.NAME.file": {
+    ...pick(backingFile.inputs, "size", "path", "allocation"),
+    loop: field(z.boolean().default(false), {
+      doc: "Put a loop device over the file and serve that, as the article does, instead of the file itself.",
+      role: "fixed",
+      cure: "Keep what it was made with.",
+    }),
+  },
   "disks.NAME.luks": pick(
     luks.inputs,
     "type",

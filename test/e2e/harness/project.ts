@@ -14,11 +14,11 @@ export const stack = "e2e";
 
 export interface Disk {
   name?: string;
-  file: { path?: string; size: string };
+  file?: { path?: string; size: string; allocation?: string; loop?: boolean };
   mount: { path: string };
 }
 
-export const testdisk: Disk = { file: { size: "512 MiB" }, mount: { path: "/mnt/disk" } };
+export const testdisk = { file: { size: "512 MiB" }, mount: { path: "/mnt/disk" } } satisfies Disk;
 
 export const config = {
   server: { host: "server", sshConfig, endpoint: "10.77.0.2:22" },
@@ -82,14 +82,31 @@ export function setDisks(disks: Record<string, Disk>): void {
   writeFileSync(stackFile, stringify(file));
 }
 
-/** An empty project with one disk described and nothing done. */
-export async function newProject(): Promise<void> {
+/** What a stack file says; secrets come as commands do, by `pulumi config set --secret`. */
+export interface StackSettings {
+  server: object;
+  client: object;
+  disks: Record<string, Disk>;
+  /** By path: `recovery.passphrase`. */
+  secrets: Record<string, string>;
+}
+
+export const defaultStack: StackSettings = {
+  ...config,
+  disks: { testdisk },
+  secrets: { "recovery.passphrase": passphrase },
+};
+
+/** An empty project with a stack described and nothing done. */
+export async function newProject({ secrets, ...settings }: StackSettings = defaultStack): Promise<void> {
   rmSync(projectDir, { recursive: true, force: true });
   for (const folder of ["home", "state", "stacks"]) mkdirSync(join(projectDir, folder), { recursive: true });
   writeProject();
-  writeFileSync(stackFile, stringify({ config: { ...config, disks: { testdisk } } }));
+  writeFileSync(stackFile, stringify({ config: settings }));
   await mustPulumi("stack", "init", stack);
-  await mustPulumi("config", "set", "--secret", "--path", "recovery.passphrase", passphrase);
+  for (const [path, secret] of Object.entries(secrets)) {
+    await mustPulumi("config", "set", "--secret", "--path", path, secret);
+  }
 }
 
 /** Keeps project and state under a name, or brings them back. */

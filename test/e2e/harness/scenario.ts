@@ -4,7 +4,15 @@ import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { hosts, lab, mounted, on } from "./lab";
-import { isKept, keepProject, newProject, projectDir, pulumi, restoreProject } from "./project";
+import {
+  isKept,
+  keepProject,
+  newProject,
+  projectDir,
+  pulumi,
+  restoreProject,
+  type StackSettings,
+} from "./project";
 import { checkout } from "./run";
 
 const snapshot = "mounted";
@@ -35,10 +43,10 @@ async function isCurrent(): Promise<boolean> {
 }
 
 /** Two new hosts and a project that has done nothing yet. */
-export async function pristine(): Promise<void> {
+export async function pristine(settings?: StackSettings): Promise<void> {
   await lab("up");
   await lab("reset");
-  await newProject();
+  await newProject(settings);
 }
 
 /** Keeps hosts and project as they are now, for the tests that begin here. */

@@ -134,6 +134,21 @@ describe("a disk", () => {
     });
   });
 
+  it("serves a loop device over the file where that is wished", async () => {
+    disk({ file: { size: "20 GiB", loop: true } });
+    await settled();
+    expect(registrations.map(short)).toContain("LoopDevice photos on backup");
+    expect(inputsOf(registrations, "LoopDevice")).toEqual({
+      name: "photos",
+      file: "/var/lib/netdisk/photos.img",
+      size: "20 GiB",
+      owner: "nbd",
+    });
+    expect(inputsOf(registrations, "Export").exportName).toBe("loop-device.device");
+    expect(inputsOf(registrations, "Attachment").size).toBe("20 GiB");
+    expect(inputsOf(registrations, "BackingFile")).not.toHaveProperty("loop");
+  });
+
   it("marks passphrase, private key and recovery blob as secret", async () => {
     const made = disk();
     await settled();

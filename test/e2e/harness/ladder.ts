@@ -1,0 +1,208 @@
+/**
+ * From two bare hosts to a disk that keeps its bytes through destroy, reboot and power cut: the same rungs for every
+ * stack variant, each proved on the hosts themselves.
+ *
+ * A variant is data. To add one: a `Variant` in a `*.long.test.ts` (variants.long.test.ts has them as a table; put
+ * there what needs no code of its own), made of `defaultVariant` by overriding what differs:
+ * - `stack`: the stack file (`{ ...defaultStack, disks: … }`) and its secrets; the disk is always called testdisk and
+ *   mounted at /mnt/disk;
+ * - `prepare`: what the hosts need before the first `up` and lose nothing of at a reboot;
+ * - `checks`: what the hosts' own tools say once it is up, by the title of the test. `clientTools` and
+ *   `serverTools` are those of the default stack: take over what still holds;
+ * - `backing`: the path on the server that holds the cipher text;
+ * - `unlock`: called after each start of the client, where the disk waits for somebody (a passphrase);
+ * - `gone`: what must hold after `destroy` besides what holds for all.
+ */
+import { describe, expect } from "vitest";
+import { hosts, lab, mounted, on, powerCycle, type HostName } from "./lab";
+import { defaultStack, pulumi, testdisk, type StackSettings } from "./project";
+import { until } from "./run";
+import { bootIds, expectNoChanges, ladder, pristine, up } from "./scenario";
+import { firstMissing, startWriter } from "./writer";
+
+export interface Variant {
+  /** Follows "the ladder of ". */
+  name: string;
+  stack: StackSettings;
+  prepare?: () => Promise<void>;
+  /** Right after the first `up`. */
+  made?: () => Promise<void>;
+  checks: Record<string, () => Promise<void>>;
+  backing: string;
+  unlock?: () => Promise<void>;
+  gone?: () => Promise<void>;
+}
+
+const minutes = (n: number) => n * 60_000;
+const path = testdisk.mount.path;
+
+export async function clientTools(): Promise<void> {
+  const status = await on("client", "cryptsetup status testdisk");
+  expect(status).toContain("/dev/mapper/testdisk is active and is in use");
+  expect(status).toMatch(/type:\s+LUKS2/);
+  expect(status).toMatch(/cipher:\s+aes-xts-plain64/);
+  expect(status).toMatch(/keysize:\s+512/);
+  expect(status).toMatch(/sector size:\s+4096/);
+  const xfs = await on("client", `xfs_info ${path}`);
+  expect(xfs).toMatch(/crc=1/);
+  expect(xfs).toMatch(/finobt=1/);
+  const mount = await on("client", `findmnt -n -o SOURCE,FSTYPE ${path}`);
+  expect(mount).toMatch(/^\/dev\/mapper\/testdisk\s+xfs$/);
+  expect(await on("client", "systemctl is-enabled netdisk@testdisk.target")).toBe("enabled");
+  expect(await on("client", "readlink -f /dev/netdisk/testdisk")).toMatch(/^\/dev\/nbd\d+$/);
+}
+
+/** `exportName`: what the export serves. */
+export async function serverTools(exportName: string): Promise<void> {
+  const listening = (await on("server", "ss -Hltn 'sport = :10809'"))
+    .split("\n")
+    .map((line) => line.split(/\s+/)[3]);
+  expect(listening.length).toBeGreaterThan(0);
+  for (const socket of listening) expect(socket).toMatch(/^(127\.0\.0\.1|\[::1\]):10809$/);
+  expect(await on("server", "cat /etc/nbd-server/config")).toMatch(/^\[generic\]/m);
+  expect(await on("server", "cat /etc/nbd-server/conf.d/testdisk.conf")).toContain(
+    `exportname = ${exportName}\n`,
+  );
+  expect(await on("server", "grep -v '^#' /etc/nbd-server/allow")).toBe("127.0.0.1/32");
+}
+
+const backing = "/var/lib/netdisk/testdisk.img";
+
+export const defaultVariant: Variant = {
+  name: "the default stack",
+  stack: defaultStack,
+  checks: {
+    "the client's own tools say that all is as the article has it": clientTools,
+    "the server listens on loopback only and is configured in its own files": () => serverTools(backing),
+  },
+  backing,
+};
+
+/** How many lines of the server's bytes hold the text; zeros are line ends here, or a sparse disk were one long line. */
+const timesOnServer = async (file: string, text: string): Promise<number> =>
+  Number(await on("server", `tr '\\0' '\\n' <${file} | LC_ALL=C grep -caF '${text}' || test $? = 1`));
+
+export function ladderOf(variant: Variant): void {
+  const { stack, checks, unlock } = variant;
+
+  describe(`the ladder of ${variant.name}`, () => {
+    const step = ladder();
+    let checksum = "";
+    const readChecksum = () => on("client", `sha256sum ${path}/data | cut -d' ' -f1`);
+
+    async function back(host: HostName, seconds?: number): Promise<void> {
+      if (host === "client") await unlock?.();
+      await mounted(path, seconds);
+    }
+
+    step(
+      "up makes a disk of two bare hosts",
+      async () => {
+        await pristine(stack);
+        await variant.prepare?.();
+        // Without --skip-preview, as people do: a preview of bare hosts must neither fail nor change them.
+        const preview = await pulumi(["preview"]);
+        expect(preview.code, preview.output).toBe(0);
+        expect(preview.output).toContain("would run: apt-get install nbd-server");
+        for (const host of hosts) expect(await on(host, "ls /var/lib")).not.toContain("netdisk");
+        const output = await up();
+        expect(output).toMatch(/\+ \d+ created/);
+        await mounted();
+        await variant.made?.();
+      },
+      minutes(15),
+    );
+
+    step("a second up changes nothing", async () => {
+      await expectNoChanges();
+      const output = await up();
+      expect(output).toMatch(/\d+ unchanged/);
+      expect(output).not.toMatch(/created|updated|deleted|replaced/);
+    });
+
+    for (const [title, check] of Object.entries(checks)) step(title, check);
+
+    step(
+      "a file written through the mount is nowhere on the server in plain text",
+      async () => {
+        const marker = `plain text marker ${"0123456789abcdef".repeat(3)}`.slice(0, 64);
+        await on("client", `cat > ${path}/marker && sync -f ${path}/marker`, marker);
+        await on("client", `head -c 40M /dev/urandom > ${path}/data && sync -f ${path}/data`);
+        checksum = await readChecksum();
+        expect(await timesOnServer(variant.backing, marker)).toBe(0);
+        // The same search finds what the server does know: the header's magic bytes.
+        expect(await timesOnServer(variant.backing, "LUKS")).toBeGreaterThan(0);
+        expect(await on("server", `head -c 4 ${variant.backing}`)).toBe("LUKS");
+      },
+      minutes(3),
+    );
+
+    step("destroy detaches everything and keeps backing, header and key", async () => {
+      const { code, output } = await pulumi(["destroy", "--yes", "--skip-preview"]);
+      expect(code, output).toBe(0);
+      expect(await on("client", `findmnt ${path} || test $? = 1`)).toBe("");
+      expect(await on("client", "ls /dev/mapper")).toBe("control");
+      expect(await on("client", "ls /etc/systemd/system | grep netdisk || test $? = 1")).toBe("");
+      // A device of size 0 is attached to nothing; lsblk would hide it.
+      expect(await on("client", "cat /sys/block/nbd*/size | sort -u")).toBe("0");
+      expect(await on("server", "ls /etc/nbd-server/conf.d")).toBe("");
+      expect(await on("server", "ss -Hltn 'sport = :10809'")).toBe("");
+      expect(await on("server", "losetup --list")).toBe("");
+      expect(await on("server", "find /etc -name '*netdisk*'")).toBe("");
+      for (const host of hosts) {
+        expect(await on(host, "find /var/lib/netdisk/claims -type f")).toBe("");
+      }
+      expect(await on("server", `head -c 4 ${variant.backing}`)).toBe("LUKS");
+      await on(
+        "client",
+        "test -s /etc/netdisk/keys/testdisk.key && test -s /var/lib/netdisk/headers/testdisk.luks",
+      );
+      await variant.gone?.();
+    });
+
+    step("up after destroy brings the same data back, without building nbd again", async () => {
+      expect(await on("client", "ls -A /opt/nbd 2>/dev/null || test $? = 2")).toBe("");
+      const build = () => on("client", "stat -c '%i %Y' /var/lib/netdisk/build/nbd-stage/key");
+      const kept = await build();
+      await up();
+      await mounted();
+      expect(await build()).toBe(kept);
+      expect(await on("client", "ls /var/lib/netdisk/build")).not.toMatch(/^nbd$/m);
+      expect(await readChecksum()).toBe(checksum);
+    });
+
+    step(
+      "after a clean reboot of both hosts the disk is back by itself, and nothing differs",
+      async () => {
+        const before = await bootIds();
+        for (const host of hosts) {
+          await lab("reboot", host);
+          await back(host);
+          expect(await readChecksum()).toBe(checksum);
+          await expectNoChanges();
+        }
+        const after = await bootIds();
+        expect(after.some((id) => before.includes(id))).toBe(false);
+      },
+      minutes(5),
+    );
+
+    for (const host of hosts) {
+      step(
+        `after a power cut of the ${host} under fsync'd writes, everything that was fsync'd is there`,
+        async () => {
+          const file = `${path}/records-${host}`;
+          const writer = startWriter(file);
+          await until("30 records are acknowledged", 60, async () => writer.acknowledged() >= 30);
+          await powerCycle(host);
+          await writer.gone;
+          await back(host, 180);
+          expect(await firstMissing(file, writer.acknowledged())).toBeUndefined();
+          expect(await readChecksum()).toBe(checksum);
+          await expectNoChanges();
+        },
+        minutes(5),
+      );
+    }
+  });
+}
