@@ -1,6 +1,7 @@
 /** One provider per host: its configuration is how the operator's machine reaches that host. */
 import * as pulumi from "@pulumi/pulumi";
 import { connection } from "../schema/connection";
+import type { Field } from "../schema/define";
 import { refuseMistakes } from "./mistakes";
 import type * as z from "zod";
 
@@ -29,7 +30,10 @@ export class Provider extends pulumi.ProviderResource {
       const cure = "Name the host, or say `connection: local` for the machine that runs Pulumi.";
       throw new pulumi.RunError(`${args.role} "${name}":\n  host: is missing. ${cure}`);
     }
-    const { privateKey } = args;
-    super("netdisk", name, { ...args, ...(privateKey && { privateKey: pulumi.secret(privateKey) }) }, opts);
+    const secrets = Object.entries(args).filter(
+      ([key]) => (connection as Record<string, Field>)[key]?.secret,
+    );
+    const hidden = Object.fromEntries(secrets.map(([key, value]) => [key, pulumi.secret(value)]));
+    super("netdisk", name, { ...args, ...hidden }, opts);
   }
 }

@@ -5,6 +5,7 @@ import { Claims } from "./claims";
 import { NetdiskError } from "./errors";
 import type { Host } from "./host/host";
 import type { Connection } from "./host/open";
+import { refuseOtherPlatforms } from "./platform";
 import { plain, type Properties } from "./wire/values";
 
 /** What the provider needs of provider/host/open.ts; tests bring their own. */
@@ -52,6 +53,20 @@ export function checkConfiguration(news: Properties): Checked {
 export interface Access {
   host: Host;
   claims: Claims;
+  /** Asks once per host. @throws NetdiskError for a host that netdisk must leave as it is. */
+  suitable: () => Promise<void>;
+}
+
+function suitability(host: Host): () => Promise<void> {
+  let asked: Promise<void> | undefined;
+  return () => {
+    asked ??= refuseOtherPlatforms(host).catch((error: unknown) => {
+      // It may be another one, or another login, by the next time.
+      asked = undefined;
+      throw error;
+    });
+    return asked;
+  };
 }
 
 export class Configuration {
@@ -82,7 +97,7 @@ export class Configuration {
       // Without a boot timeout both are the same connection.
       if (!this.#access || seconds > 0) {
         const host = this.hosts.openHost(this.#connection, { bootTimeoutMs: seconds * 1000 });
-        this.#access = { host, claims: new Claims(host), patient };
+        this.#access = { host, claims: new Claims(host), suitable: suitability(host), patient };
       }
     }
     return this.#access;

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Definition, Inputs } from "../schema/define";
-import { boundHost, timeLimit } from "./boundHost";
+import { boundHost, orAborted, timeLimit } from "./boundHost";
 import { knownWishes, same } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { NetdiskError } from "./errors";
@@ -80,6 +80,7 @@ async function lastLook(request: Request, unbound: Host, work: Work): Promise<Pr
 /** Create and update. `request.host` is not yet bound to the request's signal. */
 export async function apply(request: Request, { name, inputs, outputs }: Wanted): Promise<Present> {
   const { type, signal, claims, progress } = request;
+  await orAborted(request.suitable(), signal, 0, request.host.label);
   const wishes = knownWishes(type, inputs);
   const owner = ownerOf(request.urn);
   const claim: Claim = {

@@ -41,7 +41,10 @@ export async function preview(request: Request, wanted: Wanted & { oldInputs?: P
   const differs = wanted.outputs
     ? differences(request, { ...wanted, outputs: wanted.outputs, oldInputs: wanted.oldInputs ?? {} })
     : [];
+  let isSuitable = false;
   try {
+    await orAborted(request.suitable(), request.signal, 0, host.label);
+    isSuitable = true;
     const [look, all] = await Promise.all([
       type.observe(host, wishes, known),
       orAborted(claims.all(), request.signal, 0, host.label),
@@ -56,6 +59,8 @@ export async function preview(request: Request, wanted: Wanted & { oldInputs?: P
     if (lines.length > 0) progress.say(lines.join("\n"));
   } catch (error) {
     if (wanted.outputs || !(error instanceof NetdiskError) || error.code === "CLAIMED") throw error;
+    // A login or a host that `up` will not mend either.
+    if (error.code === "CONFIG" && !isSuitable) throw error;
     // A create: the host, or what this thing stands on, may be made by this very run (no nbd-server yet on a bare
     // host). So it cannot be foreseen, which is said, but is no reason to stop; `up` itself will stop if it is one.
     if (!unmade.has(error.code)) progress.say(`cannot be foreseen: ${error.message}`);

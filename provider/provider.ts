@@ -112,9 +112,9 @@ export class Provider {
 
   #request(type: ResourceType, target: Target, options: { patient?: boolean; mask: unknown[] }): Request {
     if (!this.#configuration) throw new Error("the engine did not configure the provider");
-    const { host, claims } = this.#configuration.access(options.patient ?? false);
+    const access = this.#configuration.access(options.patient ?? false);
     const progress = progressOf(this.log, target.urn, maskOf(...options.mask));
-    return { type, urn: target.urn, host, claims, signal: target.signal, progress };
+    return { ...access, type, urn: target.urn, signal: target.signal, progress };
   }
 
   /** What `up` will make of it, as far as it is known before; says on the way what it would run. */

@@ -12,6 +12,8 @@ export interface Request {
   /** Not yet bound to the signal. */
   host: Host;
   claims: Claims;
+  /** See Access: to be asked before the host is changed for the first time. */
+  suitable: () => Promise<void>;
   signal: AbortSignal;
   progress: Progress;
 }

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { field } from "./define";
 
 const text = z.string().min(1, "must not be empty");
+const line = text.regex(/^[^\n\0]*$/, "must be one line");
 
 export const connection = {
   role: field(z.enum(["server", "client"]), { doc: "What the host is, for messages." }),
@@ -10,7 +11,7 @@ export const connection = {
     doc: "`local`: the machine that runs Pulumi is the host itself.",
   }),
   host: field(text.optional(), {
-    doc: "Address, name, or alias of ssh_config(5). HostName, Port, User, IdentityFile, UserKnownHostsFile, ProxyJump and ProxyCommand of the alias apply, as resolved by `ssh -G`.",
+    doc: "Address, name, or alias of ssh_config(5). HostName, Port, User, IdentityFile, IdentityAgent, UserKnownHostsFile, ProxyJump and ProxyCommand of the alias apply, Include as well: resolved by `ssh -G`.",
     example: "backup",
   }),
   port: field(z.int().min(1).max(65535).optional(), {
@@ -18,7 +19,7 @@ export const connection = {
     example: 22,
   }),
   user: field(text.optional(), {
-    doc: "Login. Not root: commands run through `sudo -n`. Default: ssh_config, then the local user.",
+    doc: "Login. Not root: commands run through sudo. Default: ssh_config, then the local user.",
     example: "root",
   }),
   sshConfig: field(text.optional(), {
@@ -31,6 +32,14 @@ export const connection = {
   }),
   privateKey: field(text.optional(), {
     doc: "Private key itself (OpenSSH or PEM), instead of a file.",
+    secret: true,
+  }),
+  keyPassphrase: field(line.optional(), {
+    doc: "Passphrase of an encrypted privateKey or identity file. Without it, such a file needs the agent.",
+    secret: true,
+  }),
+  sudoPassword: field(line.optional(), {
+    doc: "Password that sudo asks a login for that is not root. Without it, sudo must not ask (NOPASSWD), which is also faster: a password is checked at each command.",
     secret: true,
   }),
   hostKey: field(text.optional(), {

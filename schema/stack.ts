@@ -27,6 +27,8 @@ const reach = pick(
   "sshConfig",
   "identityFile",
   "privateKey",
+  "keyPassphrase",
+  "sudoPassword",
   "hostKey",
   "bootTimeout",
 );
@@ -117,12 +119,16 @@ export interface StackFile {
   disks: Record<string, z.input<typeof diskSection>>;
 }
 
+const secretKeys = (fields: Record<string, Field>): string[] =>
+  Object.keys(fields).filter((key) => fields[key]?.secret);
+
 /** Values that must be encrypted in the stack file. */
-export const secretPaths = [
+export const secretPaths: [string, string][] = [
   ["recovery", "passphrase"],
-  ["server", "privateKey"],
-  ["client", "privateKey"],
-] as const;
+  ...(["server", "client"] as const).flatMap((section) =>
+    secretKeys(reach).map((key): [string, string] => [section, key]),
+  ),
+];
 
 export type Place = keyof typeof stackFields;
 

@@ -68,16 +68,16 @@ export async function attemptsFor(lib: Ssh2, target: Target): Promise<Attempts> 
   const cures: string[] = [];
   const wanted: Buffer[] = [];
   const username = target.user;
+  const passphrase = target.keyPassphrase?.reveal();
 
   if (target.privateKey !== undefined) {
-    const text = target.privateKey.reveal();
-    const key = lib.utils.parseKey(text);
+    const key = lib.utils.parseKey(target.privateKey.reveal(), passphrase);
     if (key instanceof Error)
       throw new NetdiskError(
         "CONFIG",
-        `${target.name}: privateKey cannot be used: ${key.message}. Set it to an unencrypted private key in OpenSSH or PEM format.`,
+        `${target.name}: privateKey cannot be used: ${key.message}. Set it to a private key in OpenSSH or PEM format, and keyPassphrase where it is encrypted.`,
       );
-    methods.push({ said: "privateKey", method: { type: "publickey", username, key: text } });
+    methods.push({ said: "privateKey", method: { type: "publickey", username, key } });
   } else {
     for (const file of target.identityFiles) {
       let text: Buffer;
@@ -92,14 +92,16 @@ export async function attemptsFor(lib: Ssh2, target: Target): Promise<Attempts> 
           );
         continue;
       }
-      const key = lib.utils.parseKey(text);
+      const plain = lib.utils.parseKey(text);
+      const isEncrypted = plain instanceof Error && /encrypted/i.test(plain.message);
+      const key = isEncrypted && passphrase !== undefined ? lib.utils.parseKey(text, passphrase) : plain;
       const blob = key instanceof Error ? publicPart(text.toString()) : key.getPublicSSH();
       if (blob) wanted.push(blob);
       if (!(key instanceof Error)) {
-        methods.push({ said: file, method: { type: "publickey", username, key: text } });
-      } else if (/encrypted/i.test(key.message)) {
-        tried.push(`${file} (encrypted)`);
-        cures.push(`Put the encrypted key into the agent: \`ssh-add ${file}\`.`);
+        methods.push({ said: file, method: { type: "publickey", username, key } });
+      } else if (isEncrypted) {
+        tried.push(`${file} (encrypted${passphrase === undefined ? "" : ", and not with keyPassphrase"})`);
+        cures.push(`Put the encrypted key into the agent (\`ssh-add ${file}\`), or set keyPassphrase.`);
       } else {
         tried.push(`${file} (${key.message})`);
       }

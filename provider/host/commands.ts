@@ -10,6 +10,12 @@ const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /** Marks the processes of one exec in their environment, so that they can be found and ended later. */
 const mark = "NETDISK_RUN";
 
+/**
+ * The first line of both outputs, once root's shell runs. What comes before it is not the command's: a greeting of
+ * the login shell, a lecture of sudo. Without it nothing was run.
+ */
+export const beginNotice = (run: string): string => `netdisk: begin ${run}\n`;
+
 /** Said on stderr once all locks are held; not part of the command's own output. */
 export const lockNotice = (locks: readonly string[]): string => `netdisk: locked ${locks.join(" ")}\n`;
 
@@ -31,14 +37,41 @@ function takeLocks(locks: readonly string[]): string {
   return `mkdir -p -m 700 ${lockDir} && ${take.join(" && ")} && echo ${quote(lockNotice(locks).trim())} >&2 || exit 255\n`;
 }
 
+/** How a login becomes root. */
+export type Elevation = "root" | "sudo" | "sudo with password";
+
+/**
+ * sudo reads its password as the first line of standard input, if it asks at all: with NOPASSWD it does not. So a
+ * line with the run follows it, and root's shell reads up to that; `read` takes no byte more than the line.
+ */
+export const passwordInput = (password: string, run: string): string => `${password}\n${run}\n`;
+const dropPassword = (run: string): string =>
+  `while IFS= read -r netdisk && [ "$netdisk" != ${run} ]; do :; done\n`;
+
+const elevations: Record<Elevation, string> = {
+  root: "",
+  sudo: "sudo -n -- ",
+  "sudo with password": "sudo -S -p '' -- ",
+};
+
 /** The one line that a login shell or execve gets. `run` is unique to this exec. */
 export function wrap(
   command: Command,
-  options: { run: string; sudo: boolean; locks?: readonly string[] },
+  options: { run: string; as: Elevation; locks?: readonly string[] },
 ): string {
-  const script = `umask 022\n${takeLocks(options.locks ?? [])}${command.text}`;
-  return `exec ${options.sudo ? "sudo -n -- " : ""}env LC_ALL=C PATH=${path} ${mark}=${options.run} sh -c ${quote(script)}`;
+  const { run, as, locks = [] } = options;
+  const notice = beginNotice(run).trim();
+  const script = [
+    as === "sudo with password" ? dropPassword(run) : "",
+    `umask 022\necho '${notice}'; echo '${notice}' >&2\n`,
+    takeLocks(locks),
+    command.text,
+  ].join("");
+  return `exec ${elevations[as]}env LC_ALL=C PATH=${path} ${mark}=${run} sh -c ${quote(script)}`;
 }
+
+/** Whether sudo takes the password: nothing follows it that a second try could take for one. */
+export const tryPassword = "exec sudo -k -S -p '' -- true";
 
 /**
  * Ends everything that an exec started: SIGTERM to the process groups of all processes that carry its mark

@@ -1,15 +1,19 @@
 /** The machine that runs Pulumi as a Host: the same commands, by child processes. */
 import { spawn } from "node:child_process";
 import { constants, homedir, hostname, userInfo } from "node:os";
+import type { Secret } from "../../schema/secret";
 import { NetdiskError } from "../errors";
 import { ShellHost } from "./shell";
-import type { ProcessListener, StartOptions, Transport } from "./transport";
+import type { Login, ProcessListener, StartOptions, Transport } from "./transport";
 
 class LocalTransport implements Transport {
   readonly label = `${hostname()} (this machine)`;
 
-  async needsSudo(): Promise<boolean> {
-    return process.getuid?.() !== 0;
+  constructor(private readonly sudoPassword?: Secret) {}
+
+  async login(): Promise<Login> {
+    const user = process.getuid?.() === 0 ? "root" : userInfo().username;
+    return { user, sudoPassword: this.sudoPassword };
   }
 
   start(line: string, listener: ProcessListener, { stdin, signal }: StartOptions): Promise<void> {
@@ -54,4 +58,5 @@ class LocalTransport implements Transport {
   }
 }
 
-export const localHost = (): ShellHost => new ShellHost(new LocalTransport());
+export const localHost = (sudoPassword?: Secret): ShellHost =>
+  new ShellHost(new LocalTransport(sudoPassword));

@@ -9,13 +9,18 @@ import { resolveTarget } from "./sshConfig";
 
 type Checked = Inputs<Definition<typeof connection>>;
 
+type SecretKeys = "privateKey" | "keyPassphrase" | "sudoPassword";
+
 /** schema/connection.ts, checked; what the user left out may be left out here too. */
 export type Connection = Pick<Checked, "connection"> &
-  Partial<Omit<Checked, "privateKey">> & { privateKey?: Secret };
+  Partial<Omit<Checked, SecretKeys>> &
+  Partial<Record<SecretKeys, Secret>>;
 
 /** @param options.bootTimeoutMs for the first contact: how long a host that is still starting is waited for. */
 export function openHost(connection: Connection, options: SshOptions): Host {
-  return connection.connection === "local" ? localHost() : sshHost(connection, options);
+  return connection.connection === "local"
+    ? localHost(connection.sudoPassword)
+    : sshHost(connection, options);
 }
 
 /**

@@ -7,35 +7,39 @@ export class Output {
   readonly #chunks: Buffer[] = [];
   readonly #onLine?: (line: string) => void;
   #rest = "";
-  /** Text of ours at the beginning that is not part of the output, until it has been seen. */
-  #notice?: Buffer;
-  #onNotice?: () => void;
+  /** Lines of ours, in their order, that still have to come. */
+  readonly #notices: { text: Buffer; onSeen: () => void }[] = [];
   size = 0;
 
   constructor(onLine?: (line: string) => void) {
     this.#onLine = onLine;
   }
 
-  /** Takes `notice` out of the beginning of the output and reports its arrival. */
-  expect(notice: string, onNotice: () => void): void {
-    this.#notice = Buffer.from(notice);
-    this.#onNotice = onNotice;
+  /** Takes `notice` and all that came before it out of the output, and reports its arrival. Several come in order. */
+  expect(notice: string, onSeen: () => void = () => {}): void {
+    this.#notices.push({ text: Buffer.from(notice), onSeen });
   }
 
   add(chunk: Buffer): void {
     this.#chunks.push(chunk);
     this.size += chunk.length;
-    if (this.#notice) {
-      const start = Buffer.concat(this.#chunks);
-      if (start.length < this.#notice.length && this.#notice.subarray(0, start.length).equals(start)) return;
-      const seen = start.subarray(0, this.#notice.length).equals(this.#notice);
-      const rest = seen ? start.subarray(this.#notice.length) : start;
-      this.#notice = undefined;
-      this.#chunks.splice(0, this.#chunks.length, rest);
-      if (seen) this.#onNotice?.();
-      chunk = rest;
-    }
-    if (this.#onLine) this.#cut(chunk.toString("latin1"));
+    let rest: Buffer | undefined = chunk;
+    while (rest && this.#notices.length > 0) rest = this.#skip();
+    if (rest && this.#onLine) this.#cut(rest.toString("latin1"));
+  }
+
+  /** What follows the next notice; undefined while it has not come. */
+  #skip(): Buffer | undefined {
+    const all = Buffer.concat(this.#chunks);
+    const [next] = this.#notices;
+    const at = next ? all.indexOf(next.text) : -1;
+    this.#chunks.splice(0, this.#chunks.length, all);
+    if (!next || at < 0) return undefined;
+    const rest = all.subarray(at + next.text.length);
+    this.#chunks.splice(0, 1, rest);
+    this.#notices.shift();
+    next.onSeen();
+    return rest;
   }
 
   // In latin1, so that a character that arrives in two halves is put together again before it is decoded.

@@ -1,5 +1,6 @@
 /** Wording that several errors of the host layer share. */
 import type { Command } from "./sh";
+import type { Login } from "./transport";
 
 /** A command in a message: whole when short, otherwise its beginning. */
 export function shown(command: Command): string {
@@ -12,14 +13,22 @@ export const tail = (text: string): string => text.trim().split("\n").slice(-10)
 
 export const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
-/** What sudo itself said instead of starting the command, with the cure; undefined if it did start it. */
-export function sudoFailure(stderr: string): string | undefined {
-  const said = stderr.trim();
-  if (/^sudo: (a password is required|a terminal is required|.*interactive authentication)/.test(said))
-    return `${said}. Let the login use sudo without a password (\`LOGIN ALL=(ALL) NOPASSWD: ALL\` in /etc/sudoers.d/netdisk on the host), or log in as root.`;
-  if (/is not in the sudoers file|is not allowed to (execute|run)/.test(said.split("\n")[0] ?? ""))
-    return `${said}. Allow the login in /etc/sudoers.d/netdisk on the host (\`LOGIN ALL=(ALL) NOPASSWD: ALL\`), or log in as root.`;
-  if (/sudo: (command )?not found$/m.test(said.split("\n")[0] ?? ""))
-    return `${said}. Install sudo on the host, or log in as root.`;
-  return undefined;
+/**
+ * Why a login does not become root, with the cure.
+ * @param said What sudo or the login shell said instead of running the command; sudo speaks the host's language.
+ */
+export function notRoot({ user, sudoPassword }: Login, said: string): string {
+  const reason = tail(said)
+    .replace(/\s*\n\s*/g, "; ")
+    .replace(/\.$/, "");
+  const rule = `\`${user} ALL=(ALL) NOPASSWD: ALL\` in /etc/sudoers.d/netdisk on the host`;
+  if (user === "root")
+    return `root's login runs no commands: ${reason}. Set user to a login that may use sudo, or allow root to run commands.`;
+  if (/sudo: (?:command )?not found/.test(reason))
+    return `${user} is not root, and there is no sudo: ${reason}. Install sudo on the host, or log in as root.`;
+  if (/is not in the sudoers file|is not allowed to (?:execute|run)/.test(reason))
+    return `${user} may not use sudo: ${reason}. Allow it (${rule}), or log in as root.`;
+  return sudoPassword
+    ? `sudo does not let ${user} run commands as root: ${reason}. Correct sudoPassword, allow sudo without one (${rule}), or log in as root.`
+    : `sudo does not let ${user} run commands as root: ${reason}. Set sudoPassword, allow sudo without one (${rule}), or log in as root.`;
 }

@@ -2,12 +2,24 @@
 import { randomBytes } from "node:crypto";
 import { Secret } from "../../schema/secret";
 import { NetdiskError } from "../errors";
-import { absentByCat, end, lockNotice, readCommand, waitCommand, wrap, writeCommand } from "./commands";
+import {
+  absentByCat,
+  beginNotice,
+  type Elevation,
+  end,
+  lockNotice,
+  passwordInput,
+  readCommand,
+  tryPassword,
+  waitCommand,
+  wrap,
+  writeCommand,
+} from "./commands";
 import type { ExecOptions, ExecResult, FileOptions, Host } from "./host";
 import { Output, outputLimit } from "./output";
-import { seconds, shown, sudoFailure, tail } from "./say";
+import { notRoot, seconds, shown, tail } from "./say";
 import type { Command } from "./sh";
-import type { Transport } from "./transport";
+import type { Login, Transport } from "./transport";
 
 const defaultTimeoutMs = 60_000;
 /** For the turn at a lock; what holds it may be the build of a run that was killed. */
@@ -23,8 +35,12 @@ interface Ended {
   stderr: Buffer;
 }
 
+const elevationOf = ({ user, sudoPassword }: Login): Elevation =>
+  user === "root" ? "root" : sudoPassword ? "sudo with password" : "sudo";
+
 export class ShellHost implements Host {
   readonly #transport: Transport;
+  #login?: Promise<Login>;
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -90,11 +106,14 @@ export class ShellHost implements Host {
     const { signal } = options;
     const locks = typeof options.lock === "string" ? [options.lock] : (options.lock ?? []);
     if (signal?.aborted) throw this.#cancelled(command, "It was not started.");
-    const sudo = await this.#transport.needsSudo();
+    const login = await this.#loggedIn();
     const run = randomBytes(6).toString("hex");
-    const line = wrap(command, { run, sudo, locks });
+    const line = wrap(command, { run, as: elevationOf(login), locks });
     const stdout = new Output(options.onLine);
     const stderr = new Output(options.onLine);
+    let began = false;
+    stdout.expect(beginNotice(run));
+    stderr.expect(beginNotice(run), () => (began = true));
     const stop = new AbortController();
     const timers: Record<string, NodeJS.Timeout> = {};
     const timer = (name: string, ms: number, action: () => void) => {
@@ -111,12 +130,14 @@ export class ShellHost implements Host {
 
         const finish = () => {
           if (stopping || exitCode === undefined) return;
-          resolve({ exitCode, stdout: stdout.end(), stderr: stderr.end() });
+          const ended = { exitCode, stdout: stdout.end(), stderr: stderr.end() };
+          if (began) resolve(ended);
+          else reject(this.#notRoot(login, ended));
         };
         const interrupt = (error: (outcome: string) => NetdiskError) => {
           if (stopping) return;
           stopping = true;
-          const outcome = started ? this.#end(run, sudo) : Promise.resolve("It was not started.");
+          const outcome = started ? this.#end(run, login) : Promise.resolve("It was not started.");
           void outcome.then((text) => reject(error(text)));
         };
         const limit = () => {
@@ -155,15 +176,12 @@ export class ShellHost implements Host {
                 timer("linger", lingerMs, finish);
               },
             },
-            { stdin: bytes(options.stdin), signal: stop.signal },
+            { stdin: inputOf(login, run, options.stdin), signal: stop.signal },
           )
           .then(finish, (error: unknown) => {
             // What ended it has the better explanation.
             if (!stopping) reject(error instanceof Error ? error : new Error(String(error)));
           });
-      }).then((ended) => {
-        if (sudo) this.#checkSudo(ended);
-        return ended;
       });
     } finally {
       Object.values(timers).forEach(clearTimeout);
@@ -173,8 +191,10 @@ export class ShellHost implements Host {
   }
 
   /** Ends what `run` started and says what became of it. */
-  async #end(run: string, sudo: boolean): Promise<string> {
+  async #end(run: string, login: Login): Promise<string> {
+    const ending = randomBytes(6).toString("hex");
     const stdout = new Output();
+    stdout.expect(beginNotice(ending));
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), endTimeoutMs);
     let exitCode: number | undefined;
@@ -183,14 +203,14 @@ export class ShellHost implements Host {
       await Promise.race([
         new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve())),
         this.#transport.start(
-          wrap(end(run), { run: randomBytes(6).toString("hex"), sudo }),
+          wrap(end(run), { run: ending, as: elevationOf(login) }),
           {
             onStart: () => {},
             onStdout: (chunk) => stdout.add(chunk),
             onStderr: () => {},
             onExit: (status) => (exitCode = status),
           },
-          { signal: stop.signal, urgent: true },
+          { stdin: inputOf(login, ending), signal: stop.signal, urgent: true },
         ),
       ]);
     } catch (error) {
@@ -206,9 +226,46 @@ export class ShellHost implements Host {
       : `It was killed, but these processes remain: ${survivors.join(" ")}.`;
   }
 
-  #checkSudo({ exitCode, stderr }: Ended): void {
-    const problem = exitCode === 0 ? undefined : sudoFailure(stderr.toString());
-    if (problem !== undefined) throw new NetdiskError("CONFIG", `${this.label}: ${problem}`);
+  /**
+   * A password is tried once, alone: a wrong one must not make sudo take a command's input for the next, and some hosts
+   * lock an account after a few.
+   */
+  #loggedIn(): Promise<Login> {
+    this.#login ??= this.#logIn().catch((error: unknown) => {
+      if (!(error instanceof NetdiskError && error.code === "CONFIG")) this.#login = undefined;
+      throw error;
+    });
+    return this.#login;
+  }
+
+  async #logIn(): Promise<Login> {
+    const login = await this.#transport.login();
+    if (elevationOf(login) !== "sudo with password") return login;
+    const stderr = new Output();
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(), defaultTimeoutMs);
+    let exitCode: number | undefined;
+    try {
+      await this.#transport.start(
+        tryPassword,
+        {
+          onStart: () => {},
+          onStdout: () => {},
+          onStderr: (chunk) => stderr.add(chunk),
+          onExit: (status) => (exitCode = status),
+        },
+        { stdin: Buffer.from(`${login.sudoPassword?.reveal()}\n`), signal: stop.signal },
+      );
+    } finally {
+      clearTimeout(timer);
+    }
+    if (exitCode === 0) return login;
+    throw this.#notRoot(login, { stdout: Buffer.of(), stderr: stderr.end() });
+  }
+
+  #notRoot(login: Login, { stdout, stderr }: Pick<Ended, "stdout" | "stderr">): NetdiskError {
+    const said = `${stderr.toString()}${stdout.toString()}`;
+    return new NetdiskError("CONFIG", `${this.label}: ${notRoot(login, said)}`);
   }
 
   #tooLong(what: string, ms: number, outcome: string): NetdiskError {
@@ -235,7 +292,9 @@ export class ShellHost implements Host {
   }
 }
 
-function bytes(stdin: ExecOptions["stdin"]): Buffer | undefined {
+function inputOf(login: Login, run: string, stdin?: ExecOptions["stdin"]): Buffer | undefined {
   const plain = stdin instanceof Secret ? stdin.reveal() : stdin;
-  return typeof plain === "string" ? Buffer.from(plain) : plain;
+  const input = typeof plain === "string" ? Buffer.from(plain) : plain;
+  if (elevationOf(login) !== "sudo with password" || !login.sudoPassword) return input;
+  return Buffer.concat([Buffer.from(passwordInput(login.sudoPassword.reveal(), run)), input ?? Buffer.of()]);
 }

@@ -8,7 +8,7 @@ import { ConnectFailure } from "./connectFailure";
 import type { Connection } from "./open";
 import { ShellHost } from "./shell";
 import { resolveTarget, type Target } from "./sshConfig";
-import type { ProcessListener, StartOptions, Transport } from "./transport";
+import type { Login, ProcessListener, StartOptions, Transport } from "./transport";
 import { Turns } from "./turns";
 
 /** OpenSSH allows 10 per connection (MaxSessions); two are kept for ending commands. */
@@ -57,8 +57,9 @@ class SshTransport implements Transport {
     return `${host} (${user === undefined ? "" : `${user}@`}${host}${port === undefined ? "" : `:${port}`})`;
   }
 
-  async needsSudo(): Promise<boolean> {
-    return (await this.#resolve()).user !== "root";
+  async login(): Promise<Login> {
+    const { user } = await this.#resolve();
+    return { user, sudoPassword: this.#connection.sudoPassword };
   }
 
   async start(line: string, listener: ProcessListener, options: StartOptions): Promise<void> {

@@ -14,6 +14,8 @@ export interface Target {
   port: number;
   user: string;
   privateKey?: Secret;
+  /** Opens an encrypted privateKey or identity file. */
+  keyPassphrase?: Secret;
   /** In the order to try. An `explicit` one must exist. */
   identityFiles: string[];
   explicitIdentity: boolean;
@@ -162,6 +164,7 @@ export async function resolveTarget(connection: Connection): Promise<Target> {
     port,
     user,
     privateKey: connection.privateKey,
+    keyPassphrase: connection.keyPassphrase,
     identityFiles:
       connection.identityFile !== undefined
         ? [projectPath(connection.identityFile)]

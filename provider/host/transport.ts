@@ -1,3 +1,5 @@
+import type { Secret } from "../../schema/secret";
+
 /** How a command line gets to a machine and its output back; everything else is the same for all (shell.ts). */
 export interface ProcessListener {
   /** The machine has accepted the command: from here on it may have had effects. */
@@ -17,12 +19,18 @@ export interface StartOptions {
   urgent?: boolean;
 }
 
+export interface Login {
+  user: string;
+  /** For a user who is not root; without one, sudo must not ask. */
+  sudoPassword?: Secret;
+}
+
 export interface Transport {
   /** See Host.label; may become more precise with the first use. */
   readonly label: string;
 
-  /** Whether commands have to be started through sudo. */
-  needsSudo(): Promise<boolean>;
+  /** Who runs the commands. Reaches nobody. */
+  login(): Promise<Login>;
 
   /**
    * Runs one line of shell. Resolves when the command and all that write to its output have ended.

@@ -1,5 +1,6 @@
 /** Create, read, update and delete over real gRPC, on a host where commands really run. */
-import { rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { NetdiskError } from "../../provider/errors";
 import { sh } from "../../provider/host/sh";
@@ -404,6 +405,34 @@ describe("preview", () => {
     await engine.configure({ role: "server", connection: "ssh", host: unknown });
     await engine.create(urn, (await engine.check(urn, wish)).inputs, true);
     expect(engine.host.transport.lines).toEqual([]);
+  });
+});
+
+describe("a host that is neither Debian nor Ubuntu", () => {
+  const fedora =
+    'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=32\nPRETTY_NAME="Fedora Linux 32 (Workstation Edition)"\n';
+  const refusal =
+    "sandbox (root@sandbox:22) is Fedora Linux 32 (Workstation Edition); nothing was changed there, " +
+    "because netdisk works with apt and systemd: use a host with Debian or Ubuntu.";
+
+  it("is refused in one sentence, by preview and up, before anything is changed", async () => {
+    const engine = await play();
+    writeFileSync(join(engine.host.root, "etc/os-release"), fedora);
+    const { inputs } = await engine.check(urn, wish);
+    for (const preview of [true, false]) {
+      const failure = await failureOf(engine.create(urn, inputs, preview));
+      expect([failure.message, failure.initFailed]).toEqual([refusal, undefined]);
+    }
+    expect(existsSync(join(engine.host.root, "var/lib/netdisk/claims"))).toBe(false);
+  });
+
+  it("as is one without systemd; asked again once the host is another", async () => {
+    const engine = await play();
+    const booted = join(engine.host.root, "run/systemd/system");
+    rmSync(booted, { recursive: true });
+    expect((await failureOf(up(engine))).message).toContain("is Debian, not run by systemd; nothing was");
+    mkdirSync(booted);
+    await up(engine);
   });
 });
 

@@ -16,6 +16,7 @@ const observe = (stdout: string, more: Partial<Exchange> = {}): Exchange => ({
   stdout,
   ...more,
 });
+const debian: Exchange = { command: /^cat \/etc\/os-release/, stdout: "ID=debian\nNAME=Debian\nsystemd\n" };
 const absent = observe("", { exitCode: 44 });
 const present = observe("size=1 GiB\ncipher=aes\nactive=true\n");
 /** Two plans: claim first, then a directory and a size, then activation. */
@@ -57,20 +58,21 @@ const known: Existing = {
 
 describe("over SSH", () => {
   it("uses one connection for everything, and takes the thing's lock for the claim and each step", async () => {
-    const provide = await start(take, absent, makeDirectory, writeSize, present);
+    const provide = await start(debian, take, absent, makeDirectory, writeSize, present);
     const { inputs } = await provide.check(urn, wish);
     const { outputs } = await provide.create(urn, inputs);
     expect(outputs).toMatchObject({ size: "1 GiB", active: true });
     ssh.done();
     expect(ssh.count.connections).toBe(1);
     expect(ssh.received.map(({ locks }) => locks)).toEqual([
+      [],
       ["thing.testdisk"],
       [],
       ["thing.testdisk"],
       ["thing.testdisk"],
       [],
     ]);
-    expect(JSON.parse(ssh.received[0]!.stdin.toString())).toMatchObject({
+    expect(JSON.parse(ssh.received[1]!.stdin.toString())).toMatchObject({
       project: "home",
       stack: "lab",
       urn,
@@ -88,7 +90,7 @@ describe("over SSH", () => {
 
   it("keeps what a lost connection interrupted, with what was there when it came back", async () => {
     const halfMade = observe("cipher=aes\n");
-    const provide = await start(take, absent, makeDirectory, { ...writeSize, cut: true }, halfMade);
+    const provide = await start(debian, take, absent, makeDirectory, { ...writeSize, cut: true }, halfMade);
     const { inputs } = await provide.check(urn, wish);
     const failure = (await provide.create(urn, inputs).catch((error: unknown) => error)) as Failure;
     expect(failure.initFailed).toMatchObject({
@@ -102,11 +104,11 @@ describe("over SSH", () => {
   });
 
   it("falls back to what was last known when the host stays away", async () => {
-    const provide = await start(take, observe("size=1 GiB\ncipher=aes\nlabels=\nactive=true\n"));
+    const provide = await start(debian, take, observe("size=1 GiB\ncipher=aes\nlabels=\nactive=true\n"));
     const { inputs } = await provide.check(urn, { ...wish, labels: ["x"] });
     ssh.script({ command: /labels$/, cut: true });
     const update = provide.update(urn, known, inputs).catch((error: unknown) => error);
-    await expect.poll(() => ssh.received.length, { timeout: 5000 }).toBe(3);
+    await expect.poll(() => ssh.received.length, { timeout: 5000 }).toBe(4);
     await ssh.close();
     expect(((await update) as Failure).initFailed?.outputs).toMatchObject({
       size: "1 GiB",
@@ -126,7 +128,7 @@ describe("over SSH", () => {
   });
 
   it("ends a preview of a host that hangs within ten seconds", async () => {
-    const provide = await start({ ...claims, hang: true }, observe("", { hang: true }));
+    const provide = await start(debian, { ...claims, hang: true }, observe("", { hang: true }));
     const { inputs } = await provide.check(urn, wish);
     const begin = Date.now();
     await provide.create(urn, inputs, true);

@@ -24,7 +24,7 @@ class SandboxTransport implements Transport {
 
   constructor(readonly root: string) {}
 
-  needsSudo = (): Promise<boolean> => Promise.resolve(false);
+  login = () => Promise.resolve({ user: "root" });
 
   start(line: string, listener: ProcessListener, { stdin, signal }: StartOptions): Promise<void> {
     if (!this.reachable) {
@@ -32,7 +32,10 @@ class SandboxTransport implements Transport {
     }
     this.lines.push(line);
     return new Promise((resolve, reject) => {
-      const led = line.replaceAll(/\/(var\/lib|run|etc)\/netdisk/g, `${this.root}/$1/netdisk`);
+      const led = line.replaceAll(
+        /\/(?:(?:var\/lib|run|etc)\/netdisk|etc\/os-release|run\/systemd\/system)/g,
+        `${this.root}$&`,
+      );
       const child = spawn("/bin/sh", ["-c", led], { detached: true, cwd: this.root });
       child.on("spawn", () => listener.onStart());
       child.on("error", reject);
@@ -68,7 +71,9 @@ export function sandbox(root = mkdtempSync(join(tmpdir(), "netdisk-sandbox-"))):
   const transport = new SandboxTransport(root);
   const opened: { bootTimeoutMs: number }[] = [];
   const file = (name: string, key: string) => join(root, "var/lib/netdisk/things", name, key);
-  for (const folder of ["var/lib/netdisk", "run/netdisk"]) mkdirSync(join(root, folder), { recursive: true });
+  for (const folder of ["var/lib/netdisk", "run/netdisk", "run/systemd/system", "etc"])
+    mkdirSync(join(root, folder), { recursive: true });
+  writeFileSync(join(root, "etc/os-release"), "ID=debian\nNAME=Debian\n");
   return {
     root,
     transport,

@@ -94,6 +94,23 @@ describe("a host that is starting", () => {
   });
 });
 
+describe("a login whose shell", () => {
+  it("greets: that is no part of the output", async () => {
+    const { connection } = await server([{ ...echo(), greeting: "Welcome!\n" }]);
+    expect(await ask(open(connection))).toEqual(hi);
+  });
+
+  it("runs no commands: its own words, and the cure", async () => {
+    const stdout = 'Please login as the user "debian" rather than the user "root".\n\n';
+    const { connection } = await server([{ command: "echo hi", exitCode: 142, stdout, refused: true }]);
+    const error = await errorOf(ask(open(connection)));
+    expect(error.code).toBe("CONFIG");
+    expect(error.message).toMatch(
+      /runs no commands: Please login as the user "debian".* Set user to a login/,
+    );
+  });
+});
+
 describe("a login that is not root", () => {
   const notRoot = { user: "admin" };
 
@@ -111,18 +128,57 @@ describe("a login that is not root", () => {
   });
 
   it.each([
-    ["sudo: a password is required\n", "NOPASSWD"],
+    [
+      "sudo: a password is required\n",
+      /Set sudoPassword, allow sudo without one \(`admin ALL=\(ALL\) NOPASSWD: ALL`/,
+    ],
+    [
+      "sudo: Ein Passwort ist notwendig\n",
+      /admin run commands as root: sudo: Ein Passwort ist notwendig\. Set sudo/,
+    ],
     [
       "sudo: a terminal is required to read the password; either use the -S option…\nsudo: a password is required\n",
-      "NOPASSWD",
+      /-S option…; sudo: a password is required\. Set sudoPassword/,
     ],
-    ["admin is not in the sudoers file.\n", "NOPASSWD"],
-    ["bash: line 1: exec: sudo: not found\n", "Install sudo"],
-  ])("%j is sudo's refusal, with a cure", async (stderr, cure) => {
-    const { connection } = await server([{ command: "echo hi", exitCode: 1, stderr }], notRoot);
-    const error = await errorOf(ask(open(connection)));
+    ["admin is not in the sudoers file.\n", /admin may not use sudo: .* file\. Allow it \(`admin ALL=/],
+    [
+      "bash: line 1: exec: sudo: not found\n",
+      /there is no sudo: .*\. Install sudo on the host, or log in as root\.$/,
+    ],
+  ])("%j is sudo's refusal, in whatever language, with a cure", async (stderr, cure) => {
+    const refusal = { command: "echo hi", exitCode: 1, stderr, refused: true };
+    const error = await errorOf(ask(open((await server([refusal], notRoot)).connection)));
     expect(error.code).toBe("CONFIG");
-    expect(error.message).toContain(cure);
+    expect(error.message).toMatch(cure);
+  });
+
+  it.each([
+    ["asks for it", "hunter2"],
+    ["does not ask", null],
+  ])("gives sudo its password before each command's own input, where sudo %s", async (_, asked) => {
+    const { connection, received } = await server([echo(), writes("/etc/y", "y")], {
+      ...notRoot,
+      sudoPassword: asked,
+    });
+    const host = open({ ...connection, sudoPassword: new Secret(asked ?? "none asked") });
+    expect(await ask(host)).toEqual(hi);
+    await host.writeFile("/etc/y", "y", { mode: 0o644 });
+    expect(received.map(({ sudo, stdin }) => [sudo, stdin.toString()])).toEqual([
+      [true, ""],
+      [true, "y"],
+    ]);
+  });
+
+  it("with a wrong password: nothing else is sent, and the cure is named", async () => {
+    const { connection, received, count } = await server([], { ...notRoot, sudoPassword: "hunter2" });
+    const host = open({ ...connection, sudoPassword: new Secret("hunter1") });
+    const error = await errorOf(host.exec(sh`cryptsetup open`, { stdin: new Secret("key") }));
+    expect(error).toMatchObject({ code: "CONFIG" });
+    expect(error.message).toMatch(/nicht funktioniert\.; sudo: 1 Fehlversuch\. Correct sudoPassword, /);
+    expect(error.message).not.toContain("hunter");
+    expect(received).toEqual([]);
+    expect((await errorOf(ask(host))).message).toBe(error.message);
+    expect(count.channels, "a wrong password is not tried again").toBe(1);
   });
 });
 

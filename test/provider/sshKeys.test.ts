@@ -1,6 +1,6 @@
 /** Whose key is trusted, which keys are tried, and the ways through other machines. */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { hostFingerprints, openHost } from "../../provider/host/open";
@@ -73,7 +73,7 @@ describe("authentication", () => {
     };
     const error = await errorOf(ask(open(config("none"))));
     expect(error.message).toContain(
-      `tried: ${at("id")} (encrypted). Put the encrypted key into the agent: \`ssh-add ${at("id")}\`.`,
+      `tried: ${at("id")} (encrypted). Put the encrypted key into the agent (\`ssh-add ${at("id")}\`), or set keyPassphrase.`,
     );
 
     const agent = spawn("ssh-agent", ["-D", "-a", at("agent")], { stdio: "ignore" });
@@ -89,6 +89,23 @@ describe("authentication", () => {
     const asking = { ...env, SSH_ASKPASS: at("askpass"), SSH_ASKPASS_REQUIRE: "force" };
     execFileSync("ssh-add", ["-q", at("id")], { env: asking, stdio: "ignore" });
     expect(await ask(open(config(at("agent"))))).toEqual(hi);
+  });
+
+  it("an encrypted key is opened by keyPassphrase, from a file as from the configuration", async () => {
+    const key = generate("ed25519", "id", "hunter2");
+    const { connection } = await server([echo()], { clientPublicKey: key });
+    const keyPassphrase = new Secret("hunter2");
+    const file = { ...connection, privateKey: undefined, identityFile: at("id") };
+    expect(await ask(open({ ...file, keyPassphrase }))).toEqual(hi);
+    const privateKey = new Secret(readFileSync(at("id"), "utf8"));
+    expect(await ask(open({ ...connection, privateKey, keyPassphrase }))).toEqual(hi);
+
+    const wrong = { keyPassphrase: new Secret("hunter1") };
+    const error = await errorOf(ask(open({ ...file, ...wrong })));
+    expect(error.message).toContain(`${at("id")} (encrypted, and not with keyPassphrase)`);
+    const config = await errorOf(ask(open({ ...connection, privateKey, ...wrong })));
+    expect(config).toMatchObject({ code: "CONFIG" });
+    expect(`${error.message}${config.message}`).not.toContain("hunter");
   });
 
   it("mistakes in the configuration are named before anything is dialled, and show no key", async () => {

@@ -6,7 +6,15 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import ssh2, { type Connection as ServerConnection, type ServerChannel } from "ssh2";
-import { end, lockNotice, readCommand, writeCommand } from "../../provider/host/commands";
+import {
+  beginNotice,
+  end,
+  lockNotice,
+  passwordInput,
+  readCommand,
+  tryPassword,
+  writeCommand,
+} from "../../provider/host/commands";
 import type { Connection } from "../../provider/host/open";
 import { Secret } from "../../schema/secret";
 
@@ -20,6 +28,10 @@ export interface Exchange {
   /** The command ends by this signal (`TERM`) instead of exiting. */
   signal?: string;
   delayMs?: number;
+  /** sudo or the login's shell says this instead of running the command. */
+  refused?: boolean;
+  /** What the login's shell or sudo says on both outputs before the command begins. */
+  greeting?: string;
   /** No answer, until the host layer ends the command. */
   hang?: boolean;
   /** The connection is lost (after delayMs and stdout) instead of an exit status. */
@@ -41,6 +53,8 @@ export interface Received {
 export interface ServerOptions {
   /** Login that is let in; default root. */
   user?: string;
+  /** What sudo asks for; null: it does not ask. */
+  sudoPassword?: string | null;
   /** Lets nobody in. */
   refuseAll?: boolean;
   /** Key pair of the host, as an OpenSSH private key; default: a new ed25519 key. */
@@ -84,18 +98,33 @@ export function writes(path: string, content: string, mode = 0o644, owner = "roo
   return { command: writeCommand(path, Buffer.byteLength(content), { mode, owner }).text };
 }
 
+interface Unwrapped {
+  run: string;
+  command: string;
+  locks: string[];
+  sudo: boolean;
+  /** Whether a password stands before the command's own input. */
+  withPassword: boolean;
+}
+
 const unquote = (word: string): string =>
   word.startsWith("'") ? word.slice(1, -1).replaceAll(`'\\''`, "'") : word;
 
-function unwrap(text: string): { run: string; command: string; locks: string[]; sudo: boolean } {
+function unwrap(text: string): Unwrapped {
   const [, sudo, run = "", script = ""] =
-    /^exec (sudo -n -- )?env LC_ALL=C PATH=\S+ NETDISK_RUN=(\w+) sh -c ([^]*)$/.exec(text) ?? [];
+    /^exec (sudo (?:-n|-S -p '') -- )?env LC_ALL=C PATH=\S+ NETDISK_RUN=(\w+) sh -c ([^]*)$/.exec(text) ?? [];
   const body =
-    /^umask 022\n(?:mkdir -p -m 700 \/run\/netdisk\/lock .*netdisk: locked ([^']+).*\n)?([^]*)$/.exec(
+    /^(while IFS= read .*\n)?umask 022\necho .*\n(?:mkdir -p -m 700 \/run\/netdisk\/lock .*netdisk: locked ([^']+).*\n)?([^]*)$/.exec(
       unquote(script),
     );
   if (!body) throw new Error(`not a command of the host layer: ${text}`);
-  return { run, locks: body[1]?.split(" ") ?? [], command: body[2] ?? "", sudo: sudo !== undefined };
+  return {
+    run,
+    locks: body[2]?.split(" ") ?? [],
+    command: body[3] ?? "",
+    sudo: sudo !== undefined,
+    withPassword: body[1] !== undefined,
+  };
 }
 
 /** The `run` whose end a command asks for. */
@@ -160,17 +189,22 @@ export async function startSshServer(
         target.entry.ended = true;
         finish(target.channel, 0, "TERM");
       }
+      channel.write(beginNotice(run));
       finish(channel, 0);
       return;
     }
     const exchange = find(entry.command);
     if (!exchange) {
       unexpected.push(entry.command);
+      channel.stderr.write(beginNotice(run));
       channel.stderr.write(`the script has no answer for: ${entry.command}\n`);
       finish(channel, 127);
       return;
     }
     running.set(run, { channel, entry });
+    for (const stream of exchange.refused ? [] : [channel, channel.stderr])
+      // The host layer may have given up meanwhile.
+      if (stream.writable) stream.write(`${exchange.greeting ?? ""}${beginNotice(run)}`);
     if (entry.locks.length > 0) channel.stderr.write(lockNotice(entry.locks));
     setTimeout(() => {
       if (channel.writableEnded || channel.destroyed) return;
@@ -211,13 +245,27 @@ export async function startSshServer(
           channels++;
           count.channelsAtOnce = Math.max(count.channelsAtOnce, channels);
           channel.on("close", () => channels--);
-          const { run, ...rest } = unwrap(info.command);
-          const entry: Received = { ...rest, stdin: Buffer.alloc(0), ended: false };
-          received.push(entry);
           const chunks: Buffer[] = [];
           channel.on("data", (chunk: Buffer) => chunks.push(chunk));
+          if (info.command === tryPassword) {
+            channel.on("end", () => {
+              const said = Buffer.concat(chunks).toString();
+              const good = options.sudoPassword === null || said === `${options.sudoPassword}\n`;
+              if (!good) channel.stderr.write("Das hat nicht funktioniert.\nsudo: 1 Fehlversuch\n");
+              finish(channel, good ? 0 : 1);
+            });
+            return;
+          }
+          const { run, withPassword, ...rest } = unwrap(info.command);
+          const entry: Received = { ...rest, stdin: Buffer.alloc(0), ended: false };
+          received.push(entry);
           channel.on("end", () => {
-            entry.stdin = Buffer.concat(chunks);
+            const input = Buffer.concat(chunks);
+            const start = withPassword ? input.indexOf(`\n${run}\n`) + run.length + 2 : 0;
+            const password = passwordInput(options.sudoPassword ?? "none asked", run);
+            if (withPassword && input.subarray(0, start).toString() !== password)
+              throw new Error(`no password before the input of ${entry.command}`);
+            entry.stdin = input.subarray(start);
             answer(channel, run, connection, entry);
           });
         });
