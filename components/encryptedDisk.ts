@@ -7,7 +7,7 @@ import type { Client } from "./client";
 import { refuseDiskMistakes } from "./mistakes";
 import type { InputsOf } from "./resource";
 import * as parts from "./resources";
-import type { Server } from "./server";
+import type { JumpArgs, Server } from "./server";
 
 type Definitions = typeof definitions;
 
@@ -148,7 +148,12 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     );
     const knownHost = new parts.KnownHost(
       resourceName,
-      { name, endpoint: server.endpoint, publicKey: server.hostKey.publicKey },
+      {
+        name,
+        endpoint: server.endpoint,
+        publicKey: server.hostKey.publicKey,
+        ...jumpKeys(server.jump),
+      },
       onClient(),
     );
     const tunnel = new parts.Tunnel(
@@ -158,6 +163,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
         endpoint: knownHost.endpoint,
         user: authorizedKey.user,
         remote: authorizedKey.permitOpen,
+        ...(server.jump && { jump: wayThrough(server.jump) }),
       },
       onClient(),
     );
@@ -222,3 +228,12 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     });
   }
 }
+
+/** The jump host's key, pinned beside the server's. */
+const jumpKeys = (jump: JumpArgs | undefined) =>
+  jump && {
+    jumps: pulumi.all([jump.endpoint, jump.hostKey]).apply(([endpoint, key]) => ({ [endpoint]: key })),
+  };
+
+const wayThrough = ({ endpoint, user, identityFile }: JumpArgs) =>
+  pulumi.output({ endpoint, user, identityFile });

@@ -11,7 +11,26 @@ export type ServerArgs = ConnectionArgs & {
    * @example "203.0.113.7:22"
    */
   endpoint?: pulumi.Input<string>;
+  /** The host through which the client reaches the server, where it cannot dial it itself. */
+  jump?: JumpArgs;
 };
+
+export interface JumpArgs {
+  /**
+   * The jump host's SSH port as the client dials it, `HOST:PORT`.
+   * @example "198.51.100.4:22"
+   */
+  endpoint: pulumi.Input<string>;
+  /** Login on the jump host. */
+  user: pulumi.Input<string>;
+  /**
+   * Path on the client of the private key that opens the jump host, without a passphrase.
+   * @example "/root/.ssh/gate"
+   */
+  identityFile: pulumi.Input<string>;
+  /** The jump host's public key, `ALGORITHM BASE64`. */
+  hostKey: pulumi.Input<string>;
+}
 
 /** What a rented, untrusted host has once, to serve any number of disks: nbd-server on localhost. */
 export class Server extends pulumi.ComponentResource {
@@ -25,6 +44,8 @@ export class Server extends pulumi.ComponentResource {
   readonly hostKey: HostKey;
   /** The server as the client dials it, `HOST:PORT`. */
   readonly endpoint: pulumi.Output<string>;
+  /** What the client goes through to get there. */
+  readonly jump: JumpArgs | undefined;
   /** The host's resource, where the caller named one: what lies on the host is gone with it. */
   readonly deletedWith: pulumi.Resource | undefined;
 
@@ -33,6 +54,7 @@ export class Server extends pulumi.ComponentResource {
     super("netdisk:index:Server", name, {}, opts);
     this.deletedWith = opts?.deletedWith;
     this.endpoint = endpointOf(name, args);
+    this.jump = args.jump;
     this.provider = new Provider(name, { ...connectionOf(args), role: "server" }, { parent: this });
 
     const child = (...dependsOn: pulumi.Resource[]) => ({ parent: this, provider: this.provider, dependsOn });

@@ -10,6 +10,29 @@ export const endpoint = z
   .refine((text) => !(Number(/:([0-9]{1,5})$/.exec(text)?.[1]) > 65535), "must have a port up to 65535");
 const publicKey = z.string().regex(/^[a-z0-9-]+ [A-Za-z0-9+/=]+$/, "must be `ALGORITHM BASE64`");
 
+/** Another host between client and server, as the client reaches it: what OpenSSH calls ProxyJump. */
+export const jump = {
+  endpoint: field(endpoint, {
+    doc: "The jump host's SSH port as the client dials it, HOST:PORT. It must be allowed to reach `server.endpoint`.",
+    example: "198.51.100.4:22",
+  }),
+  user: field(z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be a user name"), {
+    doc: "Login on the jump host.",
+    example: "gate",
+  }),
+  identityFile: field(
+    z.string().regex(/^\/[A-Za-z0-9/._@+-]+$/, "must be an absolute path of letters, digits and /._@+-"),
+    {
+      doc: "Path on the client of the private key that opens the jump host, without a passphrase. It is the user's own: netdisk neither makes nor removes it.",
+      example: "/root/.ssh/gate",
+    },
+  ),
+  hostKey: field(publicKey, {
+    doc: "The jump host's public key, `ALGORITHM BASE64`: the client pins it.",
+    example: "ssh-ed25519 AAAA…",
+  }),
+} as const;
+
 export const sourceBuild = define({
   token: "netdisk:index:SourceBuild",
   kind: "source-build",
@@ -118,9 +141,12 @@ export const knownHost = define({
       example: "203.0.113.7:22",
     }),
     publicKey: field(publicKey, { doc: "The server's host key." }),
+    jumps: field(z.record(endpoint, publicKey).default({}), {
+      doc: "Hosts on the way there, by HOST:PORT, with their keys.",
+    }),
   },
   conditions: {
-    onlyOurs: { value: true, doc: "The file holds this key and no other." },
+    onlyOurs: { value: true, doc: "The file holds these keys and no others." },
   },
   outputs: {
     path: field(z.string(), { doc: "Path of the known_hosts file on the client." }),
@@ -139,6 +165,18 @@ export const tunnel = define({
     remote: field(z.string().default(`127.0.0.1:${nbdPort}`), {
       doc: "Where nbd-server listens, as seen on the server.",
     }),
+    jump: field(
+      z
+        .strictObject({
+          endpoint: jump.endpoint.schema,
+          user: jump.user.schema,
+          identityFile: jump.identityFile.schema,
+        })
+        .optional(),
+      {
+        doc: "The host that the tunnel goes through: its `endpoint`, `user`, and `identityFile` on the client. None: the client dials the server itself.",
+      },
+    ),
   },
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text and is not masked." },

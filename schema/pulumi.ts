@@ -14,7 +14,8 @@ type Json = Record<string, unknown>;
 function pulumiType(schema: Json): Json {
   if (schema.type === "array") return { type: "array", items: pulumiType(schema.items as Json) };
   if (schema.type === "object") {
-    return { type: "object", additionalProperties: pulumiType((schema.additionalProperties ?? {}) as Json) };
+    // Keys that are fixed are left to `check` too; then the values are text.
+    return { type: "object", additionalProperties: pulumiType((schema.additionalProperties || {}) as Json) };
   }
   const values = (schema.enum ?? ("const" in schema ? [schema.const] : undefined)) as unknown[] | undefined;
   if (values?.every(Number.isInteger)) return { type: "integer" };

@@ -3,7 +3,7 @@
  * rule, a default or a description is written once.
  */
 import * as z from "zod";
-import { endpoint, sourceBuild } from "./client";
+import { endpoint, jump, sourceBuild } from "./client";
 import { connection } from "./connection";
 import { filesystem, luks, mount, recovery } from "./crypt";
 import { field, type Field } from "./define";
@@ -42,6 +42,7 @@ export const stackFields = {
       example: "203.0.113.7:22",
     }),
   },
+  "server.jump": jump,
   client: reach,
   "client.nbd": pick(sourceBuild.inputs, "repository", "ref"),
   recovery: pick(recovery.inputs, "passphrase"),
@@ -84,6 +85,7 @@ function optional<F extends Record<string, Field>>(fields: F): Optional<F> {
 
 /** Keys that must be there, though no host has to be asked for them. */
 export const required: Record<string, string[]> = {
+  "server.jump": Object.keys(jump),
   recovery: ["passphrase"],
   "disks.NAME": ["file", "mount"],
   "disks.NAME.file": ["size"],
@@ -102,7 +104,17 @@ export const diskSection = z.strictObject({
 
 /** The top-level keys and what each must be; `recovery` may also be the word `none`. */
 export const sections = {
-  server: z.strictObject(optional(at.server)),
+  server: z.strictObject({
+    ...optional(at.server),
+    jump: z
+      .strictObject({
+        endpoint: jump.endpoint.schema,
+        user: jump.user.schema,
+        identityFile: jump.identityFile.schema,
+        hostKey: jump.hostKey.schema,
+      })
+      .optional(),
+  }),
   client: z.strictObject({
     ...optional(at.client),
     nbd: z.strictObject(optional(at["client.nbd"])).optional(),
@@ -136,6 +148,8 @@ export type Place = keyof typeof stackFields;
 export const placeDocs: Record<Place, string> = {
   server:
     "The rented host that stores the bytes: Debian, with an SSH login as root or with sudo. It never sees a key or a readable byte.",
+  "server.jump":
+    "The host through which the client reaches the server, where it cannot dial it itself. How this machine gets to the server is its own affair (`ProxyJump` in ssh_config).",
   client:
     "The host that mounts the disks: `connection: local` for the machine that runs Pulumi, or a `host`.",
   "client.nbd": "The nbd that is built on the client.",

@@ -1,12 +1,19 @@
 /** The server's host key, pinned for one disk's tunnel (schema/client.ts): a known_hosts file with one line. */
 import { dirname } from "node:path";
 import { knownHost as definition } from "../../schema/client";
+import type { Inputs } from "../../schema/define";
 import { knownHostsFile } from "../../schema/paths";
 import { ask } from "../fact";
 import { knownHosts } from "../facts/knownHosts";
 import { sh } from "../host/sh";
 import { resourceType } from "../resource";
 import { knownHostName, splitEndpoint } from "./endpoint";
+
+/** One line for each host, the server's first. */
+function textOf({ endpoint = "", publicKey = "", jumps = {} }: Partial<Inputs<typeof definition>>): string {
+  const hosts: [string, string][] = [[endpoint, publicKey], ...Object.entries(jumps).sort()];
+  return hosts.map(([at, key]) => `${knownHostName(splitEndpoint(at))} ${key}\n`).join("");
+}
 
 export const knownHost = resourceType<typeof definition>({
   definition,
@@ -19,13 +26,17 @@ export const knownHost = resourceType<typeof definition>({
     if (!file) return { is: "absent" };
     const line =
       file.hosts.find((it) => it.endpoint === endpoint && it.publicKey === publicKey) ?? file.hosts[0];
-    const onlyOurs = file.hosts.length === 1 && file.others === 0;
-    return { is: "present", state: { name, ...line, onlyOurs, path } };
+    const more = file.hosts.filter((it) => it !== line);
+    const jumps = Object.fromEntries(more.map((it) => [it.endpoint, it.publicKey]));
+    // Two keys for one host: the second would let somebody else in.
+    const twice = new Set(file.hosts.map((it) => it.endpoint)).size < file.hosts.length;
+    return { is: "present", state: { name, ...line, jumps, onlyOurs: file.others === 0 && !twice, path } };
   },
 
-  plan(observed, { name, endpoint, publicKey }) {
-    const { state } = observed.is === "present" ? observed : { state: undefined };
-    if (state?.onlyOurs && state.endpoint === endpoint && state.publicKey === publicKey) return [];
+  plan(observed, inputs) {
+    const content = textOf(inputs);
+    if (observed.is === "present" && observed.state.onlyOurs && textOf(observed.state) === content) return [];
+    const { name } = inputs;
     const path = knownHostsFile(name);
     return [
       { do: "run", title: `make ${dirname(path)}`, command: sh`install -d -m 0700 ${dirname(path)}` },
@@ -33,7 +44,7 @@ export const knownHost = resourceType<typeof definition>({
         do: "write",
         title: "pin the server's host key",
         path,
-        content: `${knownHostName(splitEndpoint(endpoint))} ${publicKey}\n`,
+        content,
         mode: 0o644,
       },
     ];

@@ -8,11 +8,30 @@ import { statPath } from "../facts/stat";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
+import { raw, systemdWord } from "../template";
 import { type ChainUnit, install, observeUnit, systemctl, unitOnly, uninstall } from "./chainUnit";
 import { inOrder, inUse, takeDown } from "./takeDown";
 import { joinEndpoint, splitEndpoint } from "./endpoint";
 
-function unitOf({ name, endpoint, user, remote }: Inputs<typeof definition>): ChainUnit {
+type Wishes = Inputs<typeof definition>;
+
+/**
+ * `ssh -J` would take the jump host's key and settings from root's configuration. Words of letters, digits and
+ * `/._@+:-` only (schema/client.ts), so that neither ssh's shell nor settingsOf has quotes to read.
+ */
+function proxyCommand(name: string, { endpoint, user, identityFile }: NonNullable<Wishes["jump"]>): string {
+  const { host, port } = splitEndpoint(endpoint);
+  return [
+    ...["/usr/bin/ssh", "-T", "-F", "none", "-i", identityFile, "-p", port, "-l", user],
+    ...["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"],
+    ...["-o", `UserKnownHostsFile=${knownHostsFile(name)}`, "-o", "GlobalKnownHostsFile=none"],
+    ...["-o", "UpdateHostKeys=no", "-o", "ConnectTimeout=10"],
+    ...["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"],
+    ...["-W", "[%h]:%p", "--", host],
+  ].join(" ");
+}
+
+function unitOf({ name, endpoint, user, remote, jump }: Wishes): ChainUnit {
   const { host, port } = splitEndpoint(endpoint);
   return unitOnly(tunnelUnit(name), "netdisk-tunnel.service", {
     name,
@@ -23,18 +42,35 @@ function unitOf({ name, endpoint, user, remote }: Inputs<typeof definition>): Ch
     key: tunnelKeyFile(name),
     knownHosts: knownHostsFile(name),
     forward: `${tunnelSocket(name)}:${remote}`,
+    proxy: raw(jump ? `-o ${systemdWord(`ProxyCommand=${proxyCommand(name, jump)}`)} ` : ""),
   });
 }
 
+const after = (words: string[], flag: string): string => words[words.indexOf(flag) + 1] ?? "";
+
+const endpointIn = (words: string[]): string =>
+  joinEndpoint({ host: after(words, "--"), port: after(words, "-p") });
+
+/** Where a ProxyCommand of our form leads; one of another form leads nowhere that was wished. */
+function jumpIn(words: string[]): Wishes["jump"] {
+  const command = words.find((word) => word.startsWith("ProxyCommand="));
+  if (command === undefined) return undefined;
+  const inner = command.slice("ProxyCommand=".length).split(" ");
+  return { endpoint: endpointIn(inner), user: after(inner, "-l"), identityFile: after(inner, "-i") };
+}
+
+const sameJump = (a: Wishes["jump"], b: Wishes["jump"]): boolean =>
+  a?.endpoint === b?.endpoint && a?.user === b?.user && a?.identityFile === b?.identityFile;
+
 /** What the running ssh was told; undefined where it is not a tunnel of our form. */
-function settingsOf(words: string[] | undefined, socket: string): Partial<Inputs<typeof definition>> {
-  const after = (flag: string): string | undefined => words?.[words.indexOf(flag) + 1];
+function settingsOf(words: string[] | undefined, socket: string): Partial<Wishes> {
   if (!words?.includes("-L") || !words.includes("-p") || !words.includes("-l") || !words.includes("--"))
     return {};
-  const forward = after("-L") ?? "";
+  const forward = after(words, "-L");
   return {
-    endpoint: joinEndpoint({ host: after("--") ?? "", port: after("-p") ?? "" }),
-    user: after("-l"),
+    endpoint: endpointIn(words),
+    user: after(words, "-l"),
+    jump: jumpIn(words),
     remote: forward.startsWith(`${socket}:`) ? forward.slice(socket.length + 1) : forward,
   };
 }
@@ -86,7 +122,7 @@ export const tunnel = resourceType<typeof definition>({
     if (!exists && !active) return { is: "absent" };
     const words = service.mainPid > 0 ? await ask(host, commandLine, service.mainPid) : undefined;
     const configured = installed
-      ? { endpoint: inputs.endpoint, user: inputs.user, remote: inputs.remote }
+      ? { endpoint: inputs.endpoint, user: inputs.user, remote: inputs.remote, jump: inputs.jump }
       : {};
     return {
       is: "present",
@@ -110,7 +146,8 @@ export const tunnel = resourceType<typeof definition>({
       state?.active === true &&
       state.endpoint === inputs.endpoint &&
       state.user === inputs.user &&
-      state.remote === inputs.remote;
+      state.remote === inputs.remote &&
+      sameJump(state.jump, inputs.jump);
     return [...(state?.installed ? [] : install(unit)), ...(runs ? [] : [restart(inputs.name)])];
   },
 

@@ -34,6 +34,26 @@ describe("a disk", () => {
   let registrations: Registration[];
   beforeEach(async () => (registrations = await recordRegistrations()));
 
+  it("goes through the server's jump host, whose key is pinned beside the server's", async () => {
+    const way = { endpoint: "198.51.100.4:22", user: "gate", identityFile: "/root/.ssh/gate" };
+    const hostKey = "ssh-ed25519 AAAA";
+    disk({ server: new netdisk.Server("vault", { host: "203.0.113.7", jump: { ...way, hostKey } }) });
+    await settled();
+    expect(inputsOf(registrations, "KnownHost")).toMatchObject({
+      endpoint: "203.0.113.7:22",
+      jumps: { [way.endpoint]: hostKey },
+    });
+    expect(inputsOf(registrations, "Tunnel")).toMatchObject({ endpoint: "203.0.113.7:22", jump: way });
+  });
+
+  it("keeps the secrets of a connection secret", async () => {
+    const secrets = { privateKey: "KEY", keyPassphrase: "key phrase", sudoPassword: "sudo phrase" };
+    new netdisk.Server("vault", { host: "203.0.113.7", ...secrets });
+    await settled();
+    const { inputs } = registrations.find(({ type }) => type === "pulumi:providers:netdisk")!;
+    for (const key of Object.keys(secrets)) expect(isMarkedSecret(inputs[key]), key).toBe(true);
+  });
+
   it("registers exactly the article's steps, each on its host", async () => {
     disk();
     await settled();
