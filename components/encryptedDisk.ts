@@ -5,6 +5,7 @@ import { luksDefaults } from "../schema/luksChoices";
 import { backingFile } from "../schema/paths";
 import type { Client } from "./client";
 import { refuseDiskMistakes } from "./mistakes";
+import { recoverySheet } from "./recoverySheet";
 import type { InputsOf } from "./resource";
 import * as parts from "./resources";
 import type { JumpArgs, Server } from "./server";
@@ -100,6 +101,11 @@ export class EncryptedDisk extends pulumi.ComponentResource {
   readonly device: pulumi.Output<string>;
   /** Key and header as an ASCII-armored OpenPGP message; undefined with `recovery: "none"`. Secret. */
   readonly recovery: pulumi.Output<string> | undefined;
+  /**
+   * The same as a text to keep offline, with the commands that read the disk on any Linux, without netdisk and Pulumi.
+   * Secret.
+   */
+  readonly recoverySheet: pulumi.Output<string> | undefined;
 
   constructor(resourceName: string, args: EncryptedDiskArgs, opts?: pulumi.ComponentResourceOptions) {
     refuseDiskMistakes(resourceName, args);
@@ -187,7 +193,8 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     const mapping = new parts.Mapping(
       resourceName,
       { ...header, device: attachment.device, cipher: luks.cipher },
-      onClient(),
+      // Nobody may write to the disk before its key is safe, and a new client gets the key from there.
+      onClient(...(recovery ? [recovery] : [])),
     );
     const filesystem = new parts.Filesystem(
       resourceName,
@@ -198,8 +205,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
         rawOffset: luks.offset,
         ...args.filesystem,
       },
-      // Nobody may write to the disk before its key is safe.
-      onClient(...(recovery ? [recovery] : [])),
+      onClient(),
     );
     const mount = new parts.Mount(
       resourceName,
@@ -219,12 +225,22 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     this.unit = target.unit;
     this.device = attachment.device;
     this.recovery = recovery && pulumi.secret(recovery.sealed);
+    this.recoverySheet =
+      recovery &&
+      pulumi.secret(
+        pulumi
+          .all([recovery.luksUuid, server.endpoint, backing.path, recovery.sealed])
+          .apply(([luksUuid, endpoint, path, sealed]) =>
+            recoverySheet({ name, luksUuid, endpoint, backing: path, sealed }),
+          ),
+      );
     this.registerOutputs({
       mountPath: this.mountPath,
       luksUuid: this.luksUuid,
       unit: this.unit,
       device: this.device,
       recovery: this.recovery,
+      recoverySheet: this.recoverySheet,
     });
   }
 }

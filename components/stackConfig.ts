@@ -50,6 +50,8 @@ export interface StackOutputs {
   disks: Record<string, Pick<EncryptedDisk, "mountPath" | "luksUuid" | "unit" | "device">>;
   /** Each disk's recovery blob; secret. */
   recovery: Record<string, pulumi.Output<string>>;
+  /** All disks' recovery sheets as one text, for `pulumi stack output recoverySheet --show-secrets`; secret. */
+  recoverySheet: pulumi.Output<string> | undefined;
 }
 
 /**
@@ -60,12 +62,15 @@ export function fromStackConfig(): StackOutputs {
   const stack = readStackConfig();
   const server = new Server("server", stack.server);
   const client = new Client("client", stack.client);
-  const outputs: StackOutputs = { disks: {}, recovery: {} };
+  const outputs: StackOutputs = { disks: {}, recovery: {}, recoverySheet: undefined };
+  const sheets: pulumi.Output<string>[] = [];
   for (const [key, disk] of Object.entries(stack.disks)) {
     const made = new EncryptedDisk(key, { ...disk, server, client, recovery: stack.recovery });
     const { mountPath, luksUuid, unit, device } = made;
     outputs.disks[key] = { mountPath, luksUuid, unit, device };
     if (made.recovery) outputs.recovery[key] = made.recovery;
+    if (made.recoverySheet) sheets.push(made.recoverySheet);
   }
+  if (sheets.length > 0) outputs.recoverySheet = pulumi.all(sheets).apply((texts) => texts.join("\n\n"));
   return outputs;
 }

@@ -6,7 +6,7 @@ import { type Change, diff, type Sides } from "./diff";
 import { apply, remove } from "./lifecycle";
 import { preview } from "./preview";
 import { maskOf, progressOf } from "./progress";
-import { read, type Read } from "./read";
+import { present, read, type Read } from "./read";
 import { type Registry, typeOf } from "./registry";
 import { nameOf, type Present, type Request } from "./request";
 import type { ResourceType } from "./resource";
@@ -93,10 +93,15 @@ export class Provider {
     return (await apply(request, { name, inputs: wish.inputs, outputs: existing.outputs })).outputs;
   }
 
-  /** Undefined: the thing, or its host, is proven not there; where that host's state must outlive it, that state. */
+  /**
+   * Undefined: the thing, or its host, is proven not there. Where the state must outlive the host it stays, without its
+   * claim, so that the next host gets what it describes.
+   */
   async read(target: Target, existing: Existing): Promise<Read | undefined> {
     const type = typeOf(this.types, target.token);
-    if (await this.#configuration?.isGone()) return type.keepWhenGone ? existing : undefined;
+    if (await this.#configuration?.isGone()) {
+      return type.keepWhenGone ? present(type, existing, { ...existing.outputs, claimed: false }) : undefined;
+    }
     return read(this.#request(type, target, { mask: [existing] }), existing.id, existing);
   }
 

@@ -67,9 +67,18 @@ export async function read(
             ...pick(outputs, [...Object.keys(definition.inputs), ...Object.keys(conditionsOf(definition))]),
           }
         : inputs;
-      return { id, outputs, inputs: project(type, whole, outputs) };
+      return present(type, { id, inputs: whole }, outputs);
     }
   }
+}
+
+/** What was read, with the inputs brought to it: a difference shows up in what the engine keeps as inputs. */
+export function present(
+  type: ResourceType,
+  { id, inputs }: { id: string; inputs: Properties },
+  outputs: Properties,
+): Read {
+  return { id, outputs, inputs: project(type, inputs, outputs) };
 }
 
 const pick = (properties: Properties, keys: string[]): Properties =>

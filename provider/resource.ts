@@ -85,8 +85,9 @@ export interface ResourceType<D extends Definition = Definition> {
   predict?(inputs: Inputs<D>): Partial<State<D>>;
 
   /**
-   * State holds what is needed most when the host is gone (a recovery blob): NETDISK_HOST_GONE takes such a resource
-   * for unchanged, not for gone. Deleting it then still succeeds. Default: false.
+   * State holds what is needed most when the host is gone, a recovery blob or the identity of somebody's data:
+   * NETDISK_HOST_GONE takes such a resource for one that the next host must be given, not for gone. Deleting it then
+   * still succeeds. Default: false.
    */
   keepWhenGone?: boolean;
 

@@ -25,6 +25,10 @@ export const luksKey = define({
   },
   conditions: {
     private: { value: true, doc: "Owned by root, mode 0400, in a directory that only root can enter." },
+    exists: {
+      value: true,
+      doc: "The key is on the client. One that was there and is gone is never made anew: Recovery puts it back.",
+    },
   },
   outputs: {
     path: field(z.string(), { doc: "Path of the key file on the client." }),
@@ -88,6 +92,10 @@ export const luks = define({
       doc: "The header on the device is the same LUKS container, byte for byte the client's copy.",
     },
     complete: { value: true, doc: "No note of an interrupted luksFormat is left." },
+    kept: {
+      value: true,
+      doc: "The client has its copy of the header, and the key. What it has lost is put back by Recovery; the device's header is never taken.",
+    },
   },
   outputs: {
     uuid: field(z.string(), { doc: "LUKS UUID: the identity of the disk." }),
@@ -99,7 +107,7 @@ export const luks = define({
 export const recovery = define({
   token: "netdisk:index:Recovery",
   kind: "recovery",
-  doc: "Key and LUKS header, sealed on the client with the stack's recovery passphrase by `gpg --symmetric`: all that is needed to read the disk from another machine. State keeps the last blob when the client has lost it or is gone; the client's file stays when the resource is removed.",
+  doc: "Key and LUKS header, sealed on the client with the stack's recovery passphrase by `gpg --symmetric`: all that is needed to read the disk from another machine. State keeps the last blob when the client has lost it or is gone, and a client that lost key or header, or is new, gets both from it. The client's file stays when the resource is removed.",
   shared: false,
   inputs: {
     name: nameField,
@@ -120,6 +128,10 @@ export const recovery = define({
   },
   conditions: {
     kept: { value: true, doc: "The client has the blob in a file, too." },
+    inPlace: {
+      value: true,
+      doc: "Key and header are on the client. Where one is missing, both are put back from the blob; a file that differs is set aside, never removed.",
+    },
     current: {
       value: true,
       doc: "The blob is sealed from the key and header as they are now, and opens with the passphrase.",

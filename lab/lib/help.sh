@@ -8,7 +8,7 @@ lab/lab: two throw-away Debian hosts, "server" and "client", on this machine, wi
   lab/lab build                        get everything from nothing (up does it too)
   lab/lab up                           start both hosts; done when both can be logged in to
   lab/lab down                         shut both down; nothing keeps running, disks persist
-  lab/lab reset                        both hosts as new, in seconds
+  lab/lab reset [HOST]                 both hosts as new, in seconds; or one
   lab/lab status                       what is up; exit code 3 if a host is not
 
   lab/lab ssh HOST [COMMAND...]        root shell, or one command
@@ -54,6 +54,9 @@ TEXT
     reset) cat <<'TEXT' ;;
 lab/lab reset
   Throws both hosts' disks away and starts them as new. Host keys, login key and snapshots stay; the link is whole again.
+lab/lab reset server|client
+  One new machine at the old address, with the old host key: its system disk is as new, and the other host runs on. The
+  server's second disk stays, as a data disk would.
 TEXT
     status) cat <<'TEXT' ;;
 lab/lab status

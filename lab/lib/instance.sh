@@ -88,15 +88,29 @@ verb_down() {
 forget_disks() { rm -f "$STATE"/{server,client}.cow "$STATE/server-disk.img" "$STATE/image"; }
 
 verb_reset() {
+  local host
+  if (($# == 1)); then
+    need_host "$1" reset
+    reset_one "$1"
+    return
+  fi
   no_arguments reset "$@"
   lock_lab
-  local host
   # not stale: those disks may be another checkout's, and "up" removes it all anyway
   for host in "${HOSTS[@]}"; do end_process "$host"; done
   forget_disks
   rm -f "$STATE/shape" "$STATE/log/server.log" "$STATE/log/client.log"
   if namespace_exists; then link_isolate off; fi
   up
+}
+
+# reset_one HOST: a new machine at the old address, while the other one runs on
+reset_one() {
+  lock_part "$1"
+  need_network
+  end_process "$1"
+  rm -f "$STATE/$1.cow" "$STATE/log/$1.log"
+  boot "$1"
 }
 
 no_arguments() {

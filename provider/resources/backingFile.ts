@@ -69,6 +69,8 @@ sync -- "$directory"`;
 export const backingFile = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  // A new server must bring the file: an empty one would take the place of what was on the old one.
+  keepWhenGone: true,
 
   // A sparse file that was written from end to end is none the worse.
   satisfied: (property, _state, inputs) =>

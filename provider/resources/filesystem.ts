@@ -82,6 +82,7 @@ function present(inputs: Wishes, { uuid, crc, finobt }: XfsSuperblock, complete:
 export const filesystem = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  keepWhenGone: true,
 
   check: ({ crc, finobt }) =>
     crc === false && finobt === true

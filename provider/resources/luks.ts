@@ -20,7 +20,7 @@ import { attachedLayer } from "./layers";
 import { finishHeader, formatIdentity, formatIntent, makeHeader, writeHeader } from "./luksSteps";
 
 type Seen = Observation<State<typeof definition>>;
-type Conditions = Pick<State<typeof definition>, "headerOnDevice" | "complete">;
+type Conditions = Pick<State<typeof definition>, "headerOnDevice" | "complete" | "kept">;
 
 interface Place {
   name: string;
@@ -28,13 +28,16 @@ interface Place {
   keyFile: string;
   /** Size of the device, bytes. */
   size: number;
-  /** LUKS UUID of the last observation, where there was one. */
+  /** The last observation, where there was one. */
+  last?: State<typeof definition>;
+  /** LUKS UUID of the last observation. */
   pinned?: string;
 }
 
 const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
 
-const restore = "Put the disk's own back, from the sealed copy (docs/recovery.md, step 4).";
+const restore =
+  "Move the wrong one away: `pulumi up` puts key and header back from the sealed copy in the state (docs/recovery.md, A).";
 
 function present({ name, device, keyFile }: Place, header: LuksHeader, conditions: Conditions): Seen {
   const { type, cipher, keySize, hash, pbkdf, sectorSize, uuid, offset } = header;
@@ -57,6 +60,12 @@ function present({ name, device, keyFile }: Place, header: LuksHeader, condition
   };
 }
 
+/** Key or header are not on the client; what state has of the disk still holds. */
+const lost = (last: State<typeof definition>): Seen => ({
+  is: "present",
+  state: { ...last, kept: false, headerOnDevice: true, complete: true },
+});
+
 const otherDisk = ({ name, device, pinned }: Place, found: string): Seen =>
   foreign(
     `${device} is not the disk that it was: ${found}${pinned === undefined ? "" : `, expected LUKS UUID ${pinned}`}`,
@@ -65,15 +74,17 @@ const otherDisk = ({ name, device, pinned }: Place, found: string): Seen =>
 
 /**
  * Without the client's copy nothing that the device holds is believed, also when the key opens it: a server can
- * make a header that any key opens, or one whose encryption is none.
+ * make a header that any key opens, or one whose encryption is none. A disk that state knows is what it was:
+ * Recovery, which comes next, has its header and key.
  */
 async function withoutCopy(host: Host, place: Place): Promise<Seen> {
-  const { name, device, pinned } = place;
+  const { name, device, pinned, last } = place;
   const proof = await ask(host, blankProof, device, 0);
+  if (!proof.blank && last && pinned !== undefined) return lost(last);
   if (!proof.blank) {
     return foreign(
       `${device} is not blank, and the client has no header for it (${headerFile(name)}): ${proof.found ?? "data"}`,
-      `If it is this disk, put the header of the sealed copy there (docs/recovery.md, step 4): the device's own is the server's word and is never taken. Otherwise use another backing; to erase what is there, erase the backing yourself.`,
+      `If it is this disk, put the header of the sealed copy there (docs/recovery.md, A): the device's own is the server's word and is never taken. Otherwise use another backing; to erase what is there, erase the backing yourself.`,
     );
   }
   return pinned === undefined ? { is: "absent" } : otherDisk(place, "it is blank");
@@ -88,15 +99,15 @@ async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<See
   const complete = intent === "none";
   switch (relation) {
     case "equal":
-      return present(place, copy, { complete, headerOnDevice: true });
+      return present(place, copy, { complete, headerOnDevice: true, kept: true });
     case "ours":
-      return present(place, copy, { complete, headerOnDevice: false });
+      return present(place, copy, { complete, headerOnDevice: false, kept: true });
     case "zero": {
       // A header that was lost has data behind it; a disk without any is new, or another one.
       const rest = complete ? await ask(host, blankProof, device, copy.used) : { blank: false };
       return rest.blank
         ? otherDisk({ ...place, pinned: copy.uuid }, "it is blank")
-        : present(place, copy, { complete, headerOnDevice: false });
+        : present(place, copy, { complete, headerOnDevice: false, kept: true });
     }
     case "other": {
       const signature = await ask(host, blkidProbe, device);
@@ -115,15 +126,22 @@ export const luks = resourceType<typeof definition>({
   check: luksMistakes,
   // What the benchmark made of it is in the header, not the time.
   satisfied: (property) => (property === "iterTime" ? true : undefined),
+  keepWhenGone: true,
 
   async observe(host, inputs, known) {
     const { name, device, keyFile } = inputs;
     const layer = await attachedLayer(host, name, device);
     if (layer.is === "hidden") return layer;
-    const place: Place = { name, device, keyFile, size: layer.device.size, pinned: known.state?.uuid };
+    const last = known.state;
+    const place: Place = { name, device, keyFile, size: layer.device.size, last, pinned: last?.uuid };
     const kept = headerFile(name);
-    const [file, copy] = await Promise.all([ask(host, statPath, kept), ask(host, luksHeader, kept)]);
+    const [file, copy, key] = await Promise.all([
+      ask(host, statPath, kept),
+      ask(host, luksHeader, kept),
+      ask(host, statPath, keyFile),
+    ]);
     if (!file) return withoutCopy(host, place);
+    if (!key && last) return lost(last);
     if (!copy) return foreign(`${kept} is there, but is no LUKS header`, restore);
     if (place.pinned !== undefined && copy.uuid !== place.pinned) {
       return foreign(`${kept} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`, restore);

@@ -17,8 +17,9 @@ export const luksKey = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ path: keyFile(name) }),
+  keepWhenGone: true,
 
-  async observe(host, inputs) {
+  async observe(host, inputs, known) {
     const path = keyFile(inputs.name);
     const header = headerFile(inputs.name);
     const [file, directory, copy] = await Promise.all([
@@ -26,6 +27,11 @@ export const luksKey = resourceType<typeof definition>({
       ask(host, statPath, dirname(path)),
       ask(host, statPath, header),
     ]);
+    if (!file && known.state) {
+      // Never "absent" once it was there: a new key would open nothing. Recovery puts it back.
+      const { bytes = inputs.bytes } = known.state;
+      return { is: "present", state: { name: inputs.name, bytes, private: true, exists: false, path } };
+    }
     if (!file && copy) {
       return {
         is: "foreign",
@@ -46,7 +52,10 @@ export const luksKey = resourceType<typeof definition>({
       file.owner === "root:root" &&
       directory?.mode === "700" &&
       directory.owner === "root:root";
-    return { is: "present", state: { name: inputs.name, bytes: file.size, private: isPrivate, path } };
+    return {
+      is: "present",
+      state: { name: inputs.name, bytes: file.size, private: isPrivate, exists: true, path },
+    };
   },
 
   plan(observed, inputs) {

@@ -7,7 +7,7 @@ import { luksHeader } from "../facts/cryptsetup";
 import { dmsetupCrypt } from "../facts/dmsetup";
 import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
-import { resourceType } from "../resource";
+import { type RunStep, resourceType } from "../resource";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
 
 const unitOf = ({ name, device, header, keyFile, luksUuid, cipher }: Inputs<typeof definition>): ChainUnit =>
@@ -15,6 +15,18 @@ const unitOf = ({ name, device, header, keyFile, luksUuid, cipher }: Inputs<type
     script: { device, header, key: keyFile, uuid: luksUuid, cipher },
     service: { target: diskTarget(name), attach: attachUnit(name) },
   });
+
+/** Without header or key the unit would try again for ever. */
+const open = (unit: ChainUnit, { header, keyFile }: Inputs<typeof definition>): RunStep => {
+  const restart = systemctl("restart", unit);
+  return {
+    ...restart,
+    command: sh`for file in ${[header, keyFile]}; do
+  [ -e "$file" ] || { echo "$file" ${"is gone, and nothing has put it back: a stack with `recovery: none` keeps no copy. Bring it back from a backup of your own."} >&2; exit 1; }
+done
+${restart.command}`,
+  };
+};
 
 export const mapping = resourceType<typeof definition>({
   definition,
@@ -61,7 +73,7 @@ export const mapping = resourceType<typeof definition>({
     const unit = unitOf(inputs);
     const { installed, active } =
       observed.is === "present" ? observed.state : { installed: false, active: false };
-    return [...(installed ? [] : install(unit)), ...(active ? [] : [systemctl("restart", unit)])];
+    return [...(installed ? [] : install(unit)), ...(active ? [] : [open(unit, inputs)])];
   },
 
   planRemoval(observed, inputs) {
@@ -72,7 +84,8 @@ export const mapping = resourceType<typeof definition>({
       {
         do: "run",
         title: `cryptsetup close ${inputs.name}, if it was opened by hand`,
-        command: sh`! dmsetup info ${inputs.name} >/dev/null 2>&1 || cryptsetup close ${inputs.name}`,
+        // dmsetup has one status for "no such device" and for errors; the former says so.
+        command: sh`if found=$(dmsetup info ${inputs.name} 2>&1); then cryptsetup close ${inputs.name}; else case $found in *"Device does not exist."*) ;; *) echo "$found" >&2; exit 1 ;; esac; fi`,
       },
       uninstall(unit),
     ];

@@ -10,6 +10,8 @@ import { Secret } from "../../schema/secret";
 import { ask, askWith } from "../fact";
 import { luksHeader } from "../facts/cryptsetup";
 import { gpg, gpgCheck, secretsDirectory, tarOfSecrets } from "../facts/gpg";
+import { inMemory } from "../facts/inMemory";
+import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep, type Step } from "../resource";
 
@@ -47,6 +49,31 @@ const putBack = (name: string, sealed: Secret): Step[] => [
   },
 ];
 
+/** Only a pair that opens this disk is put back. What lies there already and differs keeps another name. */
+function restore({ name, keyFile, header, luksUuid, passphrase }: Inputs<typeof definition>): RunStep {
+  const kept = recoveryFile(name);
+  return {
+    do: "run",
+    title: "put key and header back from the blob (gpg --decrypt)",
+    command: sh`(
+{ ${inMemory("restore")} && exec 3<&0 </dev/null; } || exit 1
+{ ${gpg} --decrypt ${kept} || : >"$t/failed"; } | tar -C "$t" -xzf - key header && [ ! -e "$t/failed" ] || { echo ${`${kept} cannot be opened: it is damaged, or sealed with another passphrase than the stack's. Give the stack the passphrase that the blob was sealed with (docs/recovery.md).`} >&2; exit 1; }
+[ "$(cryptsetup luksUUID "$t/header")" = ${luksUuid} ] && cryptsetup open --test-passphrase --key-file "$t/key" "$t/header" || { echo ${`${kept} does not open the disk with LUKS UUID ${luksUuid}: nothing was put back. Use the blob of this disk (docs/recovery.md).`} >&2; exit 1; }
+put() {
+  install -d -m 0700 "\${2%/*}" || return 1
+  if [ -e "$2" ]; then
+    if cmp -s "$1" "$2"; then return 0; fi
+    mv --backup=numbered -T "$2" "$2.set-aside" || return 1
+    echo "$2 was another one: it is $2.set-aside now"
+  fi
+  rm -f "$2.new" && cp "$1" "$2.new" && chmod "$3" "$2.new" && sync "$2.new" && mv -T "$2.new" "$2" && sync "\${2%/*}"
+}
+put "$t/header" ${header} 0600 && put "$t/key" ${keyFile} 0400
+)`,
+    stdin: passphrase,
+  };
+}
+
 export const recovery = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -55,13 +82,23 @@ export const recovery = resourceType<typeof definition>({
   async observe(host, inputs, known) {
     const { name, keyFile, header, passphrase } = inputs;
     const path = recoveryFile(name);
-    const [file, copy] = await Promise.all([host.readFile(path), ask(host, luksHeader, header)]);
-    if (file === undefined) {
-      const { sealed, luksUuid } = known.state ?? {};
+    const [file, copy, ...places] = await Promise.all([
+      host.readFile(path),
+      ask(host, luksHeader, header),
+      ask(host, statPath, keyFile),
+      ask(host, statPath, header),
+    ]);
+    const inPlace = places.every((place) => place !== undefined);
+    if (file === undefined || !inPlace) {
+      const { luksUuid, sealed: last } = known.state ?? {};
+      const sealed = file === undefined ? last : new Secret(file.toString("ascii"));
       if (sealed === undefined) return { is: "absent" };
       return {
         is: "present",
-        state: { name, keyFile, header, luksUuid, kept: false, current: false, sealed },
+        state: {
+          ...{ name, keyFile, header, luksUuid },
+          ...{ kept: file !== undefined, inPlace, current: false, sealed },
+        },
       };
     }
     const check = await askWith(host, gpgCheck, { stdin: passphrase }, path, keyFile, header);
@@ -73,6 +110,7 @@ export const recovery = resourceType<typeof definition>({
         header,
         luksUuid: copy?.uuid,
         kept: true,
+        inPlace,
         current: check === "current",
         sealed: new Secret(file.toString("ascii")),
       },
@@ -81,8 +119,9 @@ export const recovery = resourceType<typeof definition>({
 
   plan(observed, inputs) {
     if (observed.is === "absent") return [seal(inputs)];
-    const { kept, current, sealed } = observed.state;
+    const { kept, inPlace, current, sealed } = observed.state;
     if (!kept && sealed instanceof Secret) return putBack(inputs.name, sealed);
+    if (!inPlace) return [restore(inputs)];
     return current ? [] : [seal(inputs)];
   },
 

@@ -156,3 +156,52 @@ describe("seal", () => {
     expect(shell.calls().some((call) => call.startsWith("gpg"))).toBe(false);
   });
 });
+
+describe("restore", () => {
+  const blob = "/var/lib/netdisk/recovery/t1.gpg";
+  const wish = { name: "t1", keyFile: key, header, luksUuid: uuid, passphrase: new Secret("long enough") };
+  const state = { kept: true, inPlace: false, current: false, sealed: new Secret("-") };
+  const restore = () =>
+    shell.run(commandOf(recovery.plan({ is: "present", state }, wish, { name: "t1" })[0]));
+  const opensWith = (luksUuid: string, status = 0) =>
+    shell.stub("cryptsetup", `case $1 in luksUUID) echo ${luksUuid} ;; *) exit ${status} ;; esac`);
+
+  beforeEach(() => {
+    shell.write("sealed/key", "the key");
+    shell.write("sealed/header", "the header");
+    shell.write(blob, "sealed");
+    shell.stub("gpg", `tar -C ${shell.path("sealed")} -cz key header`);
+    opensWith(uuid);
+  });
+
+  it("puts both back, for root only, and leaves nothing in memory", () => {
+    expect(restore()).toMatchObject({ status: 0, stderr: "" });
+    expect([shell.read(key), shell.read(header)]).toEqual(["the key", "the header"]);
+    expect(statSync(shell.path(key)).mode & 0o777).toBe(0o400);
+    expect(shell.run("ls /run/netdisk-*").stderr).toContain("No such file");
+    expect(restore()).toMatchObject({ status: 0, stdout: "" });
+  });
+
+  it("sets aside what differs, each time under another name", () => {
+    for (const other of ["one", "two"]) {
+      shell.write(key, other);
+      expect(restore().status).toBe(0);
+      expect(shell.read(key)).toBe("the key");
+    }
+    expect(shell.run("cat /etc/netdisk/keys/t1.key.set-aside*").stdout).toBe("twoone");
+  });
+
+  it.each([
+    ["another disk's blob", () => opensWith("1"), "nothing was put back"],
+    ["a key that opens nothing", () => opensWith(uuid, 2), "nothing was put back"],
+    ["a blob that does not open", () => shell.stub("gpg", "exit 2"), "cannot be opened"],
+  ])("puts nothing back from %s", (_, given, said) => {
+    given();
+    shell.write(key, "mine");
+    const { status, stderr } = restore();
+    expect(status).toBe(1);
+    expect(stderr).toContain(said);
+    expect(shell.read(key)).toBe("mine");
+    expect(shell.read(header)).toBeUndefined();
+  });
+});

@@ -1,0 +1,51 @@
+/** A text to print or to keep offline: one disk's sealed copy, and how any Linux reads the disk with it. Pure. */
+
+export interface SheetValues {
+  name: string;
+  luksUuid: string;
+  /** HOST:PORT of the server. */
+  endpoint: string;
+  /** What holds the encrypted bytes on the server. */
+  backing: string;
+  /** ASCII-armored OpenPGP message. */
+  sealed: string;
+}
+
+export const recoverySheet = ({ name, luksUuid, endpoint, backing, sealed }: SheetValues): string => `\
+netdisk recovery sheet
+
+disk       ${name}
+LUKS UUID  ${luksUuid}
+bytes      ${backing} on ${endpoint}, encrypted
+
+What reads the disk without netdisk and Pulumi: this text, the recovery passphrase, the encrypted bytes or a copy of
+them, and any Linux with gpg, tar, gzip and cryptsetup. As root, with this text in the file sheet.txt:
+
+1. Take the sealed copy of key and header out of this text.
+
+       sed -n '/^disk  *${name}$/,/^-----END PGP/p' sheet.txt | sed -n '/^-----BEGIN PGP/,$p' >disk.asc
+
+2. Open it in memory. gpg asks for the recovery passphrase; the files \`key\` and \`header\` appear.
+
+       umask 077
+       here=$PWD
+       cd "$(mktemp -d /dev/shm/rescue.XXXXXX)"
+       gpg --decrypt "$here/disk.asc" | tar xz
+
+3. Open the disk. disk.img is the file of the server or a copy; a whole device is named in place of "$device".
+
+       device=$(losetup --find --show --sector-size 4096 "$here/disk.img")
+       cryptsetup open --type luks --header header --key-file key "$device" rescue
+       mount -o ro,norecovery /dev/mapper/rescue /mnt
+
+   Read-only, so that looking changes nothing; to go on using the disk, leave \`-o ro,norecovery\` out.
+
+4. Afterwards close it, and forget the key.
+
+       umount /mnt
+       cryptsetup close rescue
+       losetup --detach "$device"
+       rm -r "$PWD"
+
+${sealed.trimEnd()}
+`;
