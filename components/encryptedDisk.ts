@@ -203,6 +203,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
         device: mapping.mapped,
         rawDevice: attachment.device,
         rawOffset: luks.offset,
+        rawSize: attachment.size,
         ...args.filesystem,
       },
       onClient(),
@@ -229,7 +230,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       recovery &&
       pulumi.secret(
         pulumi
-          .all([recovery.luksUuid, server.endpoint, backing.path, recovery.sealed])
+          .all([recovery.luksUuid, server.endpoint, file.path, recovery.sealed])
           .apply(([luksUuid, endpoint, path, sealed]) =>
             recoverySheet({ name, luksUuid, endpoint, backing: path, sealed }),
           ),

@@ -80,6 +80,8 @@ function fixedFailures(fields: Fields, olds: Properties, inputs: Properties): Fa
     const after = plain(inputs[key]);
     if (field.role !== "fixed" || before.value === undefined || before.unknown || after.unknown) return [];
     if (same(field, before.value, after.value)) return [];
+    if (field.growable && Number(canonical(field, before.value)) < Number(canonical(field, after.value)))
+      return [];
     const secret = field.secret || before.secret || after.secret;
     const change = `cannot change from ${show(before.value, secret)} to ${show(after.value, secret)}`;
     return [{ property: key, reason: `${change}. ${field.cure ?? "Keep it."}` }];

@@ -143,7 +143,8 @@ export class Provider {
     const outputs: Properties = { claim: existing?.outputs.claim ?? unknown };
     const predicted: Properties = this.#predict(type, wish.inputs);
     for (const key of Object.keys(definition.outputs)) {
-      outputs[key] = predicted[key] ?? existing?.outputs[key] ?? unknown;
+      const last = type.renewed?.includes(key) ? undefined : existing?.outputs[key];
+      outputs[key] = predicted[key] ?? last ?? unknown;
     }
     // Inputs hold the conditions, too.
     for (const [key, value] of Object.entries(wish.inputs)) {

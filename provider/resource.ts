@@ -84,6 +84,9 @@ export interface ResourceType<D extends Definition = Definition> {
    */
   predict?(inputs: Inputs<D>): Partial<State<D>>;
 
+  /** Outputs that any change makes anew, and that a preview of one must therefore not take for known. */
+  renewed?: readonly string[];
+
   /**
    * State holds what is needed most when the host is gone, a recovery blob or the identity of somebody's data:
    * NETDISK_HOST_GONE takes such a resource for one that the next host must be given, not for gone. Deleting it then

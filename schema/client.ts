@@ -208,11 +208,12 @@ export const attachment = define({
       doc: "Read-ahead, KiB. At least twice bandwidth × round-trip time for reads at link rate.",
     }),
     size: field(size, {
-      doc: "Size of the disk. A device of another size is not attached: it is another disk.",
+      doc: "Size of the disk. A device of another size is not attached: it is another disk. A larger one is attached in the place of the device that is there, without detaching it.",
       role: "fixed",
-      cure: "Keep the size that the disk was made with.",
+      cure: "A disk only grows: keep the size that it has.",
       example: "20 GiB",
       canonical: canonicalSize,
+      growable: true,
     }),
     revision: field(
       z
@@ -220,7 +221,7 @@ export const attachment = define({
         .regex(/^[0-9a-f]*$/, "must be an Export's revision")
         .default(""),
       {
-        doc: "The Export's `revision`. A connection keeps the settings of the export that it was made with; where they were changed since, the device is attached anew, with what is above it taken down first. Empty: not watched.",
+        doc: "The Export's `revision`. A connection keeps the settings of the export that it was made with; where they were changed since, a new connection takes its place; a disk that is open stays open. Empty: not watched.",
       },
     ),
   },

@@ -1,7 +1,7 @@
 /** What makes a private disk of the attached device: key, LUKS header, recovery blob, mapping, file system, mount. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, nameField } from "./fields";
+import { absolutePath, canonicalSize, nameField, size } from "./fields";
 
 const cipherCure =
   "Keep what the disk was made with; to change it, make a second disk with the new parameters and copy the files.";
@@ -168,6 +168,7 @@ export const mapping = define({
       value: true,
       doc: "The service runs and the mapping exists, over this device, with this UUID and cipher.",
     },
+    whole: { value: true, doc: "The mapping reaches to the end of the device." },
   },
   outputs: {
     unit: field(z.string(), { doc: "The systemd unit." }),
@@ -192,6 +193,10 @@ export const filesystem = define({
       doc: "Start of the encrypted data on the raw device, bytes.",
       role: "fixed",
       cure: "Keep it.",
+    }),
+    rawSize: field(size.optional(), {
+      doc: "Size of the attached device. Where the file system, mounted or not, ends before it (by more than 16 MiB, its smallest allocation group), it is grown.",
+      canonical: canonicalSize,
     }),
     type: field(z.enum(["xfs"]).default("xfs"), {
       doc: "Type of the file system.",

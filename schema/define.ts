@@ -22,6 +22,8 @@ export interface FieldOptions {
   /** For a fixed field: the last sentence of the refusal, what the user can do instead. */
   cure?: string;
   example?: unknown;
+  /** For a fixed field whose canonical form is a number: a larger value is carried out, because it costs nobody data. */
+  growable?: boolean;
   /** Maps spellings of one value to one form before comparing (`1024 MiB` and `1 GiB`). Default: identity. */
   canonical?: (value: unknown) => unknown;
 }
@@ -39,6 +41,12 @@ export function field<T extends z.ZodType>(
 export function field<T extends z.ZodType>(schema: T, options: FieldOptions): Field<T, false>;
 export function field<T extends z.ZodType>(schema: T, options: FieldOptions): Field<T> {
   return { role: "settable", secret: false, ...options, schema };
+}
+
+/** What becomes of a later change, in a sentence; empty where any is carried out. */
+export function laterChange({ role, growable }: Field): string {
+  if (role !== "fixed") return "";
+  return growable === true ? "Can only grow later." : "Cannot change later.";
 }
 
 /** A fact about the host that must hold for the resource to be in order; users cannot set it. */

@@ -1,7 +1,7 @@
 /** The text of a new stack file: what was chosen, and everything else as a comment to be woken up. Pure. */
 import { stringify } from "yaml";
 import * as z from "zod";
-import type { Field } from "./define";
+import { type Field, laterChange } from "./define";
 import { placeDocs, stackFields, type Place } from "./stack";
 
 export interface NewStack {
@@ -42,11 +42,9 @@ function defaultOf({ schema }: Field): unknown {
 function meaning(field: Field): string {
   const json = z.toJSONSchema(field.schema, { io: "input", unrepresentable: "any" });
   const choices = (json.enum ?? []).map(String);
-  return [
-    field.doc,
-    ...(choices.length > 1 ? [`One of ${choices.join(", ")}.`] : []),
-    ...(field.role === "fixed" ? ["Cannot change later."] : []),
-  ].join(" ");
+  return [field.doc, ...(choices.length > 1 ? [`One of ${choices.join(", ")}.`] : []), laterChange(field)]
+    .filter((text) => text !== "")
+    .join(" ");
 }
 
 /** One key with its meaning, as a comment where it was not chosen. */

@@ -63,8 +63,12 @@ export const upUnit = (name: string): string => `netdisk-up@${name}.service`;
 export const downUnit = (name: string): string => `netdisk-down@${name}.service`;
 /** Held while a free nbd device is looked for and taken. */
 export const attachLock = `${lockDir}/attach`;
+/** How the last exchange of the connection below an open disk ended (templates/attach.sh). */
+export const attachAnswer = (name: string): string => `${runDir}/${name}.attach`;
 /** Scripts that the units run. */
 export const scriptDir = "/usr/local/lib/netdisk";
+/** `open@photos`, run by the unit and by the attachment's script. */
+export const unitScript = (step: string, name: string): string => `${scriptDir}/${step}@${name}`;
 
 export const tunnelSocket = (name: string): string => `${runDir}/${name}/nbd.sock`;
 /** On the client the attached device, on the server the loop device. */

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { connection } from "./connection";
-import type { Definition, Field } from "./define";
+import { type Definition, type Field, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf, ownershipOutputs } from "./ownership";
 
@@ -36,7 +36,8 @@ function remarks(field: Field, io: "input" | "output"): string[] {
     values ? `One of ${values.map((value) => `\`${String(value)}\``).join(", ")}.` : "",
     fallback.success && fallback.data !== undefined ? `Default: \`${JSON.stringify(fallback.data)}\`.` : "",
     field.example === undefined ? "" : `Example: \`${JSON.stringify(field.example)}\`.`,
-    field.role === "fixed" ? `Cannot change later. ${field.cure ?? ""}`.trim() : "",
+    laterChange(field),
+    (field.role === "fixed" && field.cure) || "",
   ].filter((text) => text !== "");
 }
 

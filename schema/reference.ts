@@ -3,7 +3,7 @@
  * definitions that check them. Written by `npm run schema`; a test fails while the committed page differs.
  */
 import * as z from "zod";
-import type { Definition, Field } from "./define";
+import { type Definition, type Field, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf } from "./ownership";
 import { placeDocs, required, stackFields, type Place } from "./stack";
@@ -27,7 +27,8 @@ function meaning(field: Field): string {
     value === undefined ? "" : `Default: ${code(value)}.`,
     field.example === undefined ? "" : `Example: ${code(field.example)}.`,
     field.secret ? "Secret." : "",
-    field.role === "fixed" ? `Cannot change later. ${field.cure ?? ""}`.trim() : "",
+    laterChange(field),
+    (field.role === "fixed" && field.cure) || "",
   ]
     .filter((text) => text !== "")
     .join(" ");

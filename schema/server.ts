@@ -43,11 +43,12 @@ export const backingFile = define({
       example: "/var/lib/netdisk/testdisk.img",
     }),
     size: field(size, {
-      doc: "Size of the disk.",
+      doc: "Size of the disk. A larger one grows the file, and what is above it, while the disk is in use.",
       role: "fixed",
-      cure: "Keep the size that is there; growing online is not supported yet, shrinking never will be.",
+      cure: "A disk only grows: keep the size that is there; for a smaller disk make a second one and copy the files.",
       example: "20 GiB",
       canonical: canonicalSize,
+      growable: true,
     }),
     allocation: field(z.enum(["full", "sparse"]).default("full"), {
       doc: "`full`: all blocks are reserved now, so that the disk cannot run out of space later. `sparse`: blocks are taken as they are written.",
@@ -73,7 +74,11 @@ export const backingFile = define({
       doc: "The owner can open the file for reading and writing (tried as that user).",
     },
   },
-  outputs: {},
+  outputs: {
+    pinnedSize: field(size, {
+      doc: "The size that the file has had by the stack's wish: a smaller file was cut, and is not grown.",
+    }),
+  },
 });
 
 export const serverConfig = define({

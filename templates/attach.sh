@@ -15,6 +15,10 @@ lock={{lock}}
 size={{size}}
 # What the server's export is known to be like; kept in nbd-client's environment for as long as it runs.
 revision={{revision}}
+# The script of the mapping above, which follows to another connection.
+open={{open}}
+# How the last move ended: `done`, or why it did not.
+answer={{answer}}
 
 said=
 # One line in the journal per change of state, however long an outage lasts.
@@ -91,23 +95,109 @@ attach() {
   fi
 }
 
-start() {
-  modprobe nbd
-  until attach; do sleep 1; done
-  if [ "$(cat "/sys/block/$device/queue/logical_block_size")" != "$block_size" ]; then
-    echo "/dev/$device has another block size than $block_size" >&2
-    exit 1
-  fi
+right_blocks() {
+  [ "$(cat "/sys/block/$1/queue/logical_block_size")" = "$block_size" ] && return
+  say "/dev/$1 has another block size than $block_size"
+  return 1
+}
+
+publish() {
   echo "$read_ahead" >"/sys/block/$device/queue/read_ahead_kb"
   mkdir -p "${link%/*}"
   ln -sfn "/dev/$device" "$link.new" && mv -fT "$link.new" "$link"
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"
   systemd-notify --ready --status="attached as /dev/$device"
-  wait "$child"
-  status=$?
+}
+
+start() {
+  moving=
+  trap 'moving=1' USR1
+  modprobe nbd
+  until attach; do sleep 1; done
+  right_blocks "$device" || exit 1
+  publish
+  while :; do
+    # Asked again until there is an answer, because the signal may come right before the wait.
+    if [ -n "$moving" ]; then
+      moving=
+      [ -e "$answer" ] || move
+    fi
+    wait "$child"
+    status=$?
+    [ -n "$moving" ] || break
+  done
   # stop() has taken the link away.
   [ -L "$link" ] || exit 0
   say "the connection of /dev/$device ended: nbd-client exited with $status"
+  exit 1
+}
+
+disconnect() {
+  "$client" -d "/dev/$1" -nonetlink >/dev/null
+  wait "$2"
+}
+
+# Names what lies on the device $1 besides our mapping.
+others() {
+  for holder in "/sys/block/$1/holders"/*; do
+    [ ! -e "$holder" ] || [ "$(cat "$holder/dm/name")" = "$name" ] || echo "${holder##*/}"
+  done
+}
+
+# Leads the mapping over to the device $1, where it lies on ours.
+follow() {
+  [ -n "$(ls "/sys/block/$old/holders")" ] || return 0
+  found=$(others "$old")
+  if [ -n "$found" ]; then
+    echo "/dev/$old is held by $found"
+    return 1
+  fi
+  "$open" move "/dev/$1"
+}
+
+# Makes another connection beside the one that is there, under the settings of the script as it is now; the mapping
+# goes over to it while it is in use, and the old connection ends. Where that fails, all stays as it was.
+move() {
+  old=$device old_child=$child
+  # shellcheck source=/dev/null
+  reading=1 && . "$0"
+  if attach; then
+    if right_blocks "$device" && follow "$device"; then
+      publish
+      disconnect "$old" "$old_child"
+      end=done
+    else
+      disconnect "$device" "$child"
+      end="/dev/$device could not take the place of /dev/$old"
+    fi
+  else
+    end=$said
+  fi
+  if [ "$end" != done ]; then device=$old child=$old_child; fi
+  echo "$end" >"$answer.new" && mv -f "$answer.new" "$answer"
+}
+
+# Has the running start() make a move, and waits for its end.
+reload() {
+  # Who does not catch the signal would be ended by it.
+  caught=$(awk '$1 == "SigCgt:" { print $2 }' "/proc/$MAINPID/status") || exit 1
+  if [ $((0x$caught & 0x200)) = 0 ]; then
+    echo "the device was attached by another version of this script; run: systemctl restart {{target}}" >&2
+    exit 1
+  fi
+  rm -f "$answer"
+  tries=0
+  until [ -e "$answer" ]; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 90 ]; then
+      echo "no other connection after 90 s" >&2
+      exit 1
+    fi
+    kill -USR1 "$MAINPID" || exit 1
+    sleep 1
+  done
+  [ "$(cat "$answer")" = done ] && return
+  cat "$answer" >&2
   exit 1
 }
 
@@ -140,12 +230,16 @@ stop() {
   return "$status"
 }
 
+# What start() reads again are the settings and functions above.
+[ -z "${reading-}" ] || return 0
+
 case "${1-}" in
   start) start ;;
+  reload) reload ;;
   stop) [ ! -L "$link" ] || stop ;;
   clean) rm -f "$link" ;;
   *)
-    echo "usage: $0 start|stop|clean" >&2
+    echo "usage: $0 start|reload|stop|clean" >&2
     exit 2
     ;;
 esac

@@ -76,10 +76,11 @@ first_block() {
   dd if="$1" bs=4096 count=1 "$2" status=none | od -An -v -tx1 | tr -d ' \n'
 }
 
-start() {
-  real=$(readlink -f "$device")
+# Sets $real and $number of the device $1, which is this disk.
+look_at() {
+  real=$(readlink -f "$1")
   if [ ! -b "$real" ] || [ "$(blockdev --getsize64 "$real")" = 0 ]; then
-    echo "$device is not attached" >&2
+    echo "$1 is not attached" >&2
     exit 1
   fi
   number=$(cat "/sys/class/block/${real##*/}/dev")
@@ -91,15 +92,31 @@ start() {
   found=$(first_block "$real" iflag=direct)
   copy=$(first_block "$header" iflag=fullblock)
   if [ ${#found} != 8192 ] || [ ${#copy} != 8192 ]; then
-    echo "$device or $header cannot be read" >&2
+    echo "$1 or $header cannot be read" >&2
     exit 1
   fi
   if [ "$(echo "$found" | cut -c -12)" != "$(echo "$copy" | cut -c -12)" ]; then
-    echo "warning: no LUKS header on $device; opening it with the client's copy, as always"
+    echo "warning: no LUKS header on $1; opening it with the client's copy, as always"
   elif [ "$(echo "$found" | cut -c 337-416)" != "$(echo "$copy" | cut -c 337-416)" ]; then
-    fail "$device is another disk: its header's UUID is not $uuid. Nothing was opened."
+    fail "$1 is another disk: its header's UUID is not $uuid. Nothing was opened."
   fi
+}
 
+# open_as NAME [OPTION...]: opens $real under a name, with the client's own header.
+open_as() {
+  opened=$1
+  shift
+  # cryptsetup has a status 3 of its own, for too little memory: that passes.
+  cryptsetup open --type luks --header "$header" --key-file "$key" "$@" "$real" "$opened" || exit 1
+  if [ "$(runs "$opened")" != "$cipher $number" ]; then
+    found=$(runs "$opened")
+    cryptsetup close "$opened"
+    fail "$opened was closed again: it ran with \"$found\", expected \"$cipher $number\""
+  fi
+}
+
+start() {
+  look_at "$device"
   if exists "$name"; then
     [ "$(runs "$name")" != "$cipher $number" ] || return 0
     echo "$name is still open over a device that is gone; closing it"
@@ -107,26 +124,42 @@ start() {
   fi
 
   # While a dead mapping is still held, its device-mapper UUID, which contains the name, is taken.
-  opened=$name
+  as=$name
   for dead in /dev/mapper/"$name"-dead-*; do
-    [ ! -e "$dead" ] || opened=$name-$$
+    [ ! -e "$dead" ] || as=$name-$$
   done
-  # cryptsetup has a status 3 of its own, for too little memory: that passes.
-  cryptsetup open --type luks --header "$header" --key-file "$key" "$real" "$opened" || exit 1
-  if [ "$(runs "$opened")" != "$cipher $number" ]; then
-    found=$(runs "$opened")
-    cryptsetup close "$opened"
-    fail "$name was closed again: it ran with \"$found\", expected \"$cipher $number\""
-  fi
-  [ "$opened" = "$name" ] || dmsetup rename "$opened" "$name"
+  open_as "$as"
+  [ "$as" = "$name" ] || dmsetup rename "$as" "$name"
   echo "opened over $real with $cipher"
+}
+
+# Leads the open mapping over to another connection of the same disk, $1, without closing it. Its table is taken from
+# a second mapping, which is closed again; the kernel writes out what is under way and exchanges the tables in one step,
+# during which users wait.
+move() {
+  exists "$name" || return 0
+  look_at "$1"
+  next=$name-next
+  ! exists "$next" || dmsetup remove --retry "$next"
+  # The key goes from table to table through a pipe: from the kernel's key ring another program could not have it.
+  open_as "$next" --readonly --disable-keyring
+  dmsetup table --showkeys "$next" | dmsetup load "$name" && moved=1 || moved=
+  dmsetup remove --retry "$next"
+  [ -n "$moved" ] || exit 1
+  if ! dmsetup resume "$name"; then
+    dmsetup clear "$name"
+    dmsetup resume "$name"
+    exit 1
+  fi
+  echo "led over to $real"
 }
 
 case "${1-}" in
   start) start ;;
+  move) move "$2" ;;
   stop) ! exists "$name" || release ;;
   *)
-    echo "usage: $0 start|stop" >&2
+    echo "usage: $0 start|stop|move DEVICE" >&2
     exit 2
     ;;
 esac

@@ -28,3 +28,14 @@ export const xfsSuperblock: Fact<[device: string], XfsSuperblock> = {
     };
   },
 };
+
+/** Bytes of the data section. The kernel's word where it is mounted: the superblock on the device may lag behind. */
+export const xfsSize: Fact<[device: string], number> = {
+  name: "xfs.size",
+  command: (device) => sh`xfs_info ${device}`,
+  parse: ({ exitCode, stdout }) => {
+    const match = /^data +=.* bsize=([0-9]+) +blocks=([0-9]+),/m.exec(stdout);
+    if (exitCode !== 0 || !match) throw new Error("the size of the XFS could not be read");
+    return Number(match[1]) * Number(match[2]);
+  },
+};

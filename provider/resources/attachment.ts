@@ -2,12 +2,14 @@
 import { attachment as definition } from "../../schema/client";
 import type { Inputs, State } from "../../schema/define";
 import {
+  attachAnswer,
   attachedDevice,
   attachLock,
   attachUnit,
   diskTarget,
   tunnelSocket,
   tunnelUnit,
+  unitScript,
 } from "../../schema/paths";
 import { ask } from "../fact";
 import { type NbdDevice, nbdDevice } from "../facts/nbd";
@@ -16,7 +18,7 @@ import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
 import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
-import { inOrder, inUse, takeDown } from "./takeDown";
+import { bringUp, bringUpLater, inOrder, inUse, takeDown } from "./takeDown";
 
 type Wish = Inputs<typeof definition>;
 type Settings = Partial<
@@ -40,6 +42,9 @@ const unitOf = ({ name, client, blockSize, timeout, readAhead, size, revision }:
       readAhead,
       size: wholeBlocks(size, blockSize),
       revision,
+      open: unitScript("open", name),
+      answer: attachAnswer(name),
+      target: diskTarget(name),
       lock: attachLock,
     },
     service: { target: diskTarget(name), tunnel: tunnelUnit(name), device: attachedDevice(name) },
@@ -69,12 +74,21 @@ const restart = (name: string): RunStep => ({
 if ! timeout 90 systemctl restart $attach; then
   echo "the device is not attached; last messages:" >&2
   journalctl --unit $attach --lines 5 --no-pager --output cat >&2
-  [ -z "$was" ] || systemctl start --no-block $was
+  ${bringUpLater}
   exit 1
 fi
-[ -z "$was" ] || timeout 120 systemctl start $was || { echo "attached, but what is above it does not come up:" >&2; systemctl list-units --all --plain --no-legend --no-pager $was >&2; exit 1; }`,
+${bringUp("the device is attached")}`,
   timeoutMs: 450_000,
   inUse,
+});
+
+/**
+ * Another connection in the place of the one that is there: a disk that is open goes over to it, and its users only
+ * wait for a moment.
+ */
+const exchange = (unit: ChainUnit): RunStep => ({
+  ...systemctl("reload", unit),
+  title: `systemctl reload ${unit.unit} (a new connection; the disk stays open)`,
 });
 
 export const attachment = resourceType<typeof definition>({
@@ -115,12 +129,14 @@ export const attachment = resourceType<typeof definition>({
   plan(observed, inputs) {
     const unit = unitOf(inputs);
     const state = observed.is === "present" ? observed.state : undefined;
-    if (state?.active && state.size !== undefined) {
-      const wanted = wholeBlocks(inputs.size, inputs.blockSize);
-      if (sizeBytes(state.size) !== wanted) {
+    const wanted = wholeBlocks(inputs.size, inputs.blockSize);
+    const size = state?.size === undefined ? undefined : sizeBytes(state.size);
+    if (state?.active && size !== undefined) {
+      // A smaller one is what the disk was before it is grown: the script takes no device but of the size it was told.
+      if (size > wanted) {
         throw new NetdiskError(
           "FOREIGN",
-          `${state.device} has ${state.size}, not ${formatSize(wanted)}: the server serves another disk under this name. ` +
+          `${state.device} has ${formatSize(size)}, not ${formatSize(wanted)}: the server serves another disk under this name. ` +
             "Bring the right file back on the server, then detach (`systemctl stop " +
             `${diskTarget(inputs.name)}\`) and run \`pulumi up\` again.`,
         );
@@ -130,11 +146,12 @@ export const attachment = resourceType<typeof definition>({
     // What is told to the kernel, or said by the server, when the connection is made.
     const asWished =
       state?.active &&
+      size === wanted &&
       state.flush &&
       state.client === inputs.client &&
       state.timeout === inputs.timeout &&
       state.revision === inputs.revision;
-    if (!asWished) return [...steps, restart(inputs.name)];
+    if (!asWished) return [...steps, state?.active ? exchange(unit) : restart(inputs.name)];
     if (state.readAhead === inputs.readAhead) return steps;
     // Can change under a mounted file system.
     return [

@@ -20,6 +20,31 @@ function bytesOf(size: string): number {
   return bytes;
 }
 
+/**
+ * Only at the end, and never shorter: what is there may be written to at this moment. Where it is killed, the next run
+ * goes on. `fallocate -x` as in create.
+ */
+function grow(path: string, bytes: number, allocation: string): Command {
+  const fill =
+    allocation === "full"
+      ? sh`fallocate -o "$now" -l "$more" -- "$path" || fallocate -x -o "$now" -l "$more" -- "$path"`
+      : sh`truncate -s ${`>${bytes}`} -- "$path"`;
+  return sh`set -e
+path=${path}
+now=$(stat -c %s -- "$path")
+more=$((${bytes} - now))
+if [ "$more" -le 0 ]; then exit 0; fi
+free=$(df --output=avail -B1 -- "$path" | tail -n 1)
+if [ ${allocation} = full ] && [ "$free" -lt "$more" ]; then
+  echo "$path lies where $free bytes are free, and needs $more more:" >&2
+  df -h -- "$path" >&2
+  echo 'Free some space, or choose a smaller size or "allocation: sparse".' >&2
+  exit 1
+fi
+${fill}
+sync -- "$path"`;
+}
+
 interface Wanted {
   name: string;
   path: string;
@@ -80,10 +105,14 @@ export const backingFile = resourceType<typeof definition>({
     const { name, path } = inputs;
     const found = await ask(host, statAllocation, path);
     const before = known.state?.size;
+    const pinned = known.state?.pinnedSize;
     if (!found) {
       if (before === undefined) return { is: "absent" };
       // Never "absent" once it was there: a new, empty file would take the place of somebody's data.
-      return { is: "present", state: { name, path, size: before, exists: false, reachable: false } };
+      return {
+        is: "present",
+        state: { name, path, size: before, pinnedSize: pinned ?? before, exists: false, reachable: false },
+      };
     }
     const what = `${path} is a ${found.kind}`;
     if (found.kind !== "regular file") {
@@ -110,6 +139,7 @@ export const backingFile = resourceType<typeof definition>({
         name,
         path,
         size: formatSize(found.size),
+        pinnedSize: found.size === bytesOf(inputs.size) ? inputs.size : (pinned ?? formatSize(found.size)),
         allocation: found.allocated >= found.size ? "full" : "sparse",
         owner: found.owner,
         mode: found.mode,
@@ -141,15 +171,30 @@ export const backingFile = resourceType<typeof definition>({
           "Bring the file back (mount, restore); to give the data up, remove this disk from the stack and add it under another name.",
       );
     }
-    if (state.size === undefined || sizeBytes(state.size) !== bytes) {
+    const found = bytesOf(state.size ?? "");
+    if (found > bytes) {
       throw new NetdiskError(
         "FOREIGN",
-        `${path} has ${state.size ?? "no size"}, not ${size}; a disk's file is never cut or grown. ` +
-          "Keep the size that is there.",
+        `${path} has ${state.size}, not ${size}; a disk's file is never cut. Keep the size that is there.`,
+      );
+    }
+    if (found < bytesOf(state.pinnedSize)) {
+      throw new NetdiskError(
+        "FOREIGN",
+        `${path} has ${state.size} and had ${state.pinnedSize}: somebody cut it, and the data of its end is not there. ` +
+          "Bring the whole file back, from a backup or a snapshot of the server.",
       );
     }
     const steps: Step[] = [];
-    if (inputs.allocation === "full" && state.allocation !== "full") {
+    if (found < bytes) {
+      steps.push({
+        do: "run",
+        title: `grow ${path} from ${state.size} to ${size}`,
+        command: grow(path, bytes, inputs.allocation),
+        timeoutMs: timeFor(bytes),
+      });
+    }
+    if (steps.length === 0 && inputs.allocation === "full" && state.allocation !== "full") {
       steps.push({
         do: "run",
         title: `fallocate -l ${size.replace(" ", "")} ${path}`,

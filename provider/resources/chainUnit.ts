@@ -1,5 +1,5 @@
 /** What the units of the disk's chain have in common: a script and a unit file, started and stopped by systemd. */
-import { scriptDir, unitDir } from "../../schema/paths";
+import { unitDir, unitScript } from "../../schema/paths";
 import { ask } from "../fact";
 import { systemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
@@ -22,7 +22,7 @@ export function chainUnit(
   unit: string,
   values: { script: Record<string, TemplateValue>; service: Record<string, TemplateValue> },
 ): ChainUnit {
-  const script = `${scriptDir}/${step}@${name}`;
+  const script = unitScript(step, name);
   const write = (path: string, content: string, mode: number): WriteStep => ({
     do: "write",
     title: `write ${path}`,

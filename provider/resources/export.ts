@@ -49,6 +49,8 @@ done`;
 export const diskExport = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  // The Attachment is shown what it will have to do.
+  renewed: ["revision"],
 
   async observe(host, { name, exportName }, known) {
     const path = exportFile(name);

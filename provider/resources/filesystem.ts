@@ -1,10 +1,11 @@
 /** The file system on the mapping (schema/crypt.ts): made only where nothing was ever written through it. */
 import { filesystem as definition } from "../../schema/crypt";
+import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import type { Inputs, State } from "../../schema/define";
 import { ask } from "../fact";
 import { blankProof, proveBlank } from "../facts/blank";
 import { blkidProbe } from "../facts/blkid";
-import { type XfsSuperblock, xfsSuperblock } from "../facts/xfs";
+import { xfsSize, type XfsSuperblock, xfsSuperblock } from "../facts/xfs";
 import { Command, sh } from "../host/sh";
 import { clearIntent, hasIntent, intentPath, noteIntent, readIntent } from "../intent";
 import { type Observation, type RunStep, resourceType } from "../resource";
@@ -63,6 +64,27 @@ mkfs.xfs -q -K -f -m ${features} ${device} && sync ${device} && ${clearIntent(in
   };
 }
 
+/** XFS leaves a rest that is smaller than an allocation group may be. */
+const smallestGroup = 16 * 2 ** 20;
+
+const reaches = (size: Size | undefined, wished: Size | undefined): boolean =>
+  (sizeBytes(size ?? "") ?? 0) + smallestGroup >= (sizeBytes(wished ?? "") ?? 0);
+
+/** Online where it is mounted; otherwise in a place of its own for the moment. */
+const grow = ({ device }: Wishes): RunStep => ({
+  do: "run",
+  title: `xfs_growfs ${device}`,
+  command: sh`at=$(findmnt --noheadings --first-only --output TARGET --source ${device})
+if [ -n "$at" ]; then
+  xfs_growfs -d "$at" >/dev/null
+else
+  at=$(mktemp -d /run/netdisk-grow.XXXXXX) && mount -t xfs ${device} "$at" || exit 1
+  xfs_growfs -d "$at" >/dev/null
+  grown=$?
+  umount "$at" && rmdir "$at" && [ "$grown" = 0 ]
+fi`,
+});
+
 const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
 
 const lost = (device: string, uuid: string, found: string): Seen =>
@@ -71,11 +93,13 @@ const lost = (device: string, uuid: string, found: string): Seen =>
     "Bring the right backing back. To give the old file system up, take this resource out of the state (`pulumi state delete`).",
   );
 
-function present(inputs: Wishes, { uuid, crc, finobt }: XfsSuperblock, complete: boolean): Seen {
+function present(inputs: Wishes, superblock: XfsSuperblock, size: number, complete: boolean): Seen {
   const { name, device, rawDevice, rawOffset } = inputs;
+  const { uuid, crc, finobt } = superblock;
+  const rawSize = formatSize(rawOffset + size);
   return {
     is: "present",
-    state: { name, device, rawDevice, rawOffset, type: "xfs", crc, finobt, complete, uuid },
+    state: { name, device, rawDevice, rawOffset, rawSize, type: "xfs", crc, finobt, complete, uuid },
   };
 }
 
@@ -88,6 +112,9 @@ export const filesystem = resourceType<typeof definition>({
     crc === false && finobt === true
       ? [{ property: "finobt", reason: "needs crc: a free inode B-tree exists only with metadata checksums" }]
       : [],
+
+  satisfied: (property, state, inputs) =>
+    property === "rawSize" ? reaches(state.rawSize, inputs.rawSize) : undefined,
 
   async observe(host, inputs, known) {
     const { name, device, rawDevice, rawOffset } = inputs;
@@ -104,7 +131,7 @@ export const filesystem = resourceType<typeof definition>({
       if (!superblock.inProgress) {
         if (pinned !== undefined && superblock.uuid !== pinned)
           return lost(device, pinned, `found ${superblock.uuid}`);
-        return present(inputs, superblock, !begun);
+        return present(inputs, superblock, await ask(host, xfsSize, device), !begun);
       }
       if (!begun)
         return foreign(
@@ -133,14 +160,16 @@ export const filesystem = resourceType<typeof definition>({
 
   plan(observed, inputs) {
     if (observed.is === "absent") return [makeFilesystem(inputs)];
-    if (observed.state.complete) return [];
-    return [
-      {
+    const { complete, rawSize } = observed.state;
+    const steps: RunStep[] = reaches(rawSize, inputs.rawSize) ? [] : [grow(inputs)];
+    if (!complete) {
+      steps.push({
         do: "run",
         title: "remove the note of the finished mkfs",
         command: clearIntent(intentOf(inputs.name)),
-      },
-    ];
+      });
+    }
+    return steps;
   },
 
   planRemoval: () => [],

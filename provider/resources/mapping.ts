@@ -28,6 +28,12 @@ ${restart.command}`,
   };
 };
 
+const widen = ({ name, header, keyFile }: Inputs<typeof definition>): RunStep => ({
+  do: "run",
+  title: `cryptsetup resize ${name}`,
+  command: sh`cryptsetup resize --header ${header} --key-file ${keyFile} ${name} </dev/null`,
+});
+
 export const mapping = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -61,6 +67,7 @@ export const mapping = resourceType<typeof definition>({
         luksUuid: copy?.uuid,
         cipher: copy?.cipher,
         installed,
+        whole: !crypt || !below || crypt.below !== below.number || crypt.offset + crypt.size >= below.size,
         active:
           active && crypt !== undefined && crypt.below === below?.number && crypt.cipher === inputs.cipher,
         unit: unit.unit,
@@ -71,9 +78,13 @@ export const mapping = resourceType<typeof definition>({
 
   plan(observed, inputs) {
     const unit = unitOf(inputs);
-    const { installed, active } =
-      observed.is === "present" ? observed.state : { installed: false, active: false };
-    return [...(installed ? [] : install(unit)), ...(active ? [] : [open(unit, inputs)])];
+    const { installed, active, whole } =
+      observed.is === "present" ? observed.state : { installed: false, active: false, whole: true };
+    return [
+      ...(installed ? [] : install(unit)),
+      ...(active ? [] : [open(unit, inputs)]),
+      ...(whole ? [] : [widen(inputs)]),
+    ];
   },
 
   planRemoval(observed, inputs) {

@@ -11,6 +11,7 @@ import { resourceType, type RunStep } from "../resource";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { mappedLayer } from "./layers";
 import { missingOptions } from "./mountOptions";
+import { inOrder } from "./takeDown";
 
 const unitOf = ({
   name,
@@ -100,7 +101,7 @@ export const mount = resourceType<typeof definition>({
       const old = new Set([path, known.state?.path ?? inputs.path]);
       old.delete(inputs.path);
       // The script that is still there knows the old path.
-      const before = moved ? [systemctl("stop", unit)] : [];
+      const before = moved ? [inOrder(inputs.name), systemctl("stop", unit)] : [];
       return [...before, ...[...old].map(giveBack), ...files, systemctl("restart", unit)];
     }
     const differs = missingOptions(options, inputs.options).length > 0;

@@ -95,6 +95,13 @@ $(holders)"; fi
 fi
 `;
 
+/** Brings up again what takeDown has left in `$was`; `done`: what is in order by now. */
+export const bringUp = (done: string): Command =>
+  sh`[ -z "$was" ] || timeout 120 systemctl start $was || { echo ${`${done}, but what is above it does not come up:`} >&2; systemctl list-units --all --plain --no-legend --no-pager $was >&2; exit 1; }`;
+
+/** The same for a layer that is not in order yet: the disk comes up by itself once it is. */
+export const bringUpLater = sh`[ -z "$was" ] || systemctl start --no-block $was`;
+
 /** The same as a step of its own, before something is removed. */
 export const inOrder = (name: string): RunStep => ({
   do: "run",

@@ -10,7 +10,7 @@ import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { raw, systemdWord } from "../template";
 import { type ChainUnit, install, observeUnit, systemctl, unitOnly, uninstall } from "./chainUnit";
-import { inOrder, inUse, takeDown } from "./takeDown";
+import { bringUp, bringUpLater, inOrder, inUse, takeDown } from "./takeDown";
 import { joinEndpoint, splitEndpoint } from "./endpoint";
 
 type Wishes = Inputs<typeof definition>;
@@ -97,11 +97,10 @@ fi
 if ! test -S ${tunnelSocket(name)}; then
   echo "the tunnel does not come up; its last messages:" >&2
   journalctl --unit ${tunnelUnit(name)} --lines 5 --no-pager --output cat >&2
-  # The disk comes up by itself once the tunnel does.
-  [ -z "$was" ] || systemctl start --no-block $was
+  ${bringUpLater}
   exit 1
 fi
-[ -z "$was" ] || timeout 120 systemctl start $was || { echo "the tunnel is up, but what is above it is not:" >&2; systemctl list-units --all --plain --no-legend --no-pager $was >&2; exit 1; }`,
+${bringUp("the tunnel is up")}`,
   timeoutMs: 540_000,
   inUse,
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { NetdiskError } from "../../provider/errors";
 import { sh } from "../../provider/host/sh";
-import { resourceType } from "../../provider/resource";
+import { type ResourceType, resourceType } from "../../provider/resource";
 import { unknown } from "../../provider/wire/values";
 import { Secret } from "../../schema/secret";
 import { type Existing, Failure, urnOf } from "./client";
@@ -355,6 +355,17 @@ describe("preview", () => {
     expect(engine.host.read("../claims", "thing")).toBeUndefined();
     expect(engine.messages[0]?.message).toContain("would run: mkdir -p /var/lib/netdisk/things/testdisk");
     expect(engine.messages[0]?.ephemeral).toBe(false);
+  });
+
+  it("of an update takes no output for known that the change makes anew", async () => {
+    const engine = await play(undefined, [{ ...thing, renewed: ["path"] } as ResourceType]);
+    const created = await up(engine);
+    const { outputs } = await engine.update(urn, created, created.inputs, true);
+    expect(outputs.sealed).toEqual(created.outputs.sealed);
+    // What is certain in any case stays so.
+    expect(outputs.path).toBe(created.outputs.path);
+    const sealedAnew = await play(engine.host, [{ ...thing, renewed: ["sealed"] } as ResourceType]);
+    expect((await sealedAnew.update(urn, created, created.inputs, true)).outputs.sealed).toBe(unknown);
   });
 
   it("names the drifted property with both values", async () => {

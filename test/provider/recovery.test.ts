@@ -48,6 +48,8 @@ describe("the sealed copy", () => {
     const { id, outputs } = await engine.read(urn, existing);
     expect(id).toBe(existing.id);
     expect(revealed(outputs.sealed)).toBe(sealed.reveal());
+    // The next host has no claim: the update that gives it the copy is due.
+    expect(outputs.claimed).toBe(false);
     await engine.delete(urn, existing);
   });
 });

@@ -130,6 +130,7 @@ describe("a disk", () => {
       device: "mapping.mapped",
       rawDevice: "attachment.device",
       rawOffset: "luks.offset",
+      rawSize: "20 GiB",
     });
     expect(inputsOf(registrations, "Mount")).toEqual({
       name: "photos",

@@ -1,0 +1,154 @@
+/**
+ * A disk grows from its file to its file system while fio verifies what it writes and a writer appends: nobody gets an
+ * error, nothing is unmounted. A run that ends after any of the steps is continued by the next one.
+ */
+import { beforeAll, describe, expect, it } from "vitest";
+import { mounted, on, startOn, tryOn } from "./harness/lab";
+import { pulumi, setDisks, state, testdisk } from "./harness/project";
+import { until, type Running } from "./harness/run";
+import { expectNoChanges, startMounted, up } from "./harness/scenario";
+import { firstMissing, startWriter } from "./harness/writer";
+
+const minutes = (n: number) => n * 60_000;
+const image = "/var/lib/netdisk/testdisk.img";
+const GiB = 2 ** 30;
+
+const wish = (size: string) => setDisks({ testdisk: { ...testdisk, file: { size } } });
+const mountId = () => on("client", "findmnt -n -o ID /mnt/disk");
+/** Bytes of the file, the device and the file system. */
+async function sizes(): Promise<number[]> {
+  const file = await on("server", `stat -c %s ${image}`);
+  const device = await on("client", "blockdev --getsize64 /dev/netdisk/testdisk");
+  const blocks = /^data .* blocks=(\d+),/m.exec(await on("client", "xfs_info /mnt/disk"))?.[1];
+  return [Number(file), Number(device), Number(blocks) * 4096];
+}
+
+async function expectSize(bytes: number): Promise<void> {
+  const [file, device, filesystem = 0] = await sizes();
+  expect([file, device]).toEqual([bytes, bytes]);
+  // The header's 16 MiB, and what is less than an allocation group.
+  expect(bytes - filesystem).toBeLessThan(32 * 2 ** 20);
+}
+
+/** fio writes and verifies, round after round, until it is told to stop; the first error ends it. */
+function startFio(): { rounds(): number; stop(): Promise<void> } {
+  const command =
+    "fio --name=verify --filename=/mnt/disk/fio --size=48M --bs=16k --rw=randwrite --ioengine=psync --fsync=32 --verify=crc32c --verify_fatal=1 --minimal";
+  const running: Running = startOn(
+    "client",
+    `rounds=0; while test ! -e /run/stop-fio; do ${command} >/tmp/fio.log 2>&1 || { cat /tmp/fio.log; exit 1; }; rounds=$((rounds+1)); echo "verified $rounds"; done`,
+  );
+  const rounds = () => Number([...running.said().matchAll(/^verified (\d+)$/gm)].at(-1)?.[1] ?? 0);
+  return {
+    rounds,
+    async stop() {
+      await on("client", "touch /run/stop-fio");
+      const { code, output } = await running.ended;
+      await on("client", "rm /run/stop-fio");
+      expect(code, output).toBe(0);
+    },
+  };
+}
+
+/** Runs `act` under fio and a writer; nobody may see an error, and nothing may be unmounted. */
+async function underLoad(act: () => Promise<void>): Promise<void> {
+  const before = await mountId();
+  const file = `/mnt/disk/records-${Date.now()}`;
+  const writer = startWriter(file);
+  const fio = startFio();
+  await until("both are at work", 180, async () => writer.acknowledged() >= 10 && fio.rounds() >= 1);
+  await act();
+  const [records, rounds] = [writer.acknowledged(), fio.rounds()];
+  await until(
+    "both go on",
+    180,
+    async () => writer.acknowledged() >= records + 10 && fio.rounds() >= rounds + 2,
+  );
+  await writer.stop();
+  await fio.stop();
+  expect(writer.failure()).toBeUndefined();
+  expect(await firstMissing(file, writer.acknowledged())).toBeUndefined();
+  expect(await mountId()).toBe(before);
+}
+
+const kernelErrors = async () =>
+  (
+    await tryOn(
+      "client",
+      "journalctl --dmesg --boot | grep -E 'error.*(WRITE|FLUSH|dm-)|XFS.*([Ee]rror|[Ss]hut)'",
+    )
+  ).output;
+
+beforeAll(async () => {
+  await startMounted();
+  await on(
+    "client",
+    "{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends fio; } >/dev/null 2>&1",
+  );
+}, minutes(15));
+
+describe("growing", () => {
+  it.each([
+    ["1 GiB", GiB],
+    ["2 GiB", 2 * GiB],
+    ["4 GiB", 4 * GiB],
+  ])(
+    "to %s under fio and a writer: no error, nothing unmounted",
+    async (size, bytes) => {
+      await underLoad(async () => {
+        wish(size);
+        await up();
+      });
+      await expectSize(bytes);
+      expect(await kernelErrors()).toBe("");
+      await expectNoChanges();
+    },
+    minutes(8),
+  );
+
+  it(
+    "is refused backwards, and the file stays as it is",
+    async () => {
+      wish("2 GiB");
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+      expect(code, output).not.toBe(0);
+      expect(output).toContain('cannot change from "4 GiB" to "2 GiB". A disk only grows');
+      await expectSize(4 * GiB);
+    },
+    minutes(3),
+  );
+});
+
+describe("a run that ends too early is continued", () => {
+  const target = (type: string) => {
+    const urn = state().resources.find((resource) => resource.type === `netdisk:index:${type}`)?.urn ?? "";
+    return ["--target", urn];
+  };
+
+  it(
+    "after each of the steps, also when the connection was lost meanwhile",
+    async () => {
+      const MiB = 2 ** 20;
+      wish("4352 MiB");
+      await up(...target("BackingFile"));
+      expect((await sizes())[1]).toBe(4 * GiB);
+      await underLoad(async () => {
+        await up(...target("BackingFile"), ...target("Attachment"));
+      });
+      expect((await sizes())[1]).toBe(4352 * MiB);
+      await underLoad(async () => void (await up()));
+      await expectSize(4352 * MiB);
+      await expectNoChanges();
+
+      wish("4608 MiB");
+      await up(...target("BackingFile"));
+      await on("client", '/opt/nbd/sbin/nbd-client -d "$(readlink -f /dev/netdisk/testdisk)" -nonetlink');
+      await on("client", "sleep 5");
+      await up();
+      await mounted();
+      await expectSize(4608 * MiB);
+      await expectNoChanges();
+    },
+    minutes(10),
+  );
+});
