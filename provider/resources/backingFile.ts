@@ -91,6 +91,15 @@ if test -e "$half"; then echo "$path has appeared meanwhile" >&2; exit 1; fi
 sync -- "$directory"`;
 }
 
+/**
+ * Only ever larger: a refresh makes the size of a file that was cut the wish of the next look. Bytes; `last` is what was
+ * pinned before.
+ */
+export function pin(last: string | undefined, found: number, wish: number): number {
+  const before = last === undefined ? found : bytesOf(last);
+  return found === wish ? Math.max(before, found) : before;
+}
+
 export const backingFile = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -139,7 +148,7 @@ export const backingFile = resourceType<typeof definition>({
         name,
         path,
         size: formatSize(found.size),
-        pinnedSize: found.size === bytesOf(inputs.size) ? inputs.size : (pinned ?? formatSize(found.size)),
+        pinnedSize: formatSize(pin(pinned, found.size, bytesOf(inputs.size))),
         allocation: found.allocated >= found.size ? "full" : "sparse",
         owner: found.owner,
         mode: found.mode,

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { blankProof } from "../../provider/facts/blank";
 import { blkidProbe } from "../../provider/facts/blkid";
+import { pin } from "../../provider/resources/backingFile";
 import { filesystem } from "../../provider/resources/filesystem";
 import { mount } from "../../provider/resources/mount";
 import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
@@ -15,6 +16,15 @@ const device = "/dev/netdisk/t1";
 const mapped = "/dev/mapper/t1";
 const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
 const used = 65536;
+
+it.each([
+  ["is what was found at first", undefined, 4, 8, 4],
+  ["grows when a wish has come true", "4 B", 8, 8, 8],
+  ["waits while a wish has not", "4 B", 6, 8, 4],
+  ["stays when the file was cut, also when a refresh has taken that for the wish", "8 B", 4, 4, 8],
+])("the pinned size of a backing file %s", (_, last, found, wish, pinned) => {
+  expect(pin(last, found, wish)).toBe(pinned);
+});
 
 describe("blkid.probe", () => {
   const probe = () => shell.run(blkidProbe.command(mapped).text);
