@@ -31,7 +31,7 @@ archive_apt_setup() {
   mkdir -p "$dir/lists/partial" "$dir/archives/partial"
   : >"$dir/status"
   printf '%s [signed-by=%s] %s %s main\n' deb "$ARCHIVE_KEYRING" "$ARCHIVE_URL" "$KERNEL_SUITE" \
-    deb-src "$ARCHIVE_KEYRING" "$ARCHIVE_URL" "$SUITE" >"$dir/sources.list"
+    deb-src "$ARCHIVE_KEYRING" "$ARCHIVE_URL" "$SOURCE_SUITE" >"$dir/sources.list"
   cat >"$dir/apt.conf" <<CONF
 Dir::Etc::sourcelist "$dir/sources.list";
 Dir::Etc::sourceparts "/dev/null";
@@ -51,6 +51,6 @@ ARCHIVE_UPDATED=
 archive_apt_update() {
   [[ -z $ARCHIVE_UPDATED ]] || return 0
   archive_apt_setup
-  run_logged "$CACHE/log/archive-update.log" "reading the package lists of $KERNEL_SUITE and $SUITE from $ARCHIVE_URL" archive_apt apt-get update -q
+  run_logged "$CACHE/log/archive-update.log" "reading the package lists of $KERNEL_SUITE and $SOURCE_SUITE from $ARCHIVE_URL" archive_apt apt-get update -q
   ARCHIVE_UPDATED=yes
 }

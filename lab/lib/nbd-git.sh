@@ -9,7 +9,7 @@ nbd_git_build() {
   note "making nbd.git from Debian's source package"
   archive_apt_update
   version=$(archive_apt apt-cache showsrc --only-source nbd | sed -n 's/^Version: //p' | sort -V | tail -n 1)
-  [[ -n $version ]] || die "$ARCHIVE_URL lists no source package nbd in $SUITE" "Check that the archive carries sources (deb-src)."
+  [[ -n $version ]] || die "$ARCHIVE_URL lists no source package nbd in $SOURCE_SUITE" "Check that the archive carries sources (deb-src)."
   upstream=${version#*:}
   upstream=${upstream%%-*}
   rm -rf "$work"

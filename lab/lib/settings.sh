@@ -8,8 +8,15 @@ LAB_NAME=${NETDISK_LAB:-lab}
   usage_error "NETDISK_LAB is \"$LAB_NAME\", which is no name for a lab" \
     "Use up to 20 of a-z, 0-9 and -, beginning with a letter or digit."
 
-# Shared by all labs, kept between runs: kernel, image, keys, nbd.git.
+# What the hosts run. nbd's source comes from one suite always: a disk's stack file names its tag.
+SUITE=${NETDISK_LAB_SUITE:-trixie}
+[[ $SUITE =~ ^[a-z]+$ ]] || usage_error "NETDISK_LAB_SUITE is \"$SUITE\", which is no name of a Debian suite" \
+  "Use trixie or bookworm."
+SOURCE_SUITE=trixie
+KERNEL_SUITE=sid
+# Shared by all labs of a suite, kept between runs: kernel, image, keys, nbd.git.
 CACHE=$(realpath -m "${NETDISK_CACHE:-$CHECKOUT/.cache}")/lab
+[[ $SUITE == trixie ]] || CACHE+=-$SUITE
 # One lab's own disks, logs and ssh_config: lives as long as the checkout.
 STATE=$CHECKOUT/.lab/$LAB_NAME
 # The checkout's path is part of the id, so that clones side by side, each with a lab called "lab", never meet.
@@ -32,8 +39,6 @@ declare -A ADDRESS=([server]=10.77.0.2 [client]=10.77.0.3)
 # Fixed: with a new MAC per boot the peers' ARP caches make a rebooted guest unreachable for up to 69 s.
 declare -A MAC=([server]=02:77:00:00:00:02 [client]=02:77:00:00:00:03)
 
-SUITE=trixie
-KERNEL_SUITE=sid
 ROOT_SIZE=16G
 SERVER_DISK_SIZE=${NETDISK_LAB_DISK:-4G}
 MEMORY=${NETDISK_LAB_MEM:-1G}
