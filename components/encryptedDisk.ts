@@ -35,6 +35,23 @@ export interface FileArgs {
   loop?: boolean;
 }
 
+/** The disk's key; fixed once the disk is made. Default: 64 random bytes in a file that only root of the client can read. */
+export interface KeyArgs {
+  /**
+   * Path on the client of a key file that `gpg --symmetric` seals; made if missing. When the client has booted, the disk
+   * waits for the passphrase, and everything else comes up without it.
+   * @example "/etc/netdisk/photos-key.asc"
+   */
+  gpg?: pulumi.Input<string>;
+  /** Passphrase of the sealed key file. */
+  passphrase?: pulumi.Input<string>;
+  /**
+   * Length of the key, bytes.
+   * @default 64
+   */
+  bytes?: InputsOf<Definitions["LuksKey"]>["bytes"];
+}
+
 /** Parameters of cryptsetup; fixed once the disk is made. Defaults: LUKS2, aes-xts-plain64, 512 bit, argon2id. */
 export type LuksArgs = Pick<
   InputsOf<Definitions["Luks"]>,
@@ -74,6 +91,7 @@ export interface EncryptedDiskArgs {
    * lost. `none`: the key exists on the client only.
    */
   recovery: { passphrase: pulumi.Input<string> } | "none";
+  key?: KeyArgs;
   luks?: LuksArgs;
   filesystem?: FilesystemArgs;
   mount: MountArgs;
@@ -162,6 +180,8 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       },
       onClient(),
     );
+    // For whatever opens the disk, or takes it down and brings it up again.
+    const keyPassphrase = args.key?.passphrase === undefined ? {} : { keyPassphrase: args.key.passphrase };
     const tunnel = new parts.Tunnel(
       resourceName,
       {
@@ -170,29 +190,40 @@ export class EncryptedDisk extends pulumi.ComponentResource {
         user: authorizedKey.user,
         remote: authorizedKey.permitOpen,
         ...(server.jump && { jump: wayThrough(server.jump) }),
+        ...keyPassphrase,
       },
       onClient(),
     );
     const attachment = new parts.Attachment(
       resourceName,
-      { name, client: client.build.client, size: backing.size, revision: nbdExport.revision },
+      {
+        name,
+        client: client.build.client,
+        size: backing.size,
+        revision: nbdExport.revision,
+        ...keyPassphrase,
+      },
       onClient(tunnel, nbdExport, client.kernelModule, client.probeGuard),
     );
 
-    const luksKey = new parts.LuksKey(resourceName, { name }, onClient());
+    const luksKey = new parts.LuksKey(resourceName, { name, ...args.key }, onClient());
+    const key = { name, keyFile: luksKey.path, ...keyPassphrase };
+    // A disk that waits for its passphrase is in order; a preview that called it a difference would say so after each
+    // boot of the client. A run is the moment at which the passphrase is at hand, and opens it.
+    const unlock = args.key?.gpg === undefined ? {} : { unlock: !pulumi.runtime.isDryRun() };
     const luks = new parts.Luks(
       resourceName,
-      { name, device: attachment.device, keyFile: luksKey.path, ...withLuksDefaults(args.luks) },
+      { ...key, device: attachment.device, ...withLuksDefaults(args.luks) },
       onClient(client.packages),
     );
-    const header = { name, keyFile: luksKey.path, header: luks.header, luksUuid: luks.uuid };
+    const header = { ...key, header: luks.header, luksUuid: luks.uuid };
     const recovery =
       args.recovery === "none"
         ? undefined
         : new parts.Recovery(resourceName, { ...header, passphrase: args.recovery.passphrase }, onClient());
     const mapping = new parts.Mapping(
       resourceName,
-      { ...header, device: attachment.device, cipher: luks.cipher },
+      { ...header, ...unlock, device: attachment.device, cipher: luks.cipher },
       // Nobody may write to the disk before its key is safe, and a new client gets the key from there.
       onClient(...(recovery ? [recovery] : [])),
     );
@@ -215,11 +246,12 @@ export class EncryptedDisk extends pulumi.ComponentResource {
         device: mapping.mapped,
         type: filesystem.type,
         filesystemUuid: filesystem.uuid,
+        ...unlock,
         ...args.mount,
       },
       onClient(),
     );
-    const target = new parts.DiskTarget(resourceName, { name }, onClient(mount));
+    const target = new parts.DiskTarget(resourceName, { name, ...unlock }, onClient(mount));
 
     this.mountPath = pulumi.all([mount.path, target.unit]).apply(([path]) => path);
     this.luksUuid = luks.uuid;

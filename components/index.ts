@@ -5,7 +5,8 @@ export {
   type EncryptedDiskArgs,
   type FileArgs,
   type FilesystemArgs,
-  type LuksArgs,
+  type KeyArgs,
+  LuksArgs,
   type MountArgs,
 } from "./encryptedDisk";
 export { Provider, type ConnectionArgs, type ProviderArgs } from "./provider";

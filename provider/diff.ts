@@ -29,7 +29,19 @@ function kindOf(before: unknown, after: unknown): Change["kind"] {
   return after === undefined || after === null ? "delete" : "update";
 }
 
-/** Whether the host's value `seen` is what the wish asks for. */
+/** What the type itself says. `satisfied` may look at other wishes, so it is asked only when all are known. */
+function decided(
+  type: ResourceType,
+  key: string,
+  state: Properties,
+  wishes: Properties,
+): boolean | undefined {
+  if (!type.satisfied || unknownFields(type, wishes).length > 0) return undefined;
+  const plainState = Object.fromEntries(Object.entries(state).map(([name, it]) => [name, plain(it).value]));
+  return type.satisfied(key, plainState as never, knownWishes(type, wishes));
+}
+
+/** Whether the host's value is what the wish asks for. */
 export function fulfilled(
   type: ResourceType,
   key: string,
@@ -40,13 +52,7 @@ export function fulfilled(
   const wish = plain(wishes[key]).value;
   // An optional wish that nobody has: any value is in order.
   if (wish === undefined || wish === null) return true;
-  const plainState = Object.fromEntries(Object.entries(state).map(([name, it]) => [name, plain(it).value]));
-  // `satisfied` may look at other wishes, so it is asked only when all are known.
-  const decided =
-    unknownFields(type, wishes).length === 0
-      ? type.satisfied?.(key, plainState as never, knownWishes(type, wishes))
-      : undefined;
-  return decided ?? same(field, plainState[key], wish);
+  return decided(type, key, state, wishes) ?? same(field, plain(state[key]).value, wish);
 }
 
 export function diff(type: ResourceType, { oldInputs, state, news }: Sides): Record<string, Change> {
@@ -65,7 +71,8 @@ export function diff(type: ResourceType, { oldInputs, state, news }: Sides): Rec
   for (const [key, condition] of Object.entries(conditionsOf(type.definition))) {
     const wish = plain(news[key]).value ?? condition.value;
     const seen = plain(state[key]).value;
-    if (!equal(seen, wish)) changes[key] = { kind: kindOf(seen, wish), fromInput: false };
+    if (!equal(seen, wish) && !decided(type, key, state, news))
+      changes[key] = { kind: kindOf(seen, wish), fromInput: false };
   }
   return changes;
 }
@@ -81,7 +88,7 @@ export function project(type: ResourceType, inputs: Properties, state: Propertie
       const field = type.definition.inputs[key];
       const seen = state[key];
       if (seen === undefined) return [key, given];
-      if (key in conditions) return [key, seen];
+      if (key in conditions) return [key, decided(type, key, state, inputs) ? given : seen];
       if (!field || field.role === "unobserved" || fulfilled(type, key, field, state, inputs)) {
         return [key, given];
       }

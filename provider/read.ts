@@ -53,6 +53,7 @@ export async function read(
         `${foreign(host.label, look.what, look.cure).message} Until then \`pulumi up\` refuses ${id}, and a destroy leaves it alone.`,
       );
     case "hidden":
+      if (look.inOrder && !imported) return { id, outputs: given.outputs, inputs: given.inputs };
       throw new InitFailed(
         id,
         given.outputs,
@@ -60,6 +61,7 @@ export async function read(
         `${host.label}: ${id} cannot be seen: ${look.by}. \`pulumi up\` brings it back.`,
       );
     case "present": {
+      if (look.note !== undefined) request.progress.say(`${host.label}: ${look.note}`);
       const outputs = outputsOf(definition, look.state, inputs, ownership);
       const whole = imported
         ? {

@@ -11,16 +11,17 @@ import type { Command } from "./host/sh";
 /**
  * What a look at the host found.
  * - `absent`: proven not there.
- * - `present`: there, with the real values.
+ * - `present`: there, with the real values. `note`: what a person should hear of it although nothing differs.
  * - `foreign`: something is there that is neither ours nor blank; nothing will be done to it.
- * - `hidden`: cannot be seen because the layer below is *proven* inactive; neither gone nor an error.
+ * - `hidden`: cannot be seen because the layer below is *proven* inactive; neither gone nor an error. `inOrder`: that
+ *   layer may be so (a locked disk waits for its passphrase), which is no difference; else it is in need of an update.
  * Whatever cannot be read throws.
  */
 export type Observation<S> =
   | { is: "absent" }
-  | { is: "present"; state: S }
+  | { is: "present"; state: S; note?: string }
   | { is: "foreign"; what: string; cure: string }
-  | { is: "hidden"; by: string };
+  | { is: "hidden"; by: string; inOrder?: true };
 
 export interface RunStep {
   do: "run";
@@ -67,7 +68,7 @@ export interface ResourceType<D extends Definition = Definition> {
   check?(inputs: Partial<Inputs<D>>): { property: string; reason: string }[];
 
   /**
-   * Whether the host's value fulfils the wish, for properties where equality is not the right question.
+   * Whether the host's value fulfils the wish, for properties and conditions where equality is not the right question.
    * Undefined leaves the decision to the field's `canonical` form. Pure.
    */
   satisfied?(property: string, state: State<D>, inputs: Inputs<D>): boolean | undefined;

@@ -1,7 +1,7 @@
 /** What a client has once (nbd, the kernel module) and the tunnel and attachment of each disk. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, canonicalSize, nameField, size } from "./fields";
+import { absolutePath, keyPassphrase, canonicalSize, nameField, size } from "./fields";
 import { nbdPort, nbdPrefix, tunnelUser } from "./paths";
 
 export const endpoint = z
@@ -177,6 +177,7 @@ export const tunnel = define({
         doc: "The host that the tunnel goes through: its `endpoint`, `user`, and `identityFile` on the client. None: the client dials the server itself.",
       },
     ),
+    keyPassphrase,
   },
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
@@ -195,6 +196,7 @@ export const attachment = define({
   shared: false,
   inputs: {
     name: nameField,
+    keyPassphrase,
     client: field(absolutePath.default(`${nbdPrefix}/sbin/nbd-client`), { doc: "Path of nbd-client." }),
     blockSize: field(z.literal([512, 1024, 2048, 4096]).default(4096), {
       doc: "Logical block size of the device, bytes. A file system made with one does not mount with another.",

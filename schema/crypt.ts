@@ -1,7 +1,7 @@
 /** What makes a private disk of the attached device: key, LUKS header, recovery blob, mapping, file system, mount. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, canonicalSize, nameField, size } from "./fields";
+import { absolutePath, canonicalSize, keyPassphrase, nameField, passphrase, size } from "./fields";
 
 const cipherCure =
   "Keep what the disk was made with; to change it, make a second disk with the new parameters and copy the files.";
@@ -10,6 +10,14 @@ const mountOption = z
   .string()
   .regex(/^[^,\s]+$/, "must be one option, without commas and blanks: give each an item of its own");
 
+const locked = field(z.boolean(), {
+  doc: "The disk waits for the passphrase of its key, as after each boot of the client. That is in order, and no difference in a preview.",
+});
+
+const unlock = field(z.boolean().default(true), {
+  doc: "Whether a disk that waits for its passphrase is to be opened. A program gives false in a preview (`isDryRun`): then a locked disk is no difference.",
+});
+
 export const luksKey = define({
   token: "netdisk:index:LuksKey",
   kind: "luks-key",
@@ -17,14 +25,28 @@ export const luksKey = define({
   shared: false,
   inputs: {
     name: nameField,
-    bytes: field(z.int().min(32).max(512).default(64), {
+    bytes: field(z.int().min(32).max(4096).default(64), {
       doc: "Length of the key, bytes.",
       role: "fixed",
       cure: "Keep the key; its length cannot change without a new one.",
     }),
+    gpg: field(absolutePath.optional(), {
+      doc: "Path on the client of a key file that `gpg --symmetric` seals, as the article's does; made if missing. Then the client's disk holds the key in no other form, and a disk waits for the passphrase when the client has booted. Default: a plain key file that only root can read.",
+      role: "fixed",
+      cure: "Keep the key where it is and as it is.",
+      example: "/etc/netdisk/testdisk-key.asc",
+    }),
+    passphrase: field(passphrase.optional(), {
+      doc: "Passphrase of the sealed key file.",
+      role: "unobserved",
+      secret: true,
+    }),
   },
   conditions: {
-    private: { value: true, doc: "Owned by root, mode 0400, in a directory that only root can enter." },
+    private: {
+      value: true,
+      doc: "Owned by root, mode 0400; a plain key also in a directory that only root can enter.",
+    },
     exists: {
       value: true,
       doc: "The key is on the client. One that was there and is gone is never made anew: Recovery puts it back.",
@@ -49,6 +71,7 @@ export const luks = define({
       example: "/dev/netdisk/testdisk",
     }),
     keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    keyPassphrase,
     type: field(z.enum(["luks1", "luks2"]).default("luks2"), {
       doc: "LUKS version. `luks1` is the article's.",
       role: "fixed",
@@ -112,19 +135,14 @@ export const recovery = define({
   inputs: {
     name: nameField,
     keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    keyPassphrase,
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
     luksUuid: field(z.string(), { doc: "LUKS UUID that the blob is for.", role: "fixed", cure: "Keep it." }),
-    passphrase: field(
-      z
-        .string()
-        .min(8, "must have at least 8 characters")
-        .regex(/^[^\n\r\0]*$/, "must be one line"),
-      {
-        doc: "Recovery passphrase. Whoever has it and this stack's state can read the disk.",
-        role: "unobserved",
-        secret: true,
-      },
-    ),
+    passphrase: field(passphrase, {
+      doc: "Recovery passphrase. Whoever has it and this stack's state can read the disk.",
+      role: "unobserved",
+      secret: true,
+    }),
   },
   conditions: {
     kept: { value: true, doc: "The client has the blob in a file, too." },
@@ -154,6 +172,8 @@ export const mapping = define({
     name: nameField,
     device: field(absolutePath, { doc: "The attached device.", role: "fixed", cure: "Keep it." }),
     keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    keyPassphrase,
+    unlock,
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
     luksUuid: field(z.string(), {
       doc: "LUKS UUID; a different container behind the same name is refused.",
@@ -173,6 +193,7 @@ export const mapping = define({
   outputs: {
     unit: field(z.string(), { doc: "The systemd unit." }),
     mapped: field(z.string(), { doc: "/dev/mapper/NAME." }),
+    locked,
   },
 });
 
@@ -239,6 +260,7 @@ export const mount = define({
     options: field(z.array(mountOption).default(["noatime"]), {
       doc: "Mount options, mount(8).",
     }),
+    unlock,
     filesystemUuid: field(z.string(), {
       doc: "UUID of the file system; another one is not mounted.",
       role: "fixed",
@@ -251,6 +273,7 @@ export const mount = define({
   },
   outputs: {
     unit: field(z.string(), { doc: "The systemd unit." }),
+    locked,
   },
 });
 
@@ -259,7 +282,7 @@ export const diskTarget = define({
   kind: "disk-target",
   doc: 'netdisk@NAME.target: the whole chain under one name, started at boot. `systemctl stop` is the article\'s "Deactivate".',
   shared: false,
-  inputs: { name: nameField },
+  inputs: { name: nameField, unlock },
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text." },
     enabled: { value: true, doc: "Started at boot." },
@@ -267,5 +290,6 @@ export const diskTarget = define({
   },
   outputs: {
     unit: field(z.string(), { doc: "netdisk@NAME.target." }),
+    locked,
   },
 });

@@ -85,8 +85,10 @@ export function define<I extends Fields, C extends Conditions, O extends Fields>
   return definition;
 }
 
+/** What may be left out is left out, not a secret that holds nothing. */
+type SecretOf<V> = Secret<Exclude<V, undefined>> | Extract<V, undefined>;
 type Value<F> =
-  F extends Field<infer T, infer S> ? (S extends true ? Secret<z.output<T>> : z.output<T>) : never;
+  F extends Field<infer T, infer S> ? (S extends true ? SecretOf<z.output<T>> : z.output<T>) : never;
 type Flat<T> = { [K in keyof T]: T[K] };
 type OptionalKeys<I extends Fields> = {
   [K in keyof I]: undefined extends z.input<I[K]["schema"]> ? K : never;

@@ -40,3 +40,14 @@ export const nameField = field(diskName, {
   cure: "Keep the name; the Pulumi resource may be renamed freely.",
   example: "testdisk",
 });
+
+export const passphrase = z
+  .string()
+  .min(8, "must have at least 8 characters")
+  .regex(/^[^\n\r\0]*$/, "must be one line");
+
+export const keyPassphrase = field(passphrase.optional(), {
+  doc: "Passphrase of the key file; given where gpg sealed that.",
+  role: "unobserved",
+  secret: true,
+});

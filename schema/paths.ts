@@ -47,6 +47,8 @@ export const etcDir = "/etc/netdisk";
 export const keyFile = (name: string): string => `${etcDir}/keys/${name}.key`;
 export const tunnelKeyFile = (name: string): string => `${etcDir}/tunnel/${name}.ed25519`;
 export const knownHostsFile = (name: string): string => `${etcDir}/tunnel/${name}.known_hosts`;
+/** What systemd's password agents know the question for the key's passphrase by. */
+export const passphraseId = (name: string): string => `netdisk:${name}`;
 /** The client's own copy of the LUKS header: the one that is used, because the server may change its own. */
 export const headerFile = (name: string): string => `${libDir}/headers/${name}.luks`;
 export const recoveryFile = (name: string): string => `${libDir}/recovery/${name}.gpg`;

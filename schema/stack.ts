@@ -5,9 +5,10 @@
 import * as z from "zod";
 import { endpoint, jump, sourceBuild } from "./client";
 import { connection } from "./connection";
-import { filesystem, luks, mount, recovery } from "./crypt";
+import { filesystem, luks, luksKey, mount, recovery } from "./crypt";
 import { field, type Field } from "./define";
 import { diskName } from "./fields";
+import { isObject, valueAt } from "./mistake";
 import { nearestOf } from "./nearest";
 import { backingFile } from "./server";
 
@@ -60,6 +61,7 @@ export const stackFields = {
       cure: "Keep what it was made with.",
     }),
   },
+  "disks.NAME.key": pick(luksKey.inputs, "gpg", "passphrase", "bytes"),
   "disks.NAME.luks": pick(
     luks.inputs,
     "type",
@@ -97,6 +99,7 @@ const at = stackFields;
 export const diskSection = z.strictObject({
   ...optional(at["disks.NAME"]),
   file: z.strictObject({ ...optional(at["disks.NAME.file"]), size: at["disks.NAME.file"].size.schema }),
+  key: z.strictObject(optional(at["disks.NAME.key"])).optional(),
   luks: z.strictObject(optional(at["disks.NAME.luks"])).optional(),
   filesystem: z.strictObject(optional(at["disks.NAME.filesystem"])).optional(),
   mount: z.strictObject({ ...optional(at["disks.NAME.mount"]), path: at["disks.NAME.mount"].path.schema }),
@@ -131,16 +134,21 @@ export interface StackFile {
   disks: Record<string, z.input<typeof diskSection>>;
 }
 
-const secretKeys = (fields: Record<string, Field>): string[] =>
-  Object.keys(fields).filter((key) => fields[key]?.secret);
+/** Places of stackFields whose values must be encrypted in the stack file. */
+const secretPlaces = Object.entries<Record<string, Field>>(stackFields).flatMap(([place, fields]) =>
+  Object.keys(fields)
+    .filter((key) => fields[key]?.secret)
+    .map((key) => [...place.split("."), key]),
+);
 
-/** Values that must be encrypted in the stack file. */
-export const secretPaths: [string, string][] = [
-  ["recovery", "passphrase"],
-  ...(["server", "client"] as const).flatMap((section) =>
-    secretKeys(reach).map((key): [string, string] => [section, key]),
-  ),
-];
+/** The values of a stack file that must be encrypted. */
+export function secretPaths(values: Record<string, unknown>): string[][] {
+  const disks = Object.keys(isObject(values.disks) ? values.disks : {});
+  const paths = secretPlaces.flatMap((place) =>
+    place[0] === "disks" ? disks.map((disk) => ["disks", disk, ...place.slice(2)]) : [place],
+  );
+  return paths.filter((path) => valueAt(values, path) !== undefined);
+}
 
 export type Place = keyof typeof stackFields;
 
@@ -157,6 +165,8 @@ export const placeDocs: Record<Place, string> = {
     "The copy of each disk's key in the stack's state is sealed with this passphrase: with it and the state, another machine can read the disks when the client is lost. `recovery: none` keeps no copy.",
   "disks.NAME": "One disk. Its key is its name on both hosts, unless it has another `name`.",
   "disks.NAME.file": "The file on the server that holds the disk.",
+  "disks.NAME.key":
+    "The disk's key: random bytes in a file that only root of the client can read, or sealed with a passphrase.",
   "disks.NAME.luks": "The encryption: parameters of cryptsetup.",
   "disks.NAME.filesystem": "The file system: parameters of mkfs.",
   "disks.NAME.mount": "Where the client mounts the disk.",

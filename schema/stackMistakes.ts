@@ -108,6 +108,7 @@ function sharedMistakes(disks: Record<string, unknown>): Mistake[] {
       "file.path":
         valueAt(disk, ["file", "path"]) ?? (taken.has(`name ${name}`) ? undefined : backingFile(name)),
       "mount.path": valueAt(disk, ["mount", "path"]),
+      "key.gpg": valueAt(disk, ["key", "gpg"]),
     };
     for (const [property, use] of Object.entries(uses)) {
       if (typeof use !== "string") continue;
@@ -125,11 +126,33 @@ function sharedMistakes(disks: Record<string, unknown>): Mistake[] {
 /** Rules about the keys of one disk together. */
 export function togetherMistakes(disk: unknown, root: string[]): Mistake[] {
   const luks = valueAt(disk, ["luks"]);
-  return luksMistakes(isObject(luks) ? luks : {}).map(({ property, reason }) => ({
+  const choices = luksMistakes(isObject(luks) ? luks : {}).map(({ property, reason }): Mistake => ({
     path: [...root, "luks", property],
     text: reason,
     at: "value",
   }));
+  return [...choices, ...keyMistakes(valueAt(disk, ["key"]), [...root, "key"])];
+}
+
+function keyMistakes(key: unknown, root: string[]): Mistake[] {
+  const given = (name: string) => !isEmpty(valueAt(key, [name]));
+  if (given("gpg") === given("passphrase")) return [];
+  const path = [...root, "passphrase"];
+  return given("gpg")
+    ? [
+        {
+          path,
+          text: `is missing. Run \`pulumi config set --secret --path ${formatPath(path)}\`.`,
+          at: "section",
+        },
+      ]
+    : [
+        {
+          path,
+          text: "belongs to a sealed key file. Name that in `gpg`, or remove the passphrase.",
+          at: "key",
+        },
+      ];
 }
 
 function sectionMistakes(section: Section, value: unknown, reading: Reading): Mistake[] {

@@ -17,12 +17,11 @@ export interface StackConfiguration {
 
 /** Secrets that lie in the stack file for everybody to read. */
 function unencrypted({ values, isEncrypted }: StackConfiguration, text: StackText | undefined): Mistake[] {
-  return secretPaths
-    .filter((path) => valueAt(values, path) !== undefined)
-    .filter(([section, key]) => !isEncrypted(section) || text?.isPlain([section, key]))
+  return secretPaths(values)
+    .filter((path) => !isEncrypted(path[0] ?? "") || text?.isPlain(path))
     .map((path): Mistake => {
       const cure = `Remove it and run \`pulumi config set --secret --path ${formatPath(path)}\`.`;
-      return { path: [...path], text: `is not encrypted. ${cure}`, at: "value" };
+      return { path, text: `is not encrypted. ${cure}`, at: "value" };
     });
 }
 

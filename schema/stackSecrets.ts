@@ -1,6 +1,6 @@
 /** Which parts of a stack file's text no message may show. Pure. */
 import { isMap, isNode, isScalar, isSeq, visit } from "yaml";
-import { isSecretPath } from "./stack";
+import { isSecretPath, placeOf, stackFields } from "./stack";
 import { isEncrypted, nameOf, pairsOf, rangeOf, type Place, type Range } from "./yamlNodes";
 
 /** Values of a secret's place that are words of the language. */
@@ -20,7 +20,8 @@ function scalarsIn(node: unknown): Range[] {
 export function secretsAt({ value }: Place, path: string[]): Range[] {
   // Cipher text: no secret, but nothing to read either.
   if (isMap(value) && isEncrypted(value)) return scalarsIn(value.get("secure", true));
-  if (isSecretPath(path) && (path.length > 1 || !isMap(value))) return scalarsIn(value);
+  const isSection = isMap(value) && (path.length === 1 || placeOf(path).join(".") in stackFields);
+  if (isSecretPath(path) && !isSection) return scalarsIn(value);
   if (isMap(value)) return pairsOf(value).flatMap((inner) => secretsAt(inner, [...path, nameOf(inner.key)]));
   if (isSeq(value)) {
     return value.items.filter(isNode).flatMap((item) => secretsAt({ key: item, value: item }, path));

@@ -5,7 +5,10 @@ set -eu
 name={{name}}
 device={{device}}
 header={{header}}
+# A key of random bytes, or where it is sealed, that key as gpg wrote it.
 key={{key}}
+sealed={{sealed}}
+question={{question}}
 uuid={{uuid}}
 cipher={{cipher}}
 
@@ -76,6 +79,27 @@ first_block() {
   dd if="$1" bs=4096 count=1 "$2" status=none | od -An -v -tx1 | tr -d ' \n'
 }
 
+plain_key() {
+  printf '%s\n' "$passphrase" |
+    gpg --homedir "$home" --no-autostart --batch --quiet --no-tty --no-symkey-cache --pinentry-mode loopback \
+      --passphrase-fd 0 --decrypt "$key"
+}
+
+# Asks until the passphrase opens the key: whoever answers for systemd, an operator at a terminal or Pulumi.
+# Passphrase and key are only ever in memory and in pipes.
+ask_passphrase() {
+  home=
+  trap '[ -z "$home" ] || rm -rf "$home"' EXIT
+  trap 'exit 143' TERM HUP INT
+  home=$(mktemp -d /run/netdisk-key.XXXXXX)
+  while :; do
+    passphrase=$(systemd-ask-password --id="$question" --timeout=0 "Passphrase of the disk $name:")
+    if plain_key >/dev/null; then return 0; fi
+    echo "$key does not open with this passphrase"
+    sleep 1
+  done
+}
+
 # Sets $real and $number of the device $1, which is this disk.
 look_at() {
   real=$(readlink -f "$1")
@@ -107,7 +131,12 @@ open_as() {
   opened=$1
   shift
   # cryptsetup has a status 3 of its own, for too little memory: that passes.
-  cryptsetup open --type luks --header "$header" --key-file "$key" "$@" "$real" "$opened" || exit 1
+  if [ "$sealed" = no ]; then
+    cryptsetup open --type luks --header "$header" --key-file "$key" "$@" "$real" "$opened" || exit 1
+  else
+    # Unlike a bare pipe, `-` does not end at the first line break.
+    plain_key | cryptsetup open --type luks --header "$header" --key-file - "$@" "$real" "$opened" || exit 1
+  fi
   if [ "$(runs "$opened")" != "$cipher $number" ]; then
     found=$(runs "$opened")
     cryptsetup close "$opened"
@@ -122,6 +151,8 @@ start() {
     echo "$name is still open over a device that is gone; closing it"
     release
   fi
+
+  [ "$sealed" = no ] || ask_passphrase
 
   # While a dead mapping is still held, its device-mapper UUID, which contains the name, is taken.
   as=$name
@@ -138,6 +169,10 @@ start() {
 # during which users wait.
 move() {
   exists "$name" || return 0
+  if [ "$sealed" != no ]; then
+    echo "the key of $name is sealed, and nobody is here to open it: the disk cannot be led over" >&2
+    exit 1
+  fi
   look_at "$1"
   next=$name-next
   ! exists "$next" || dmsetup remove --retry "$next"

@@ -22,12 +22,14 @@ function check(stack: string): string | undefined {
   const syntax = text.syntaxErrors();
   if (syntax.length > 0)
     return [`${file} is no YAML:`, ...syntax.map((it) => it.replace(/^/gm, "  "))].join("\n");
+  const values = text.values();
   return stackReport(
     {
       stack,
-      values: text.values(),
-      // The one passphrase or key of a section; what else is encrypted cannot be read here.
-      isEncrypted: (section) => secretPaths.some((path) => path[0] === section && text.isEncrypted(path)),
+      values,
+      // The passphrases and keys of a section; what else is encrypted cannot be read here.
+      isEncrypted: (section) =>
+        secretPaths(values).some((path) => path[0] === section && text.isEncrypted(path)),
       isUnknown: (path) => text.isEncrypted(path),
     },
     text,

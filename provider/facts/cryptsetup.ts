@@ -1,6 +1,7 @@
 /** What a LUKS header says, and whether a key opens it. */
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
+import { sealedStatus, unseal, withKey } from "./plainKey";
 
 export interface LuksHeader {
   type: "luks1" | "luks2";
@@ -104,13 +105,14 @@ export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
   },
 };
 
-/** Whether the key opens one of the header's key slots; nothing is mapped. */
-export const luksOpens: Fact<[header: string, keyFile: string], boolean> = {
+/** Whether the key opens one of the header's key slots; nothing is mapped. Of a sealed key, wants the passphrase on stdin. */
+export const luksOpens: Fact<[header: string, keyFile: string, sealed?: boolean], boolean> = {
   name: "cryptsetup.opens",
-  command: (header, keyFile) => sh`cryptsetup open --test-passphrase --key-file ${keyFile} ${header}`,
+  command: (header, keyFile, sealed = false) =>
+    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (file) => sh`cryptsetup open --test-passphrase --key-file ${file} ${header}`)}`,
   parse: ({ exitCode }) => {
     if (exitCode === 0) return true;
-    if (exitCode === 2) return false;
+    if (exitCode === 2 || exitCode === sealedStatus) return false;
     throw new Error("cryptsetup failed");
   },
 };

@@ -1,40 +1,64 @@
-/** Whether a sealed copy of key and header opens, and holds what is on the host now. */
+/** Whether what gpg sealed opens, and holds what is on the host now. */
 import type { Fact } from "../fact";
 import { type Command, sh } from "../host/sh";
+import { gpgBy } from "./gpgCommand";
 import { inMemory } from "./inMemory";
+import { sealedStatus, unseal } from "./plainKey";
+
+/** Another passphrase, or nothing that gpg sealed; what cannot be read is neither. */
+const notOpened = /decryption failed|no valid OpenPGP data found/;
 
 export type SealedCheck = "current" | "outdated" | "locked";
 
-/** Options of every gpg: no agent, no key ring, nothing kept; the passphrase comes on descriptor 3. */
-export const gpg = sh`gpg --homedir "$t" --no-autostart --batch --quiet --no-tty --no-symkey-cache --pinentry-mode loopback --passphrase-fd 3`;
+const tar = sh`tar -C "$t" -ch --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0400`;
 
 /**
- * What is sealed: a tar of `key` and `header` (links in $t lead to both), the same bytes each time it is made.
+ * What is sealed: a tar of `key` and `header` (links in $t lead to both), the same bytes each time it is made. A key
+ * that is sealed itself is in no file: zeros of its length stand for it, and give way to it in the pipe.
  */
-export const tarOfSecrets = sh`tar -C "$t" -ch --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0400 -I 'gzip -n' -f - header key`;
+export const tarOfSecrets = (sealed: boolean): Command =>
+  sealed
+    ? sh`{ bytes=$(plain_key | wc -c) && truncate -s "$bytes" "$t/key" && size=$(stat -L -c %s "$t/header") && before=$(((size + 511) / 512 * 512 + 1024)) && after=$(($(${tar} -f - header key | wc -c) - before - bytes)) && ${tar} -f - header key | { head -c "$before"; cat >/dev/null; } && plain_key && head -c "$after" /dev/zero; } | gzip -n`
+    : sh`${tar} -I 'gzip -n' -f - header key`;
 
 /** Links to what is sealed, in a directory in memory; standard input moves to descriptor 3. */
-export const secretsDirectory = (keyFile: string, header: string): Command =>
-  sh`{ ${inMemory("seal")} && ln -s ${keyFile} "$t/key" && ln -s ${header} "$t/header" && exec 3<&0 </dev/null; } || exit 1`;
+export const secretsDirectory = (keyFile: string, header: string, sealed: boolean): Command => {
+  const key = sealed ? sh`` : sh` && ln -s ${keyFile} "$t/key"`;
+  return sh`{ ${inMemory("seal")}${key} && ln -s ${header} "$t/header" && exec 3<&0 </dev/null; } || exit 1`;
+};
 
-/** Wants the passphrase on stdin. `current`: opens and holds this key and header; `locked`: does not open. */
-export const gpgCheck: Fact<[sealed: string, keyFile: string, header: string], SealedCheck> = {
+/**
+ * Wants the passphrase on stdin, after the key's own where the key file is sealed. `current`: opens and holds this key
+ * and header; `locked`: does not open.
+ */
+export const gpgCheck: Fact<
+  [sealed: string, keyFile: string, header: string, keySealed?: boolean],
+  SealedCheck
+> = {
   name: "gpg.check",
-  command: (sealed, keyFile, header) => sh`(
-${secretsDirectory(keyFile, header)}
-want=$(${tarOfSecrets} | sha256sum)
-have=$({ ${gpg} --decrypt ${sealed} || : >"$t/locked"; } | sha256sum)
+  command: (sealed, keyFile, header, keySealed = false) => sh`(
+${unseal(keyFile, keySealed)}${secretsDirectory(keyFile, header, keySealed)}
+want=$(${tarOfSecrets(keySealed)} | sha256sum)
+have=$({ ${gpgBy(3)} --decrypt ${sealed} || : >"$t/locked"; } | sha256sum)
 if [ -e "$t/locked" ]; then echo locked; elif [ "$want" = "$have" ]; then echo current; else echo outdated; fi
 )`,
   parse: ({ exitCode, stdout, stderr }) => {
+    // Nothing can be compared with a key that does not open: it is not the one that was sealed.
+    if (exitCode === sealedStatus) return "outdated";
     if (exitCode === 0 && stdout === "current\n") return "current";
     if (exitCode === 0 && stdout === "outdated\n") return "outdated";
-    if (
-      exitCode === 0 &&
-      stdout === "locked\n" &&
-      /decryption failed|no valid OpenPGP data found/.test(stderr)
-    )
-      return "locked";
+    if (exitCode === 0 && stdout === "locked\n" && notOpened.test(stderr)) return "locked";
     throw new Error("gpg could not judge the sealed copy");
+  },
+};
+
+/** Length of the key in a key file that gpg sealed; undefined where the passphrase does not open it. Wants the passphrase on stdin. */
+export const gpgKeyBytes: Fact<[keyFile: string], number | undefined> = {
+  name: "gpg.keyBytes",
+  command: (keyFile) => sh`${unseal(keyFile, true)}plain_key | wc -c`,
+  parse: ({ exitCode, stdout, stderr }) => {
+    if (exitCode === sealedStatus && notOpened.test(stderr)) return undefined;
+    if (exitCode !== 0 || !/^[0-9]+\n$/.test(stdout)) throw new Error("gpg could not open the key file");
+    return Number(stdout);
   },
 };

@@ -13,6 +13,7 @@ import {
 } from "../../schema/paths";
 import { ask } from "../fact";
 import { type NbdDevice, nbdDevice } from "../facts/nbd";
+import { isSealed, keyInput } from "../facts/plainKey";
 import { sh } from "../host/sh";
 import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
@@ -67,17 +68,18 @@ function settingsOf({ client, logicalBlockSize, readAhead, size, revision }: Nbd
  * Takes down what is above first, and brings it up again. Returns when the device is there: the unit itself would
  * wait for the server for ever; a run should not. The disk comes up by itself when the server is there later.
  */
-const restart = (name: string): RunStep => ({
+const restart = (inputs: Inputs<typeof definition>): RunStep => ({
   do: "run",
-  title: `systemctl restart ${attachUnit(name)}, with what is above it`,
-  command: sh`${takeDown(name)}
+  title: `systemctl restart ${attachUnit(inputs.name)}, with what is above it`,
+  command: sh`${takeDown(inputs.name)}
 if ! timeout 90 systemctl restart $attach; then
   echo "the device is not attached; last messages:" >&2
   journalctl --unit $attach --lines 5 --no-pager --output cat >&2
   ${bringUpLater}
   exit 1
 fi
-${bringUp("the device is attached")}`,
+${bringUp("the device is attached", inputs)}`,
+  stdin: keyInput(inputs),
   timeoutMs: 450_000,
   inUse,
 });
@@ -151,7 +153,9 @@ export const attachment = resourceType<typeof definition>({
       state.client === inputs.client &&
       state.timeout === inputs.timeout &&
       state.revision === inputs.revision;
-    if (!asWished) return [...steps, state?.active ? exchange(unit) : restart(inputs.name)];
+    // Leading the open disk over takes the key, which a sealed disk has no more.
+    const kept = state?.active && !isSealed(inputs);
+    if (!asWished) return [...steps, kept ? exchange(unit) : restart(inputs)];
     if (state.readAhead === inputs.readAhead) return steps;
     // Can change under a mounted file system.
     return [

@@ -16,6 +16,7 @@ import { sh } from "../host/sh";
 import { type Step, resourceType } from "../resource";
 import { type ChainUnit, install, observeUnit, unitOnly, uninstall } from "./chainUnit";
 import { inOrder } from "./takeDown";
+import { isLocked, lockedIsFine } from "./unlock";
 
 const chainOf = (name: string): string[] => [
   mountUnit(name),
@@ -39,12 +40,14 @@ export const diskTarget = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ unit: targetOf(name) }),
+  satisfied: lockedIsFine,
 
   async observe(host, { name }) {
     const target = targetOf(name);
-    const [whole, units] = await Promise.all([
+    const [whole, units, locked] = await Promise.all([
       ask(host, systemdUnits, [target, ...chainOf(name)]),
       Promise.all(unitsOf(name).map((unit) => observeUnit(host, unit))),
+      isLocked(host, name),
     ]);
     if (units.every(({ exists }) => !exists)) return { is: "absent" };
     return {
@@ -55,6 +58,7 @@ export const diskTarget = resourceType<typeof definition>({
         enabled: whole[0]?.unitFileState === "enabled",
         active: whole.every(({ activeState }) => activeState === "active"),
         unit: target,
+        locked,
       },
     };
   },

@@ -5,6 +5,7 @@ import { type CryptMapping, dmsetupCrypt } from "../facts/dmsetup";
 import { type BlockDevice, blockDevice } from "../facts/sysfs";
 import { systemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
+import { isLocked } from "./unlock";
 
 export type Layer = { is: "there"; device: BlockDevice } | { is: "hidden"; by: string };
 
@@ -21,14 +22,17 @@ export async function attachedLayer(host: Host, name: string, path: string): Pro
 }
 
 export type MappedLayer =
-  { is: "there"; device: BlockDevice; mapping: CryptMapping } | { is: "hidden"; by: string };
+  { is: "there"; device: BlockDevice; mapping: CryptMapping } | { is: "hidden"; by: string; inOrder?: true };
 
 /** The open mapping; one that is left over above a dead device does not count. */
 export async function mappedLayer(host: Host, name: string, raw: string): Promise<MappedLayer> {
   const below = await attachedLayer(host, name, raw);
   if (below.is === "hidden") return below;
   const mapping = await ask(host, dmsetupCrypt, name);
-  if (!mapping) return { is: "hidden", by: `${mappedDevice(name)} is not open` };
+  if (!mapping) {
+    const locked = await isLocked(host, name);
+    return { is: "hidden", by: `${mappedDevice(name)} is not open`, ...(locked && { inOrder: true }) };
+  }
   if (mapping.below !== below.device.number) {
     return { is: "hidden", by: `${mappedDevice(name)} is open over another device than ${raw}` };
   }

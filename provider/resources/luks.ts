@@ -7,11 +7,12 @@ import { luks as definition } from "../../schema/crypt";
 import type { State } from "../../schema/define";
 import { luksMistakes } from "../../schema/luksChoices";
 import { headerFile } from "../../schema/paths";
-import { ask } from "../fact";
+import { ask, askWith } from "../fact";
 import { blankProof } from "../facts/blank";
 import { blkidProbe } from "../facts/blkid";
 import { type LuksHeader, luksHeader, luksOpens } from "../facts/cryptsetup";
 import { headerRelation } from "../facts/luksDevice";
+import { isSealed, keyInput } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import type { Host } from "../host/host";
 import { readIntent } from "../intent";
@@ -135,6 +136,7 @@ export const luks = resourceType<typeof definition>({
     const last = known.state;
     const place: Place = { name, device, keyFile, size: layer.device.size, last, pinned: last?.uuid };
     const kept = headerFile(name);
+    const sealed = isSealed(inputs);
     const [file, copy, key] = await Promise.all([
       ask(host, statPath, kept),
       ask(host, luksHeader, kept),
@@ -147,10 +149,13 @@ export const luks = resourceType<typeof definition>({
       return foreign(`${kept} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`, restore);
     }
     const [opens, seen] = await Promise.all([
-      ask(host, luksOpens, kept, keyFile),
+      askWith(host, luksOpens, { stdin: keyInput(inputs) }, kept, keyFile, sealed),
       withCopy(host, place, copy),
     ]);
-    return opens ? seen : foreign(`${keyFile} does not open ${kept}: one of them is another disk's`, restore);
+    const or = sealed ? ", or the passphrase is not that of the key file" : "";
+    return opens
+      ? seen
+      : foreign(`${keyFile} does not open ${kept}: one of them is another disk's${or}`, restore);
   },
 
   plan(observed, inputs) {

@@ -1,26 +1,55 @@
 /** The disk's key on the client (schema/crypt.ts). Made once, never overwritten, never removed, never read by us. */
 import { basename, dirname } from "node:path";
 import { luksKey as definition } from "../../schema/crypt";
+import type { Inputs } from "../../schema/define";
 import { headerFile, keyFile } from "../../schema/paths";
-import { ask } from "../fact";
+import { ask, askWith } from "../fact";
+import { gpgKeyBytes } from "../facts/gpg";
+import { gpgBy, sealing } from "../facts/gpgCommand";
+import { inMemory } from "../facts/inMemory";
+import { keyInput, plainKey } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import { type Command, sh } from "../host/sh";
 import { resourceType } from "../resource";
 
+type Wishes = Inputs<typeof definition>;
+
+const pathOf = ({ name, gpg }: Wishes): string => gpg ?? keyFile(name);
+
+/** The article's `openssl rand | gpg --symmetric`: the key is in the pipe only. Opened once to see that it is all there. */
+const makeSealed = (made: string, bytes: number): Command =>
+  sh`mkdir -p -m 0700 ${dirname(made)} && { ${inMemory("key")}; } && IFS= read -r passphrase && printf '%s\\n' "$passphrase" | { exec 3<&0 && head -c ${bytes} /dev/urandom | ${gpgBy(3)} ${sealing} --output ${made}; } && [ "$(${plainKey(made)} | wc -c)" = ${bytes} ]`;
+
+const makePlain = (made: string, bytes: number): Command =>
+  sh`install -d -m 0700 ${dirname(made)} && head -c ${bytes} /dev/urandom >${made} && [ "$(stat -c %s ${made})" = ${bytes} ]`;
+
 /** Does not overwrite: whoever made a key meanwhile keeps it. A rename, so that no kill leaves a second link to it. */
-function makeKey(path: string, bytes: number): Command {
+function makeKey(path: string, make: (made: string) => Command): Command {
   const made = `${dirname(path)}/.${basename(path)}.new`;
-  return sh`umask 077; install -d -m 0700 ${dirname(path)} && rm -f ${made} && head -c ${bytes} /dev/urandom >${made} && [ "$(stat -c %s ${made})" = ${bytes} ] && chmod 0400 ${made} && sync ${made} && mv -nT ${made} ${path} && [ ! -e ${made} ] && sync ${dirname(path)}`;
+  return sh`umask 077; rm -f ${made} && ${make(made)} && chmod 0400 ${made} && sync ${made} && mv -nT ${made} ${path} && [ ! -e ${made} ] && sync ${dirname(path)}`;
 }
 
 export const luksKey = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
-  predict: ({ name }) => ({ path: keyFile(name) }),
+  predict: (inputs) => ({ path: pathOf(inputs) }),
   keepWhenGone: true,
 
+  check({ gpg, passphrase }) {
+    if ((gpg === undefined) === (passphrase === undefined)) return [];
+    return gpg === undefined
+      ? [
+          {
+            property: "passphrase",
+            reason: "belongs to a sealed key file. Name it in `gpg`, or leave it out.",
+          },
+        ]
+      : [{ property: "passphrase", reason: "is missing. The key file that `gpg` names is sealed with it." }];
+  },
+
   async observe(host, inputs, known) {
-    const path = keyFile(inputs.name);
+    const { name, bytes, gpg, passphrase } = inputs;
+    const path = pathOf(inputs);
     const header = headerFile(inputs.name);
     const [file, directory, copy] = await Promise.all([
       ask(host, statPath, path),
@@ -29,8 +58,10 @@ export const luksKey = resourceType<typeof definition>({
     ]);
     if (!file && known.state) {
       // Never "absent" once it was there: a new key would open nothing. Recovery puts it back.
-      const { bytes = inputs.bytes } = known.state;
-      return { is: "present", state: { name: inputs.name, bytes, private: true, exists: false, path } };
+      return {
+        is: "present",
+        state: { name, bytes: known.state.bytes ?? bytes, gpg, private: true, exists: false, path },
+      };
     }
     if (!file && copy) {
       return {
@@ -40,41 +71,54 @@ export const luksKey = resourceType<typeof definition>({
       };
     }
     if (!file) return { is: "absent" };
-    if (file.kind !== "regular file" || file.size !== inputs.bytes) {
+    const length =
+      gpg === undefined || file.kind !== "regular file"
+        ? file.size
+        : await askWith(host, gpgKeyBytes, { stdin: keyInput({ keyPassphrase: passphrase }) }, path);
+    if (length === undefined) {
       return {
         is: "foreign",
-        what: `${path} is a ${file.kind} of ${file.size} bytes, not a key of ${inputs.bytes}`,
+        what: `${path} does not open with the passphrase of the disk "${name}"`,
+        cure: "Give `key.passphrase` the one that it was sealed with; if it is no key of this disk, name another file.",
+      };
+    }
+    if (file.kind !== "regular file" || length !== bytes) {
+      return {
+        is: "foreign",
+        what: `${path} is a ${file.kind} of ${length} bytes, not a key of ${bytes}`,
         cure: "Set `bytes` to its length if it is the disk's key; otherwise move it away.",
       };
     }
     const isPrivate =
       file.mode === "400" &&
       file.owner === "root:root" &&
-      directory?.mode === "700" &&
-      directory.owner === "root:root";
-    return {
-      is: "present",
-      state: { name: inputs.name, bytes: file.size, private: isPrivate, exists: true, path },
-    };
+      (gpg !== undefined || (directory?.mode === "700" && directory.owner === "root:root"));
+    return { is: "present", state: { name, bytes: length, gpg, private: isPrivate, exists: true, path } };
   },
 
   plan(observed, inputs) {
-    const path = keyFile(inputs.name);
+    const { bytes, gpg, passphrase } = inputs;
+    const path = pathOf(inputs);
     if (observed.is === "absent") {
+      const make = gpg === undefined ? makePlain : makeSealed;
       return [
         {
           do: "run",
-          title: `make a key of ${inputs.bytes} random bytes`,
-          command: makeKey(path, inputs.bytes),
+          title: `make a key of ${bytes} random bytes${gpg === undefined ? "" : ", sealed by gpg --symmetric"}`,
+          command: makeKey(path, (made) => make(made, bytes)),
+          stdin: keyInput({ keyPassphrase: passphrase }),
         },
       ];
     }
     if (observed.state.private) return [];
+    // Who may enter the directory of a sealed key is not ours to say: it may be any.
+    const directory =
+      gpg === undefined ? sh`chown root:root ${dirname(path)} && chmod 0700 ${dirname(path)} && ` : sh``;
     return [
       {
         do: "run",
         title: "make the key private",
-        command: sh`chown root:root ${dirname(path)} ${path} && chmod 0700 ${dirname(path)} && chmod 0400 ${path}`,
+        command: sh`${directory}chown root:root ${path} && chmod 0400 ${path}`,
       },
     ];
   },

@@ -12,6 +12,7 @@ import type { Inputs } from "../../schema/define";
 import { headerFile } from "../../schema/paths";
 import { proveBlank } from "../facts/blank";
 import { compareHeader } from "../facts/luksDevice";
+import { isSealed, keyInput, unseal, withKey } from "../facts/plainKey";
 import { Command, sh } from "../host/sh";
 import { clearIntent, intentPath, noteIntent } from "../intent";
 import type { RunStep } from "../resource";
@@ -61,17 +62,24 @@ function derivation({ hash, pbkdf, iterTime }: Wishes): (string | number)[] {
 
 export function makeHeader(inputs: Wishes): RunStep {
   const { name, device, keyFile, type, cipher, keySize, sectorSize } = inputs;
+  const sealed = isSealed(inputs);
   const kept = headerFile(name);
   const made = `${kept}.new`;
-  const format = sh`cryptsetup luksFormat -q --type ${type} --header ${made} --offset ${dataOffset(type) / 512} --cipher ${cipher} --key-size ${keySize} ${derivation(inputs)} --sector-size ${sectorSize} --key-file ${keyFile} ${device}`;
+  const format = withKey(
+    keyFile,
+    sealed,
+    (file) =>
+      sh`cryptsetup luksFormat -q --type ${type} --header ${made} --offset ${dataOffset(type) / 512} --cipher ${cipher} --key-size ${keySize} ${derivation(inputs)} --sector-size ${sectorSize} --key-file ${file} ${device}`,
+  );
   return {
     do: "run",
     title: "cryptsetup luksFormat (into the client's header file)",
-    command: sh`umask 077; install -d -m 0700 ${dirname(kept)} && rm -f ${made} && ${notHeld(device)} &&
+    command: sh`${unseal(keyFile, sealed)}umask 077; install -d -m 0700 ${dirname(kept)} && rm -f ${made} && ${notHeld(device)} &&
 blank=$( ${proveBlank(device, 0)} ) && { [ "$blank" = blank ] || { echo ${device} is not blank: "$blank" >&2; exit 1; }; } &&
 identity=${identityOnHost(device)} && ${noteIntent(formatIntent(name), new Command('"$identity"'))} &&
 ${format} &&
 ${trim(made, dataOffset(type))} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
+    stdin: keyInput(inputs),
     timeoutMs: 900_000,
   };
 }

@@ -1,52 +1,80 @@
 /** The open mapping and the unit that opens it (schema/crypt.ts, docs/units.md). */
 import { mapping as definition } from "../../schema/crypt";
 import type { Inputs } from "../../schema/define";
-import { attachUnit, diskTarget, mappedDevice, openUnit } from "../../schema/paths";
+import { attachUnit, diskTarget, mappedDevice, openUnit, passphraseId } from "../../schema/paths";
 import { ask } from "../fact";
 import { luksHeader } from "../facts/cryptsetup";
 import { dmsetupCrypt } from "../facts/dmsetup";
+import { isSealed, keyInput, unseal, withKey } from "../facts/plainKey";
 import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
+import { raw } from "../template";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
 
-const unitOf = ({ name, device, header, keyFile, luksUuid, cipher }: Inputs<typeof definition>): ChainUnit =>
-  chainUnit("open", name, openUnit(name), {
-    script: { device, header, key: keyFile, uuid: luksUuid, cipher },
-    service: { target: diskTarget(name), attach: attachUnit(name) },
+/** Nobody may be there to give a passphrase for days; a key that is at hand takes seconds. */
+const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
+  const { name, device, header, keyFile, luksUuid, cipher } = inputs;
+  const sealed = isSealed(inputs);
+  return chainUnit("open", name, openUnit(name), {
+    script: {
+      device,
+      header,
+      key: keyFile,
+      sealed: sealed ? "yes" : "no",
+      question: passphraseId(name),
+      uuid: luksUuid,
+      cipher,
+    },
+    service: {
+      target: diskTarget(name),
+      attach: attachUnit(name),
+      startTimeout: raw(sealed ? "infinity" : "120"),
+    },
   });
-
-/** Without header or key the unit would try again for ever. */
-const open = (unit: ChainUnit, { header, keyFile }: Inputs<typeof definition>): RunStep => {
-  const restart = systemctl("restart", unit);
-  return {
-    ...restart,
-    command: sh`for file in ${[header, keyFile]}; do
-  [ -e "$file" ] || { echo "$file" ${"is gone, and nothing has put it back: a stack with `recovery: none` keeps no copy. Bring it back from a backup of your own."} >&2; exit 1; }
-done
-${restart.command}`,
-  };
 };
 
-const widen = ({ name, header, keyFile }: Inputs<typeof definition>): RunStep => ({
-  do: "run",
-  title: `cryptsetup resize ${name}`,
-  command: sh`cryptsetup resize --header ${header} --key-file ${keyFile} ${name} </dev/null`,
+/** Without header or key the unit would try again for ever. */
+const open = (start: RunStep, { header, keyFile }: Inputs<typeof definition>): RunStep => ({
+  ...start,
+  command: sh`for file in ${[header, keyFile]}; do
+  [ -e "$file" ] || { echo "$file" ${"is gone, and nothing has put it back: a stack with `recovery: none` keeps no copy. Bring it back from a backup of your own."} >&2; exit 1; }
+done
+${start.command}`,
 });
+
+function widen(inputs: Inputs<typeof definition>): RunStep {
+  const { name, header, keyFile } = inputs;
+  const sealed = isSealed(inputs);
+  const resize = withKey(
+    keyFile,
+    sealed,
+    (file) => sh`cryptsetup resize --header ${header} --key-file ${file} ${name}`,
+  );
+  return {
+    do: "run",
+    title: `cryptsetup resize ${name}`,
+    command: sealed ? sh`${unseal(keyFile, sealed)}${resize}` : sh`${resize} </dev/null`,
+    stdin: keyInput(inputs),
+  };
+}
 
 export const mapping = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ unit: openUnit(name), mapped: mappedDevice(name) }),
+  satisfied: lockedIsFine,
 
   async observe(host, inputs) {
     const { name, device, header } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, crypt, below, copy] = await Promise.all([
+    const [{ exists, installed, active }, crypt, below, copy, locked] = await Promise.all([
       observeUnit(host, unit),
       ask(host, dmsetupCrypt, name),
       ask(host, blockDevice, device),
       ask(host, luksHeader, header),
+      isLocked(host, name),
     ]);
     if (crypt && crypt.luksUuid !== inputs.luksUuid) {
       return {
@@ -72,17 +100,24 @@ export const mapping = resourceType<typeof definition>({
           active && crypt !== undefined && crypt.below === below?.number && crypt.cipher === inputs.cipher,
         unit: unit.unit,
         mapped: mappedDevice(name),
+        locked,
       },
+      ...(locked && { note: lockedNote(name) }),
     };
   },
 
   plan(observed, inputs) {
     const unit = unitOf(inputs);
+    const { name, keyPassphrase } = inputs;
     const { installed, active, whole } =
       observed.is === "present" ? observed.state : { installed: false, active: false, whole: true };
+    const start =
+      keyPassphrase === undefined
+        ? systemctl("restart", unit)
+        : openWithPassphrase(name, keyPassphrase, !installed);
     return [
       ...(installed ? [] : install(unit)),
-      ...(active ? [] : [open(unit, inputs)]),
+      ...(active ? [] : [open(start, inputs)]),
       ...(whole ? [] : [widen(inputs)]),
     ];
   },

@@ -12,6 +12,7 @@ import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall }
 import { mappedLayer } from "./layers";
 import { missingOptions } from "./mountOptions";
 import { inOrder } from "./takeDown";
+import { isLocked, lockedIsFine } from "./unlock";
 
 const unitOf = ({
   name,
@@ -46,17 +47,20 @@ export const mount = resourceType<typeof definition>({
   predict: ({ name }) => ({ unit: mountUnit(name) }),
 
   satisfied: (property, state, inputs) =>
-    property === "options" ? missingOptions(state.options ?? [], inputs.options).length === 0 : undefined,
+    property === "options"
+      ? missingOptions(state.options ?? [], inputs.options).length === 0
+      : lockedIsFine(property, state, inputs),
 
   async observe(host, inputs, known) {
     const { name, device, path } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, at, everywhere, mapped, layer] = await Promise.all([
+    const [{ exists, installed, active }, at, everywhere, mapped, layer, locked] = await Promise.all([
       observeUnit(host, unit),
       ask(host, findmntAt, path),
       ask(host, findmntOf, device),
       ask(host, blockDevice, device),
       mappedLayer(host, name, attachedDevice(name)),
+      isLocked(host, name),
     ]);
     const top = at.at(-1);
     if (top && top.source !== device) {
@@ -85,6 +89,7 @@ export const mount = resourceType<typeof definition>({
       installed,
       active: active && here !== undefined,
       unit: unit.unit,
+      locked,
     };
     // A type outside the schema's choices is shown as it is: the comparison with the wish is what counts.
     return { is: "present", state: state as State<typeof definition> };

@@ -9,31 +9,34 @@ import { recoveryFile } from "../../schema/paths";
 import { Secret } from "../../schema/secret";
 import { ask, askWith } from "../fact";
 import { luksHeader } from "../facts/cryptsetup";
-import { gpg, gpgCheck, secretsDirectory, tarOfSecrets } from "../facts/gpg";
+import { gpgCheck, secretsDirectory, tarOfSecrets } from "../facts/gpg";
+import { gpgBy, sealing } from "../facts/gpgCommand";
 import { inMemory } from "../facts/inMemory";
+import { isSealed, keyInput, plainKey, unseal, withKey } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep, type Step } from "../resource";
 
-/** gpg's slowest derivation of a key from the passphrase. */
-const sealing = [
-  ...["--symmetric", "--armor", "--cipher-algo", "aes256", "--digest-algo", "sha512"],
-  ...["--s2k-mode", "3", "--s2k-digest-algo", "sha512", "--s2k-count", "65011712", "--compress-algo", "none"],
-];
-
 /** Only what opens the disk is sealed: a blob that does may be the last one. */
-function seal({ name, keyFile, header, luksUuid, passphrase }: Inputs<typeof definition>): RunStep {
+function seal(inputs: Inputs<typeof definition>): RunStep {
+  const { name, keyFile, header, luksUuid, passphrase } = inputs;
   const kept = recoveryFile(name);
+  const sealed = isSealed(inputs);
+  const opens = withKey(
+    keyFile,
+    sealed,
+    (file) => sh`cryptsetup open --test-passphrase --key-file ${file} ${header}`,
+  );
   return {
     do: "run",
     title: "seal key and header (gpg --symmetric)",
-    command: sh`[ "$(cryptsetup luksUUID ${header})" = ${luksUuid} ] && cryptsetup open --test-passphrase --key-file ${keyFile} ${header} </dev/null || { echo ${`${keyFile} and ${header} do not open the disk with LUKS UUID ${luksUuid}: not sealed, the blob that is there stays. Put both back from it (docs/recovery.md).`} >&2; exit 1; }
+    command: sh`${unseal(keyFile, sealed)}[ "$(cryptsetup luksUUID ${header})" = ${luksUuid} ] && { ${opens}; } </dev/null || { echo ${`${keyFile} and ${header} do not open the disk with LUKS UUID ${luksUuid}: not sealed, the blob that is there stays. Put both back from it (docs/recovery.md).`} >&2; exit 1; }
 install -d -m 0700 ${dirname(kept)} && (
-${secretsDirectory(keyFile, header)}
-{ ${tarOfSecrets} || : >"$t/failed"; } | ${gpg} ${sealing} --output "$t/sealed" && [ ! -e "$t/failed" ] || exit 1
+${secretsDirectory(keyFile, header, sealed)}
+{ ${tarOfSecrets(sealed)} || : >"$t/failed"; } | ${gpgBy(3)} ${sealing} --output "$t/sealed" && [ ! -e "$t/failed" ] || exit 1
 cp "$t/sealed" ${kept}.new && sync ${kept}.new && mv -fT ${kept}.new ${kept} && sync ${dirname(kept)}
 )`,
-    stdin: passphrase,
+    stdin: keyInput(inputs, passphrase),
   };
 }
 
@@ -50,14 +53,21 @@ const putBack = (name: string, sealed: Secret): Step[] => [
 ];
 
 /** Only a pair that opens this disk is put back. What lies there already and differs keeps another name. */
-function restore({ name, keyFile, header, luksUuid, passphrase }: Inputs<typeof definition>): RunStep {
+function restore(inputs: Inputs<typeof definition>): RunStep {
+  const { name, keyFile, header, luksUuid, passphrase } = inputs;
   const kept = recoveryFile(name);
+  const sealed = isSealed(inputs);
+  // A key file that gpg sealed gets its passphrase back. Sealed anew it would differ, so the one that is right stays.
+  const putKey = sealed
+    ? sh`if [ -e ${keyFile} ] && ${plainKey(keyFile)} | cmp -s - "$t/key"; then exit 0; fi
+printf '%s\\n' "$passphrase" | { exec 3<&0 </dev/null && ${gpgBy(3)} ${sealing} --output "$t/sealed" "$t/key"; } && put "$t/sealed" ${keyFile} 0400`
+    : sh`put "$t/key" ${keyFile} 0400`;
   return {
     do: "run",
     title: "put key and header back from the blob (gpg --decrypt)",
     command: sh`(
-{ ${inMemory("restore")} && exec 3<&0 </dev/null; } || exit 1
-{ ${gpg} --decrypt ${kept} || : >"$t/failed"; } | tar -C "$t" -xzf - key header && [ ! -e "$t/failed" ] || { echo ${`${kept} cannot be opened: it is damaged, or sealed with another passphrase than the stack's. Give the stack the passphrase that the blob was sealed with (docs/recovery.md).`} >&2; exit 1; }
+{ ${inMemory("restore")}${sealed ? sh` && IFS= read -r passphrase` : sh``} && exec 3<&0 </dev/null; } || exit 1
+{ ${gpgBy(3)} --decrypt ${kept} || : >"$t/failed"; } | tar -C "$t" -xzf - key header && [ ! -e "$t/failed" ] || { echo ${`${kept} cannot be opened: it is damaged, or sealed with another passphrase than the stack's. Give the stack the passphrase that the blob was sealed with (docs/recovery.md).`} >&2; exit 1; }
 [ "$(cryptsetup luksUUID "$t/header")" = ${luksUuid} ] && cryptsetup open --test-passphrase --key-file "$t/key" "$t/header" || { echo ${`${kept} does not open the disk with LUKS UUID ${luksUuid}: nothing was put back. Use the blob of this disk (docs/recovery.md).`} >&2; exit 1; }
 put() {
   install -d -m 0700 "\${2%/*}" || return 1
@@ -68,9 +78,9 @@ put() {
   fi
   rm -f "$2.new" && cp "$1" "$2.new" && chmod "$3" "$2.new" && sync "$2.new" && mv -T "$2.new" "$2" && sync "\${2%/*}"
 }
-put "$t/header" ${header} 0600 && put "$t/key" ${keyFile} 0400
+put "$t/header" ${header} 0600 && { ${putKey}; }
 )`,
-    stdin: passphrase,
+    stdin: keyInput(inputs, passphrase),
   };
 }
 
@@ -101,7 +111,15 @@ export const recovery = resourceType<typeof definition>({
         },
       };
     }
-    const check = await askWith(host, gpgCheck, { stdin: passphrase }, path, keyFile, header);
+    const check = await askWith(
+      host,
+      gpgCheck,
+      { stdin: keyInput(inputs, passphrase) },
+      path,
+      keyFile,
+      header,
+      isSealed(inputs),
+    );
     return {
       is: "present",
       state: {

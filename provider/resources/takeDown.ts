@@ -4,7 +4,9 @@
  */
 import { attachUnit, mappedDevice, mountUnit, openUnit } from "../../schema/paths";
 import { type Command, sh } from "../host/sh";
+import type { Secret } from "../../schema/secret";
 import type { RunStep } from "../resource";
+import { givingPassphrase } from "./unlock";
 
 /** Exit status of the refusal. */
 export const inUse = 75;
@@ -82,7 +84,7 @@ $(holders)"; fi
     tries=$((tries + 1))
     if [ $tries -gt 25 ]; then
       found=$(holders)
-      [ -z "$was" ] || systemctl restart $was
+      case "$was " in *" $mount "*) systemctl restart $mount ;; esac
       refuse "\${found:-  something keeps /dev/$dm open (dmsetup ls --tree)}"
     fi
     sleep 0.2
@@ -95,9 +97,20 @@ $(holders)"; fi
 fi
 `;
 
-/** Brings up again what takeDown has left in `$was`; `done`: what is in order by now. */
-export const bringUp = (done: string): Command =>
-  sh`[ -z "$was" ] || timeout 120 systemctl start $was || { echo ${`${done}, but what is above it does not come up:`} >&2; systemctl list-units --all --plain --no-legend --no-pager $was >&2; exit 1; }`;
+/**
+ * Brings up again what takeDown has left in `$was`; `done`: what is in order by now. A disk with a sealed key is given
+ * the passphrase from standard input.
+ */
+export const bringUp = (
+  done: string,
+  { name, keyPassphrase }: { name: string; keyPassphrase?: Secret },
+): Command => {
+  const unlock =
+    keyPassphrase === undefined
+      ? sh``
+      : sh`case "$was " in *" $open "*) ${givingPassphrase(name)}systemctl start --no-block $was && give_passphrase ;; esac && `;
+  return sh`[ -z "$was" ] || { ${unlock}timeout 120 systemctl start $was; } || { echo ${`${done}, but what is above it does not come up:`} >&2; systemctl list-units --all --plain --no-legend --no-pager $was >&2; exit 1; }`;
+};
 
 /** The same for a layer that is not in order yet: the disk comes up by itself once it is. */
 export const bringUpLater = sh`[ -z "$was" ] || systemctl start --no-block $was`;

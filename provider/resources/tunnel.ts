@@ -6,6 +6,7 @@ import { ask } from "../fact";
 import { commandLine } from "../facts/process";
 import { statPath } from "../facts/stat";
 import { systemdUnit } from "../facts/systemd";
+import { keyInput } from "../facts/plainKey";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { raw, systemdWord } from "../template";
@@ -63,7 +64,7 @@ const sameJump = (a: Wishes["jump"], b: Wishes["jump"]): boolean =>
   a?.endpoint === b?.endpoint && a?.user === b?.user && a?.identityFile === b?.identityFile;
 
 /** What the running ssh was told; undefined where it is not a tunnel of our form. */
-function settingsOf(words: string[] | undefined, socket: string): Partial<Wishes> {
+function settingsOf(words: string[] | undefined, socket: string): Partial<Omit<Wishes, "keyPassphrase">> {
   if (!words?.includes("-L") || !words.includes("-p") || !words.includes("-l") || !words.includes("--"))
     return {};
   const forward = after(words, "-L");
@@ -79,7 +80,7 @@ function settingsOf(words: string[] | undefined, socket: string): Partial<Wishes
  * The disk goes through it: what is above is taken down first and brought up again. A tunnel that cannot be built
  * says why in the journal, not to systemctl: wait for its socket.
  */
-const restart = (name: string): RunStep => ({
+const restart = ({ name, keyPassphrase }: Inputs<typeof definition>): RunStep => ({
   do: "run",
   title: `systemctl restart ${tunnelUnit(name)}, with what is above it`,
   command: sh`${takeDown(name)}
@@ -100,7 +101,8 @@ if ! test -S ${tunnelSocket(name)}; then
   ${bringUpLater}
   exit 1
 fi
-${bringUp("the tunnel is up")}`,
+${bringUp("the tunnel is up", { name, keyPassphrase })}`,
+  stdin: keyInput({ keyPassphrase }),
   timeoutMs: 540_000,
   inUse,
 });
@@ -147,7 +149,7 @@ export const tunnel = resourceType<typeof definition>({
       state.user === inputs.user &&
       state.remote === inputs.remote &&
       sameJump(state.jump, inputs.jump);
-    return [...(state?.installed ? [] : install(unit)), ...(runs ? [] : [restart(inputs.name)])];
+    return [...(state?.installed ? [] : install(unit)), ...(runs ? [] : [restart(inputs)])];
   },
 
   planRemoval(observed, inputs) {

@@ -77,6 +77,8 @@ describe("open.sh start", () => {
     device: "/dev/netdisk/t1",
     header: "/var/lib/netdisk/headers/t1.luks",
     key: "/etc/netdisk/keys/t1.key",
+    sealed: "no",
+    question: "netdisk:t1",
     uuid,
     cipher: "aes-xts-plain64",
   });

@@ -151,6 +151,7 @@ describe("removal of a mount", () => {
     path: "/mnt/t1",
     type: "xfs" as const,
     options: [],
+    unlock: true,
     filesystemUuid: uuid,
   };
   const unmount = () => shell.run(commandOf(mount.planRemoval(observed, wish, { name: "t1" })[1]));

@@ -121,8 +121,8 @@ it("a device's name is nothing that the shell runs", () => {
 });
 
 describe("makeKey", () => {
-  const make = () =>
-    shell.run(commandOf(luksKey.plan({ is: "absent" }, { name: "t1", bytes: 64 }, { name: "t1" })[0]));
+  const plain = { name: "t1", bytes: 64, gpg: undefined, passphrase: undefined };
+  const make = () => shell.run(commandOf(luksKey.plan({ is: "absent" }, plain, { name: "t1" })[0]));
 
   it("leaves one link to it, and no other file", () => {
     expect(make().status).toBe(0);
@@ -139,7 +139,10 @@ describe("makeKey", () => {
 
 describe("seal", () => {
   const blob = "/var/lib/netdisk/recovery/t1.gpg";
-  const wish = { name: "t1", keyFile: key, header, luksUuid: uuid, passphrase: new Secret("long enough") };
+  const wish = {
+    ...{ name: "t1", keyFile: key, keyPassphrase: undefined, header, luksUuid: uuid },
+    passphrase: new Secret("long enough"),
+  };
   const seal = () => shell.run(commandOf(recovery.plan({ is: "absent" }, wish, { name: "t1" })[0]));
 
   it.each([
@@ -159,7 +162,14 @@ describe("seal", () => {
 
 describe("restore", () => {
   const blob = "/var/lib/netdisk/recovery/t1.gpg";
-  const wish = { name: "t1", keyFile: key, header, luksUuid: uuid, passphrase: new Secret("long enough") };
+  const wish = {
+    name: "t1",
+    keyFile: key,
+    keyPassphrase: undefined,
+    header,
+    luksUuid: uuid,
+    passphrase: new Secret("long enough"),
+  };
   const state = { kept: true, inPlace: false, current: false, sealed: new Secret("-") };
   const restore = () =>
     shell.run(commandOf(recovery.plan({ is: "present", state }, wish, { name: "t1" })[0]));

@@ -38,7 +38,7 @@ function withDefaults(type: ResourceType, wishes: Record<string, unknown>): Reco
   const inputs: Record<string, unknown> = {};
   for (const [key, field] of Object.entries(type.definition.inputs)) {
     const value = field.schema.parse(wishes[key]);
-    inputs[key] = field.secret ? new Secret(value) : value;
+    inputs[key] = field.secret && value !== undefined ? new Secret(value) : value;
   }
   return inputs;
 }

@@ -16,6 +16,7 @@ export interface Disk {
   name?: string;
   file?: { path?: string; size: string; allocation?: string; loop?: boolean };
   mount: { path: string };
+  key?: { gpg: string; bytes?: number };
 }
 
 export const testdisk = { file: { size: "512 MiB" }, mount: { path: "/mnt/disk" } } satisfies Disk;

@@ -1,0 +1,49 @@
+/**
+ * How a command on the client gets at a disk's key. A plain key file is read by cryptsetup itself. One that is sealed
+ * by gpg is opened into a pipe, with a passphrase that comes as the first line of standard input: neither of the two is
+ * ever in a file, in the environment or among arguments.
+ */
+import { Secret } from "../../schema/secret";
+import { type Command, sh } from "../host/sh";
+import { gpgBy } from "./gpgCommand";
+import { inMemory } from "./inMemory";
+
+/** Exit status with which a command says that the passphrase does not open the key file. */
+export const sealedStatus = 46;
+
+/** What resources that use the key have among their inputs. */
+export interface DiskKey {
+  keyFile: string;
+  /** Given where the key file is sealed. */
+  keyPassphrase?: Secret;
+}
+
+export const isSealed = ({ keyPassphrase }: Pick<DiskKey, "keyPassphrase">): boolean =>
+  keyPassphrase !== undefined;
+
+/** Standard input for a command that begins with `unseal`; `rest` is what it reads besides. */
+export const keyInput = (
+  { keyPassphrase }: Pick<DiskKey, "keyPassphrase">,
+  rest?: Secret,
+): Secret | undefined =>
+  keyPassphrase === undefined ? rest : new Secret(`${keyPassphrase.reveal()}\n${rest?.reveal() ?? ""}`);
+
+/** Writes the key to standard output; the passphrase is in $passphrase, a directory in memory in $t. */
+export const plainKey = (keyFile: string): Command =>
+  sh`printf '%s\\n' "$passphrase" | ${gpgBy(0)} --decrypt ${keyFile}`;
+
+/**
+ * The beginning of a command that uses the key. Opens a sealed one once to the end, so that what comes later through a
+ * pipe, whose failures a shell does not see, is all of it.
+ */
+export const unseal = (keyFile: string, sealed: boolean): Command =>
+  sealed
+    ? sh`{ ${inMemory("key")}; } && IFS= read -r passphrase || exit 1
+plain_key() { ${plainKey(keyFile)}; }
+plain_key >/dev/null || { echo ${`the passphrase does not open ${keyFile}; give the one that it was sealed with`} >&2; exit ${sealedStatus}; }
+`
+    : sh``;
+
+/** A command that is given the key; `use` gets what stands after `--key-file`. cryptsetup reads `-` beyond line breaks. */
+export const withKey = (keyFile: string, sealed: boolean, use: (file: string) => Command): Command =>
+  sealed ? sh`plain_key | ${use("-")}` : use(keyFile);
