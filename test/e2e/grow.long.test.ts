@@ -33,7 +33,7 @@ async function expectSize(bytes: number): Promise<void> {
 /** fio writes and verifies, round after round, until it is told to stop; the first error ends it. */
 function startFio(): { rounds(): number; stop(): Promise<void> } {
   const command =
-    "fio --name=verify --filename=/mnt/disk/fio --size=48M --bs=16k --rw=randwrite --ioengine=psync --fsync=32 --verify=crc32c --verify_fatal=1 --minimal";
+    "fio --name=verify --filename=/mnt/disk/fio --size=16M --bs=16k --rw=randwrite --ioengine=psync --fsync=32 --verify=crc32c --verify_fatal=1 --minimal";
   const running: Running = startOn(
     "client",
     `rounds=0; while test ! -e /run/stop-fio; do ${command} >/tmp/fio.log 2>&1 || { cat /tmp/fio.log; exit 1; }; rounds=$((rounds+1)); echo "verified $rounds"; done`,
