@@ -52,6 +52,14 @@ export interface KeyArgs {
   bytes?: InputsOf<Definitions["LuksKey"]>["bytes"];
 }
 
+export interface DeviceArgs {
+  /**
+   * Path of the device on the server that stays: below /dev/disk/by-id, by-partuuid or by-path, or in /dev/mapper.
+   * @example "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4"
+   */
+  path: pulumi.Input<string>;
+}
+
 /** Parameters of cryptsetup; fixed once the disk is made. Defaults: LUKS2, aes-xts-plain64, 512 bit, argon2id. */
 export type LuksArgs = Pick<
   InputsOf<Definitions["Luks"]>,
@@ -84,8 +92,10 @@ export interface EncryptedDiskArgs {
    * @default the resource's name
    */
   name?: Args<Definitions["BackingFile"]>["name"];
-  /** The server's file that holds the disk. */
-  file: FileArgs;
+  /** The server's file that holds the disk; this or `device`. */
+  file?: FileArgs;
+  /** A real disk of the server, instead of a file. */
+  device?: DeviceArgs;
   /**
    * Seals key and LUKS header for the stack's state, so that another machine can read the disk when the client is
    * lost. `none`: the key exists on the client only.
@@ -145,19 +155,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       dependsOn,
     });
 
-    const owner = server.config.user;
-    const { loop, ...fileArgs } = args.file;
-    const file = new parts.BackingFile(
-      resourceName,
-      { name, owner, ...fileArgs, path: args.file.path ?? backingFile(name) },
-      onServer(),
-    );
-    const loopDevice = loop
-      ? new parts.LoopDevice(resourceName, { name, file: file.path, size: file.size, owner }, onServer())
-      : undefined;
-    const backing = loopDevice
-      ? { path: loopDevice.device, size: loopDevice.size }
-      : { path: file.path, size: file.size };
+    const backing = backingOf(resourceName, name, args, onServer);
     const nbdExport = new parts.Export(
       resourceName,
       { name, exportName: backing.path, authFile: server.authFile.path },
@@ -262,7 +260,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       recovery &&
       pulumi.secret(
         pulumi
-          .all([recovery.luksUuid, server.endpoint, file.path, recovery.sealed])
+          .all([recovery.luksUuid, server.endpoint, backing.stored, recovery.sealed])
           .apply(([luksUuid, endpoint, path, sealed]) =>
             recoverySheet({ name, luksUuid, endpoint, backing: path, sealed }),
           ),
@@ -286,3 +284,32 @@ const jumpKeys = (jump: JumpArgs | undefined) =>
 
 const wayThrough = ({ endpoint, user, identityFile }: JumpArgs) =>
   pulumi.output({ endpoint, user, identityFile });
+
+/** What the export serves, how large it is, and where its bytes lie (below a loop device: the file). */
+function backingOf(
+  resourceName: string,
+  name: string,
+  { server, file, device }: EncryptedDiskArgs,
+  onServer: () => pulumi.CustomResourceOptions,
+): Record<"path" | "stored", pulumi.Output<string>> & { size: parts.BackingFile["size"] } {
+  const owner = server.config.user;
+  if (device) {
+    const { path, size } = new parts.BlockDevice(
+      resourceName,
+      { name, path: device.path, owner },
+      onServer(),
+    );
+    return { path, size, stored: path };
+  }
+  if (!file) throw new Error("a disk with neither file nor device: refuseDiskMistakes lets none through");
+  const { loop, ...wishes } = file;
+  const made = new parts.BackingFile(
+    resourceName,
+    { name, owner, ...wishes, path: wishes.path ?? backingFile(name) },
+    onServer(),
+  );
+  if (!loop) return { path: made.path, size: made.size, stored: made.path };
+  const over = { name, file: made.path, size: made.size, owner };
+  const { device: served, size } = new parts.LoopDevice(resourceName, over, onServer());
+  return { path: served, size, stored: made.path };
+}

@@ -2,6 +2,7 @@
 export { Client, type ClientArgs, type NbdArgs } from "./client";
 export {
   EncryptedDisk,
+  type DeviceArgs,
   type EncryptedDiskArgs,
   type FileArgs,
   type FilesystemArgs,

@@ -9,6 +9,7 @@ import { resourceOf } from "./resource";
 export class Packages extends resourceOf(definitions.Packages) {}
 export class BackingFile extends resourceOf(definitions.BackingFile) {}
 export class LoopDevice extends resourceOf(definitions.LoopDevice) {}
+export class BlockDevice extends resourceOf(definitions.BlockDevice) {}
 export class ServerConfig extends resourceOf(definitions.ServerConfig) {}
 export class AuthFile extends resourceOf(definitions.AuthFile) {}
 export class Service extends resourceOf(definitions.Service) {}

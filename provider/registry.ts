@@ -5,6 +5,7 @@ import { attachment } from "./resources/attachment";
 import { authFile } from "./resources/authFile";
 import { authorizedKey } from "./resources/authorizedKey";
 import { backingFile } from "./resources/backingFile";
+import { blockDevice } from "./resources/blockDevice";
 import { diskTarget } from "./resources/diskTarget";
 import { diskExport } from "./resources/export";
 import { filesystem } from "./resources/filesystem";
@@ -30,6 +31,7 @@ const types: ResourceType[] = [
   authFile,
   authorizedKey,
   backingFile,
+  blockDevice,
   diskExport,
   diskTarget,
   filesystem,

@@ -47,3 +47,52 @@ export const loopDevice = define({
     unit: field(z.string(), { doc: "The systemd unit on the server, `netdisk-loop@NAME.service`." }),
   },
 });
+
+/** A path that leads to the same disk at every boot, as far as a path can. */
+const stableDevice = z
+  .string()
+  .regex(
+    /^\/dev\/(disk\/by-(id|path|partuuid)|mapper)\/[^/]+$/,
+    "must be a path that stays: /dev/disk/by-id/… (`ls -l /dev/disk/by-id` on the server), by-partuuid/…, by-path/… or /dev/mapper/…; a name such as /dev/sdb may be another disk after the next boot",
+  );
+
+export const blockDevice = define({
+  token: "netdisk:index:BlockDevice",
+  kind: "block-device",
+  doc: 'A real disk of the server, a partition or a logical volume: the article\'s "real disk". It is taken only when it is blank and nothing on the server uses it, or when it was taken for this disk before. Nothing is ever written to it on the server, and removal leaves it as it is.',
+  shared: false,
+  inputs: {
+    name: nameField,
+    path: field(stableDevice, {
+      doc: "Path on the server that stays: below /dev/disk/by-id, by-partuuid or by-path, or in /dev/mapper.",
+      role: "fixed",
+      cure: "Keep the path: a different device is a different disk.",
+      example: "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
+    }),
+    owner: field(account.default("nbd"), {
+      doc: "User that may open the device: the one nbd-server runs as.",
+    }),
+  },
+  conditions: {
+    exists: { value: true, doc: "The device is there. Nothing takes the place of one that is gone." },
+    taken: {
+      value: true,
+      doc: "The server has a note that this very device holds this disk, written once it was found blank; it lasts beyond the removal of the resource.",
+    },
+    installed: { value: true, doc: "The udev rule that gives the device its owner has exactly our text." },
+    reachable: {
+      value: true,
+      doc: "The owner can open the device for reading and writing (tried as that user).",
+    },
+    users: {
+      value: "none",
+      doc: "What else on the server uses the device: its partitions, mounts, swap, devices built on it.",
+    },
+  },
+  outputs: {
+    identity: field(z.string(), {
+      doc: "What tells the device from any other: its WWN, serial number, partition UUID or device-mapper UUID. Together with the size it is pinned: another disk behind the same path is refused.",
+    }),
+    size: field(size, { doc: "Size of the device." }),
+  },
+});

@@ -9,6 +9,7 @@ export const definitions = {
   Packages: server.packages,
   BackingFile: server.backingFile,
   LoopDevice: backing.loopDevice,
+  BlockDevice: backing.blockDevice,
   ServerConfig: server.serverConfig,
   AuthFile: server.authFile,
   Service: server.service,

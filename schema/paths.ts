@@ -13,7 +13,7 @@ export const runDir = "/run/netdisk";
 export const lockDir = `${runDir}/lock`;
 
 export const madeDir = `${libDir}/made`;
-/** Inode and birth of the backing file that netdisk made for a disk. */
+/** What netdisk made or took for a disk: inode and birth of its file, or identity and size of its device. */
 export const madeNote = (name: string): string => `${madeDir}/${name}`;
 
 export const nbdServerConfig = "/etc/nbd-server/config";

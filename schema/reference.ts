@@ -6,7 +6,7 @@ import * as z from "zod";
 import { type Definition, type Field, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf } from "./ownership";
-import { placeDocs, required, stackFields, type Place } from "./stack";
+import { alternatives, placeDocs, required, stackFields, type Place } from "./stack";
 
 const code = (value: unknown): string => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
 
@@ -48,7 +48,13 @@ const fieldRows = (fields: Record<string, Field>, must: (key: string) => boolean
 
 function stackSection(place: string, fields: Record<string, Field>): string {
   const rows = fieldRows(fields, (key) => required[place]?.includes(key) ?? false);
-  const doc = placeDocs[place as Place];
+  const choice = Object.entries(alternatives).find(([, keys]) =>
+    keys.some((key) => place.endsWith(`.${key}`)),
+  );
+  const doc = [
+    placeDocs[place as Place],
+    ...(choice ? [`Each disk has either ${choice[1].map((key) => `\`${key}\``).join(" or ")}.`] : []),
+  ].join(" ");
   return [`### \`${place}\``, "", doc, "", table(["key", "meaning"], rows)].join("\n");
 }
 

@@ -3,6 +3,7 @@
  * rule, a default or a description is written once.
  */
 import * as z from "zod";
+import { blockDevice } from "./backing";
 import { endpoint, jump, sourceBuild } from "./client";
 import { connection } from "./connection";
 import { filesystem, luks, luksKey, mount, recovery } from "./crypt";
@@ -61,6 +62,7 @@ export const stackFields = {
       cure: "Keep what it was made with.",
     }),
   },
+  "disks.NAME.device": pick(blockDevice.inputs, "path"),
   "disks.NAME.key": pick(luksKey.inputs, "gpg", "passphrase", "bytes"),
   "disks.NAME.luks": pick(
     luks.inputs,
@@ -89,16 +91,23 @@ function optional<F extends Record<string, Field>>(fields: F): Optional<F> {
 export const required: Record<string, string[]> = {
   "server.jump": Object.keys(jump),
   recovery: ["passphrase"],
-  "disks.NAME": ["file", "mount"],
+  "disks.NAME": ["mount"],
   "disks.NAME.file": ["size"],
+  "disks.NAME.device": ["path"],
   "disks.NAME.mount": ["path"],
 };
+
+/** Keys of which exactly one must be there. */
+export const alternatives = { "disks.NAME": ["file", "device"] } as const;
 
 const at = stackFields;
 
 export const diskSection = z.strictObject({
   ...optional(at["disks.NAME"]),
-  file: z.strictObject({ ...optional(at["disks.NAME.file"]), size: at["disks.NAME.file"].size.schema }),
+  file: z
+    .strictObject({ ...optional(at["disks.NAME.file"]), size: at["disks.NAME.file"].size.schema })
+    .optional(),
+  device: z.strictObject({ path: at["disks.NAME.device"].path.schema }).optional(),
   key: z.strictObject(optional(at["disks.NAME.key"])).optional(),
   luks: z.strictObject(optional(at["disks.NAME.luks"])).optional(),
   filesystem: z.strictObject(optional(at["disks.NAME.filesystem"])).optional(),
@@ -165,6 +174,8 @@ export const placeDocs: Record<Place, string> = {
     "The copy of each disk's key in the stack's state is sealed with this passphrase: with it and the state, another machine can read the disks when the client is lost. `recovery: none` keeps no copy.",
   "disks.NAME": "One disk. Its key is its name on both hosts, unless it has another `name`.",
   "disks.NAME.file": "The file on the server that holds the disk.",
+  "disks.NAME.device":
+    "A real disk of the server, instead of a file: it must be blank, and nothing on the server may use it.",
   "disks.NAME.key":
     "The disk's key: random bytes in a file that only root of the client can read, or sealed with a passphrase.",
   "disks.NAME.luks": "The encryption: parameters of cryptsetup.",

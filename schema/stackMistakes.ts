@@ -15,7 +15,16 @@ import {
 } from "./mistake";
 import { luksMistakes } from "./luksChoices";
 import { backingFile } from "./paths";
-import { fieldsAt, isSecretPath, placeOf, required, sections, stackFields, type StackFile } from "./stack";
+import {
+  alternatives,
+  fieldsAt,
+  isSecretPath,
+  placeOf,
+  required,
+  sections,
+  stackFields,
+  type StackFile,
+} from "./stack";
 
 type Section = keyof typeof sections;
 
@@ -95,6 +104,19 @@ function nameMistakes(disks: Record<string, unknown>): Mistake[] {
     );
 }
 
+/** A disk lies in a file or on a device: in exactly one of them. */
+function backingMistakes(disk: Record<string, unknown>, root: string[]): Mistake[] {
+  const [file, device] = alternatives["disks.NAME"];
+  const given = (key: string) => disk[key] !== undefined;
+  if (given(file) && given(device)) {
+    const text = `does not go with ${file}. Remove one of the two.`;
+    return [{ path: [...root, device], text, at: "key" }];
+  }
+  if (given(file) || given(device)) return [];
+  const [one, other] = [file, device].map((key) => exampleOf(["disks", "NAME", key]) ?? key);
+  return [{ path: [...root, file], text: `is missing, such as ${one}, or ${other}`, at: "section" }];
+}
+
 /** What two disks may not share. */
 function sharedMistakes(disks: Record<string, unknown>): Mistake[] {
   const mistakes: Mistake[] = [];
@@ -106,7 +128,11 @@ function sharedMistakes(disks: Record<string, unknown>): Mistake[] {
       name,
       // The default follows from the name; that two disks share it is said once.
       "file.path":
-        valueAt(disk, ["file", "path"]) ?? (taken.has(`name ${name}`) ? undefined : backingFile(name)),
+        valueAt(disk, ["file", "path"]) ??
+        (taken.has(`name ${name}`) || valueAt(disk, ["device"]) !== undefined
+          ? undefined
+          : backingFile(name)),
+      "device.path": valueAt(disk, ["device", "path"]),
       "mount.path": valueAt(disk, ["mount", "path"]),
       "key.gpg": valueAt(disk, ["key", "gpg"]),
     };
@@ -131,7 +157,11 @@ export function togetherMistakes(disk: unknown, root: string[]): Mistake[] {
     text: reason,
     at: "value",
   }));
-  return [...choices, ...keyMistakes(valueAt(disk, ["key"]), [...root, "key"])];
+  return [
+    ...(isObject(disk) ? backingMistakes(disk, root) : []),
+    ...choices,
+    ...keyMistakes(valueAt(disk, ["key"]), [...root, "key"]),
+  ];
 }
 
 function keyMistakes(key: unknown, root: string[]): Mistake[] {

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { Field } from "./define";
 import { sizePattern } from "./size";
-import { placeDocs, required, stackFields, type Place } from "./stack";
+import { alternatives, placeDocs, required, stackFields, type Place } from "./stack";
 
 type Json = Record<string, unknown>;
 
@@ -48,6 +48,9 @@ function section(place: Place): Json {
     description: placeDocs[place],
     properties: Object.fromEntries([...keys, ...sections]) as Json,
     required: required[place] ?? [],
+    ...(place in alternatives && {
+      oneOf: alternatives[place as keyof typeof alternatives].map((key) => ({ required: [key] })),
+    }),
     additionalProperties: false,
   };
 }

@@ -65,7 +65,13 @@ const questions: Question[] = [
     when: (given) => given["client.connection"] !== "local",
   },
   { flag: "disk", ask: "Name of the disk", fallback: "photos" },
-  { flag: "file.size", ask: "Size of the disk", fallback: "20 GiB" },
+  {
+    flag: "file.size",
+    ask: "Size of the disk",
+    fallback: "20 GiB",
+    // A real disk has its size.
+    when: (given) => given["device.path"] === undefined,
+  },
   { flag: "mount.path", ask: "Where the client mounts it" },
   {
     flag: "recovery",

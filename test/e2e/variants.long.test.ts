@@ -2,7 +2,8 @@
 import { expect } from "vitest";
 import { clientTools, defaultVariant, ladderOf, serverTools, type Variant } from "./harness/ladder";
 import { on } from "./harness/lab";
-import { defaultStack, testdisk } from "./harness/project";
+import { defaultStack, pulumi, setDisks, testdisk } from "./harness/project";
+import { expectNoChanges, up } from "./harness/scenario";
 
 const loop: Variant = {
   ...defaultVariant,
@@ -26,4 +27,60 @@ const loop: Variant = {
   },
 };
 
-for (const variant of [loop]) ladderOf(variant);
+const path = "/dev/disk/by-id/lab-disk-1";
+
+/**
+ * The lab's second disk has no serial number, as a hypervisor or a real disk would give it one: a rule of this test's
+ * own on the server stands for that.
+ */
+const serialRule = (serial: string) =>
+  on(
+    "server",
+    `echo 'KERNEL=="ubdb", ENV{ID_SERIAL}="${serial}", SYMLINK+="disk/by-id/lab-disk-1"' >/etc/udev/rules.d/60-lab-disk.rules &&
+     udevadm control --reload && udevadm trigger --settle --action=change /dev/ubdb`,
+  );
+
+const disks = { testdisk: { mount: testdisk.mount, device: { path } } };
+
+const disk: Variant = {
+  ...defaultVariant,
+  name: "a real disk",
+  stack: { ...defaultStack, disks },
+  prepare: async () => {
+    await serialRule("LAB-DISK-1");
+  },
+  checks: {
+    "the client's own tools say that all is as the article has it": clientTools,
+    "the server serves the disk itself, which nbd-server's account owns": async () => {
+      await serverTools(path);
+      expect(await on("server", "stat -c %U /dev/ubdb")).toBe("nbd");
+      const size = await on("server", "blockdev --getsize64 /dev/ubdb");
+      expect(await on("client", 'blockdev --getsize64 "$(readlink -f /dev/netdisk/testdisk)"')).toBe(size);
+    },
+    "another disk behind the path is refused, and named": async () => {
+      await serialRule("LAB-DISK-2");
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+      expect(code, output).not.toBe(0);
+      expect(output).toContain("is another device now: serial LAB-DISK-2, 4 GiB; expected serial LAB-DISK-1");
+      await serialRule("LAB-DISK-1");
+      await up();
+      await expectNoChanges();
+    },
+    "what is on it is no other disk's to take": async () => {
+      const byPath = "/dev/disk/by-path/platform-uml-blkdev.1";
+      setDisks({ ...disks, stranger: { mount: { path: "/mnt/stranger" }, device: { path: byPath } } });
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+      expect(code, output).not.toBe(0);
+      expect(output).toMatch(/uml-blkdev\.1 is not blank: .*crypto_LUKS/);
+      setDisks(disks);
+      await up();
+      await expectNoChanges();
+    },
+  },
+  backing: "/dev/ubdb",
+  gone: async () => {
+    expect(await on("server", "stat -c %U /dev/ubdb")).toBe("root");
+  },
+};
+
+for (const variant of [loop, disk]) ladderOf(variant);

@@ -15,6 +15,7 @@ export const stack = "e2e";
 export interface Disk {
   name?: string;
   file?: { path?: string; size: string; allocation?: string; loop?: boolean };
+  device?: { path: string };
   mount: { path: string };
   key?: { gpg: string; bytes?: number };
 }

@@ -170,6 +170,15 @@ describe("a disk", () => {
     expect(inputsOf(registrations, "BackingFile")).not.toHaveProperty("loop");
   });
 
+  it("serves a real disk where one is named", async () => {
+    disk({ file: undefined, device: { path: "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4" } });
+    await settled();
+    expect(registrations.map(short)).toContain("BlockDevice photos on backup");
+    expect(registrations.map(short)).not.toContain("BackingFile photos on backup");
+    expect(inputsOf(registrations, "Export").exportName).toBe("/dev/disk/by-id/wwn-0x5000c500a1b2c3d4");
+    expect(inputsOf(registrations, "Attachment").size).toBe("block-device.size");
+  });
+
   it("marks passphrase, private key and recovery blob as secret", async () => {
     const made = disk();
     await settled();

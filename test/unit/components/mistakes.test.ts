@@ -81,11 +81,11 @@ describe("a mistake in", () => {
   it("a disk without anything", async () => {
     expect(await refused((wrong) => new netdisk.EncryptedDisk("photos", wrong({})))).toEqual([
       'EncryptedDisk "photos":',
-      "  file: is missing, such as `file: { size: 20 GiB }`",
       "  mount: is missing, such as `mount: { path: /mnt/disk }`",
       "  server: is missing. Give it the Server.",
       "  client: is missing. Give it the Client.",
       '  recovery: must be "none" or hold a `passphrase`',
+      "  file: is missing, such as `file: { size: 20 GiB }`, or `device: { path: /dev/disk/by-id/wwn-0x5000c500a1b2c3d4 }`",
     ]);
   });
 });

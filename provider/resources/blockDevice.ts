@@ -1,0 +1,179 @@
+/** A real disk of the server (schema/backing.ts). Taken when it is blank or was ours; never written to here. */
+import { blockDevice as definition } from "../../schema/backing";
+import type { Inputs, State } from "../../schema/define";
+import { backingRule, madeNote } from "../../schema/paths";
+import { formatSize } from "../../schema/size";
+import { NetdiskError } from "../errors";
+import { ask } from "../fact";
+import { userAccess } from "../facts/access";
+import { blankProof } from "../facts/blank";
+import { blkidProbe } from "../facts/blkid";
+import { blockUse } from "../facts/blockUse";
+import { blockDevice as sysfsDevice } from "../facts/sysfs";
+import { udevIdentity } from "../facts/udev";
+import type { Host } from "../host/host";
+import { sh } from "../host/sh";
+import { type Observation, resourceType, type Step } from "../resource";
+import { isPlainForUdev, udevReload, udevRule } from "./udevRule";
+
+type Wish = Inputs<typeof definition>;
+type Seen = Observation<State<typeof definition>>;
+
+const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
+
+const ruleOf = ({ name, path, owner }: Wish) =>
+  udevRule(name, "block.rules", { link: path.replace(/^\/dev\//, ""), owner });
+
+const noteOf = (identity: string, size: string): string => `${identity}, ${size}\n`;
+
+const anotherDevice = "Name a device that nobody uses, or free this one if you know that its data may go.";
+
+/** Whether the device holds what netdisk may take for this disk: nothing at all, or what it held when we had it. */
+async function refusal(
+  host: Host,
+  { name, path }: Wish,
+  note: string,
+  taken: boolean,
+): Promise<Seen | undefined> {
+  const signature = await ask(host, blkidProbe, path);
+  const luks = signature?.type === "crypto_LUKS";
+  // Of what was ours the client is the judge: it has a header to compare with.
+  if (taken && (signature === undefined || luks)) return undefined;
+  const proof = await ask(host, blankProof, path, 0);
+  if (proof.blank) return undefined;
+  const found = proof.found ?? "data";
+  return foreign(
+    `${path} is not blank: ${found}`,
+    luks
+      ? `Name another device. If it is this very disk and the server was set up anew, say so there: \`echo '${note.trimEnd()}' >${madeNote(name)}\`.`
+      : anotherDevice,
+  );
+}
+
+export const blockDevice = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.name,
+
+  check: ({ path }) =>
+    path === undefined || isPlainForUdev(path)
+      ? []
+      : [
+          {
+            property: "path",
+            reason: `"${path}" holds a character that a udev rule cannot name. Use another of the device's names`,
+          },
+        ],
+
+  async observe(host, inputs, known) {
+    const { name, path, owner } = inputs;
+    const pinned = known.state;
+    const [device, rule, note] = await Promise.all([
+      ask(host, sysfsDevice, path),
+      host.readFile(backingRule(name)),
+      host.readFile(madeNote(name)),
+    ]);
+    const ruleWished = ruleOf(inputs);
+    const installed = rule?.toString() === ruleWished.content;
+    if (!device) {
+      if (pinned === undefined) {
+        return foreign(
+          `there is no ${path}`,
+          "Connect the device, or name one that is there: `ls -l /dev/disk/by-*`.",
+        );
+      }
+      const { identity, size } = pinned;
+      const gone = { exists: false, taken: true, reachable: false, users: "none" };
+      return { is: "present", state: { name, path, owner, identity, size, installed, ...gone } };
+    }
+    if (device.size === 0) return foreign(`${path} has size 0`, "Put a medium in, or name another device.");
+    const [identity, use, reachable] = await Promise.all([
+      ask(host, udevIdentity, path),
+      ask(host, blockUse, path),
+      ask(host, userAccess, owner, path, "rw"),
+    ]);
+    if (identity === undefined) {
+      return foreign(
+        `${path} has neither WWN nor serial number nor a UUID of its own: another device in its place could not be told from it`,
+        "Name a GPT partition (/dev/disk/by-partuuid/…) or a logical volume on it, or let the hypervisor give it a serial number.",
+      );
+    }
+    const size = formatSize(device.size);
+    if (pinned && (pinned.identity !== identity || pinned.size !== size)) {
+      return foreign(
+        `${path} is another device now: ${identity}, ${size}; expected ${pinned.identity}, ${pinned.size}`,
+        "Connect the right one. To give the old disk up, remove this disk from the stack and add it under another name.",
+      );
+    }
+    const users = use.users.join(", ");
+    if (use.readOnly) return foreign(`${path} is read-only`, "Make it writable, or name another device.");
+    const wished = noteOf(identity, size);
+    const taken = note?.toString() === wished;
+    if (!pinned) {
+      if (users !== "") return foreign(`${path} is in use on the server: ${users}`, anotherDevice);
+      const refused = await refusal(host, inputs, wished, taken);
+      if (refused) return refused;
+    }
+    return {
+      is: "present",
+      state: {
+        name,
+        path,
+        owner: use.owner,
+        exists: true,
+        taken,
+        installed,
+        reachable,
+        users: users || "none",
+        identity,
+        size,
+      },
+    };
+  },
+
+  plan(observed, inputs) {
+    if (observed.is === "absent") throw new NetdiskError("CONFIG", `there is no ${inputs.path}. Connect it.`);
+    const { name, path } = inputs;
+    const { state } = observed;
+    if (!state.exists) {
+      throw new NetdiskError(
+        "FOREIGN",
+        `${path} was there and is gone: ${state.identity}, ${state.size}. Connect it again; ` +
+          "to give the data up, remove this disk from the stack and add it under another name.",
+      );
+    }
+    if (state.users !== "none") {
+      throw new NetdiskError(
+        "FOREIGN",
+        `${path} is in use on the server besides the disk ${name}: ${state.users}. ` +
+          "Whoever writes there writes into the disk: end that use, then run `pulumi up` again.",
+      );
+    }
+    const steps: Step[] = [];
+    if (!state.taken) {
+      const note = madeNote(name);
+      const content = noteOf(state.identity, state.size);
+      steps.push({ do: "write", title: `note that ${path} is taken`, path: note, content, mode: 0o644 });
+    }
+    if (!state.installed) steps.push(ruleOf(inputs), udevReload);
+    if (!state.installed || !state.reachable || state.owner !== inputs.owner) {
+      steps.push({
+        do: "run",
+        title: `udevadm trigger ${path}`,
+        command: sh`udevadm trigger --settle --action=change "$(readlink -e ${path})"`,
+      });
+    }
+    return steps;
+  },
+
+  planRemoval(observed, inputs) {
+    if (observed.is === "absent" || !observed.state.installed) return [];
+    const rule = backingRule(inputs.name);
+    return [
+      {
+        do: "run",
+        title: `rm ${rule}`,
+        command: sh`rm -f ${rule} && udevadm control --reload && { ! test -b ${inputs.path} || chown root ${inputs.path}; }`,
+      },
+    ];
+  },
+});

@@ -1,0 +1,138 @@
+/** Which devices of a server are taken for a disk, and which are somebody's: by what the host answers. */
+import { describe, expect, it } from "vitest";
+import type { Host } from "../../provider/host/host";
+import type { Command } from "../../provider/host/sh";
+import { blockDevice } from "../../provider/resources/blockDevice";
+
+const path = "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4";
+const inputs = { name: "vault", path, owner: "nbd" };
+const identity = "WWN 0x5000c500a1b2c3d4";
+const note = `${identity}, 4 GiB\n`;
+const state = { identity, size: "4 GiB" };
+
+interface Answers {
+  /** Sectors; undefined where there is no device. */
+  sectors?: number;
+  udev?: string;
+  use?: string;
+  proof?: string;
+  blkid?: string;
+  note?: string;
+}
+
+/** Each question of an observation has its own first words. */
+function hostOf(answers: Answers): Host {
+  const { sectors, udev = `ID_WWN=${identity.slice(4)}`, use = "0 root", proof = "blank", blkid } = answers;
+  const script: [RegExp, string, number][] = [
+    [/^if test -b/, `/sys/class/block/sdb\n8:16\n${sectors}\n`, sectors === undefined ? 44 : 0],
+    [/^udevadm info/, `DEVTYPE=disk\n${udev}\n`, 0],
+    [/^node=/, `${use}\n`, 0],
+    [/^group=/, "", 0],
+    [/^\(\nd=/, `${proof}\n`, proof === "" ? 1 : 0],
+    [
+      /^test -b .* \|\| exit 44\nblkid/,
+      blkid === undefined ? "" : `TYPE=${blkid}\n`,
+      blkid === undefined ? 2 : 0,
+    ],
+  ];
+  return {
+    label: "server",
+    exec: (command: Command) => {
+      const [, stdout = "", exitCode = -1] = script.find(([words]) => words.test(command.text)) ?? [];
+      if (exitCode === -1) throw new Error(`not expected: ${command.text}`);
+      return Promise.resolve({ exitCode, stdout, stderr: "" });
+    },
+    readFile: (file: string) =>
+      Promise.resolve(
+        file.includes("/made/") && answers.note !== undefined ? Buffer.from(answers.note) : undefined,
+      ),
+  } as unknown as Host;
+}
+
+const sectors = 8 * 2 ** 20;
+const observe = (answers: Answers, known?: object) =>
+  blockDevice.observe(hostOf({ sectors, ...answers }), inputs, { name: "vault", state: known as never });
+
+describe("a device that netdisk never had", () => {
+  it("is taken when it is blank and nobody uses it", async () => {
+    expect(await observe({})).toMatchObject({
+      is: "present",
+      state: { ...state, taken: false, users: "none" },
+    });
+  });
+
+  it.each<[string, Answers, string]>([
+    ["is not there", { sectors: undefined }, "there is no "],
+    ["has no medium", { sectors: 0 }, "has size 0"],
+    ["cannot be told from another", { udev: "ID_PATH=slot-1" }, "neither WWN nor serial number"],
+    ["is read-only", { use: "1 root" }, "is read-only"],
+    ["is mounted", { use: "0 root\nmounted at /srv" }, "is in use on the server: mounted at /srv"],
+    ["has partitions", { use: "0 root\npartition sdb1" }, "partition sdb1"],
+    ["carries another device", { use: "0 root\ndm-0 lies on it" }, "dm-0 lies on it"],
+    ["is swap", { use: "0 root\nswap" }, "in use on the server: swap"],
+    ["has a signature", { blkid: "ext4", proof: "data in byte 0" }, "is not blank: data in byte 0"],
+    ["has data without a signature", { proof: "data in byte 0" }, "is not blank"],
+    ["is somebody's LUKS", { blkid: "crypto_LUKS", proof: "data" }, "is not blank"],
+    [
+      "has another disk's note",
+      { note: `${identity}, 2 GiB\n`, blkid: "crypto_LUKS", proof: "data" },
+      "not blank",
+    ],
+  ])("is refused when it %s", async (_, answers, what) => {
+    expect(await observe({ ...answers })).toMatchObject({
+      is: "foreign",
+      what: expect.stringContaining(what) as string,
+    });
+  });
+
+  it("names, for a LUKS container, the note that says whose it is", async () => {
+    const seen = await observe({ blkid: "crypto_LUKS", proof: "data" });
+    expect(seen).toHaveProperty(
+      "cure",
+      expect.stringContaining("`echo 'WWN 0x5000c500a1b2c3d4, 4 GiB' >/var/lib/netdisk/made/vault`"),
+    );
+  });
+
+  it("is no answer when it cannot be read", async () => {
+    await expect(observe({ proof: "" })).rejects.toThrow("the device could not be read");
+  });
+});
+
+describe("a device that was this disk's before", () => {
+  it.each([undefined, "crypto_LUKS"])("is taken with %s on it: the client is the judge", async (blkid) => {
+    expect(await observe({ note, blkid, proof: "data" })).toMatchObject({
+      is: "present",
+      state: { taken: true },
+    });
+  });
+
+  it("is refused when it has become something else", async () => {
+    expect(await observe({ note, blkid: "ext4", proof: "data" })).toMatchObject({ is: "foreign" });
+  });
+});
+
+describe("a device whose state is known", () => {
+  it("is not read again", async () => {
+    expect(await observe({ note, proof: "data" }, state)).toMatchObject({ is: "present", state });
+  });
+
+  it.each<[string, Answers]>([
+    ["another WWN", { udev: "ID_WWN=0x5000c500ffffffff" }],
+    ["another size", { sectors: 2 * sectors }],
+  ])("is refused with %s", async (_, answers) => {
+    const what = expect.stringContaining(`is another device now`) as string;
+    expect(await observe({ note, ...answers }, state)).toMatchObject({ is: "foreign", what });
+  });
+
+  it("is never absent, and keeps what tells it from others", async () => {
+    expect(await observe({ sectors: undefined }, state)).toMatchObject({
+      is: "present",
+      state: { ...state, exists: false },
+    });
+  });
+
+  it("shows who uses it meanwhile", async () => {
+    const seen = await observe({ note, use: "0 nbd\nmounted at /srv" }, state);
+    expect(seen).toMatchObject({ is: "present", state: { users: "mounted at /srv" } });
+  });
+});
