@@ -70,7 +70,10 @@ export const sourceBuild = define({
       value: true,
       doc: "The installed programs have the digests that were recorded after the build.",
     },
-    runs: { value: true, doc: "The dynamic linker finds every library of nbd-client." },
+    runs: {
+      value: true,
+      doc: "nbd-client starts: the libraries and the kernel have what it was built with. After an upgrade that breaks it, it is built again.",
+    },
   },
   outputs: {
     commit: field(z.string(), { doc: "The commit that was built." }),

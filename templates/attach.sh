@@ -38,9 +38,18 @@ free_device() {
   return 1
 }
 
-# True once the kernel has the connection of our nbd-client on device $1.
+# Releases before 3.17, and those built without libnl, have only the ioctl way, and no option that asks for it.
+nonetlink=
+if grep -q nonetlink "$client"; then nonetlink=-nonetlink; fi
+
+# True when nbd-client of this very unit holds device $1; $holder is its process.
+held() {
+  holder=$(cat "/sys/block/$1/pid" 2>/dev/null) && [ "$(cat "/proc/$holder/cgroup")" = "$(cat /proc/self/cgroup)" ]
+}
+
+# True once the kernel has the connection.
 connected() {
-  [ -e "/sys/block/$1/pid" ] && [ "$(cat "/sys/block/$1/pid")" = "$child" ] && [ "$(cat "/sys/block/$1/size")" != 0 ]
+  held "$1" && [ "$(cat "/sys/block/$1/size")" != 0 ]
 }
 
 # Says why the device that is connected must not be used, or returns 0.
@@ -56,7 +65,7 @@ fits() {
   fi
 }
 
-# Tries once; leaves nbd-client running as $child on $device, or returns 1.
+# Tries once; leaves the connection on $device and a $child that ends with it, or returns 1.
 attach() {
   if [ ! -S "$socket" ]; then
     say "waiting for the tunnel"
@@ -70,25 +79,38 @@ attach() {
     say "no free nbd device: all of /sys/block/nbd* are in use, or the module is not loaded"
     return 1
   fi
-  NETDISK_REVISION=$revision "$client" -unix "$socket" -N "$name" "/dev/$device" -nonetlink -nofork -b "$block_size" -timeout "$timeout" 9>&- &
+  NETDISK_REVISION=$revision "$client" -unix "$socket" -N "$name" "/dev/$device" $nonetlink -nofork -b "$block_size" -timeout "$timeout" 9>&- &
   child=$!
+  daemon=
   tries=0
   until connected "$device"; do
     tries=$((tries + 1))
+    if [ -z "$daemon" ] && ! kill -0 "$child" 2>/dev/null; then
+      # From 3.27.1 on it becomes a daemon, whatever it is told, as soon as it has the connection.
+      if wait "$child"; then daemon=yes tries=150; else tries=200; fi
+    fi
     # Whoever accepts and then says nothing must not keep us waiting: 20 s.
-    [ "$tries" -lt 200 ] || kill -KILL "$child" 2>/dev/null
-    if ! kill -0 "$child" 2>/dev/null; then
-      wait "$child"
+    if [ "$tries" -ge 200 ]; then
+      if [ -z "$daemon" ]; then
+        kill -KILL "$child" 2>/dev/null
+        wait "$child"
+      elif held "$device"; then
+        "$client" -d "/dev/$device" $nonetlink >/dev/null
+      fi
       exec 9>&-
       say "waiting for the server: nbd-client found no export $name behind the tunnel"
       return 1
     fi
     sleep 0.1
   done
+  if [ -n "$daemon" ]; then
+    # Nobody's child; this one ends with it.
+    tail --sleep-interval=0.2 --pid="$holder" -f /dev/null 9>&- &
+    child=$!
+  fi
   exec 9>&-
   if ! fits "$device"; then
-    "$client" -d "/dev/$device" -nonetlink >/dev/null
-    wait "$child"
+    disconnect "$device" "$child"
     # Not to knock at the server all the time.
     sleep 4
     return 1
@@ -133,7 +155,7 @@ start() {
 }
 
 disconnect() {
-  "$client" -d "/dev/$1" -nonetlink >/dev/null
+  "$client" -d "/dev/$1" $nonetlink >/dev/null
   wait "$2"
 }
 
@@ -224,7 +246,7 @@ stop() {
     done
   fi
   rm -f "$link"
-  "$client" -d "/dev/$device" -nonetlink
+  "$client" -d "/dev/$device" $nonetlink
   status=$?
   for mapping in $frozen; do dmsetup resume "$mapping"; done
   return "$status"

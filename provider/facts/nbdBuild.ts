@@ -60,18 +60,17 @@ export const fileDigests: Fact<[paths: readonly string[]], Record<string, string
   },
 };
 
-/** Libraries that the dynamic linker does not find for a program: `[]` when it can run. */
-export const missingLibraries: Fact<[program: string], string[]> = {
-  name: "nbdBuild.missingLibraries",
-  command: (program) => sh`LC_ALL=C ldd ${program}`,
+/**
+ * Whether nbd-client starts, with every library, version and symbol that it was linked with. Without arguments it
+ * says how it is used and does nothing.
+ */
+export const starts: Fact<[client: string], boolean> = {
+  name: "nbdBuild.starts",
+  command: (client) => sh`LD_BIND_NOW=1 LC_ALL=C ${client} </dev/null 2>&1`,
   parse: ({ exitCode, stdout }) => {
-    if (exitCode !== 0) throw new Error("ldd failed");
-    const missing: string[] = [];
-    for (const line of stdout.split("\n").filter(Boolean)) {
-      const match = /^\t(\S+)(?: => (\S.*?))?(?: \(0x[0-9a-f]+\))?$/.exec(line);
-      if (!match?.[1]) throw new Error(`unexpected line: ${line}`);
-      if (match[2] === "not found") missing.push(match[1]);
-    }
-    return missing;
+    if (exitCode < 126 && /^Usage: nbd-client /m.test(stdout)) return true;
+    // The shell's own statuses and signals; the dynamic linker's, which has 1 for a version that is not there.
+    if (exitCode >= 126 || / version `\S+' not found \(required by /.test(stdout)) return false;
+    throw new Error("it says neither how it is used nor why it cannot start");
   },
 };

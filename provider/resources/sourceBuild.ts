@@ -2,7 +2,7 @@
 import { sourceBuild as definition } from "../../schema/client";
 import { nbdManifest } from "../../schema/paths";
 import { ask } from "../fact";
-import { buildManifest, fileDigests, missingLibraries } from "../facts/nbdBuild";
+import { buildManifest, fileDigests, starts } from "../facts/nbdBuild";
 import { resourceType } from "../resource";
 import { buildSteps, forgetBuild, removalSteps } from "./sourceBuildSteps";
 
@@ -27,8 +27,8 @@ export const sourceBuild = resourceType<typeof definition>({
     const intact =
       paths.includes(client) &&
       Object.entries(manifest.programs).every(([path, digest]) => found[`${prefix}/${path}`] === digest);
-    // Only a program that is proven to be ours is handed to the dynamic linker.
-    const runs = intact && (await ask(host, missingLibraries, client)).length === 0;
+    // Only a program that is proven to be ours is run.
+    const runs = intact && (await ask(host, starts, client));
     const { repository, ref, commit, configure, programs: digests } = manifest;
     return {
       is: "present",
@@ -42,7 +42,7 @@ export const sourceBuild = resourceType<typeof definition>({
     const sameRef = repository === inputs.repository && ref === inputs.ref;
     const asWished = sameRef && JSON.stringify(configure) === JSON.stringify(inputs.configure);
     if (asWished && intact && runs) return [];
-    // A build that misses a library must be made anew against what is there now; else the last one will do.
+    // A build that does not run must be made anew against the libraries that are there now; else the last one will do.
     const forget = asWished && intact ? [forgetBuild] : [];
     return [...forget, ...buildSteps(inputs, sameRef ? commit : undefined)];
   },
