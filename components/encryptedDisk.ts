@@ -35,6 +35,9 @@ export interface FileArgs {
   loop?: boolean;
 }
 
+/** How nbd-server serves the disk. Defaults: `sync` and `fua`, so that what the client was told is written survives a power loss of the server. */
+export type ExportArgs = Pick<InputsOf<Definitions["Export"]>, "fua" | "sync">;
+
 /** The disk's key; fixed once the disk is made. Default: 64 random bytes in a file that only root of the client can read. */
 export interface KeyArgs {
   /**
@@ -101,6 +104,7 @@ export interface EncryptedDiskArgs {
    * lost. `none`: the key exists on the client only.
    */
   recovery: { passphrase: pulumi.Input<string> } | "none";
+  export?: ExportArgs;
   key?: KeyArgs;
   luks?: LuksArgs;
   filesystem?: FilesystemArgs;
@@ -158,7 +162,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     const backing = backingOf(resourceName, name, args, onServer);
     const nbdExport = new parts.Export(
       resourceName,
-      { name, exportName: backing.path, authFile: server.authFile.path },
+      { name, exportName: backing.path, authFile: server.authFile.path, ...args.export },
       onServer(server.service),
     );
 

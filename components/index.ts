@@ -6,6 +6,7 @@ export {
   type EncryptedDiskArgs,
   type FileArgs,
   type FilesystemArgs,
+  type ExportArgs,
   type KeyArgs,
   LuksArgs,
   type MountArgs,

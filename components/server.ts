@@ -11,6 +11,11 @@ export type ServerArgs = ConnectionArgs & {
    * @example "203.0.113.7:22"
    */
   endpoint?: pulumi.Input<string>;
+  /**
+   * Whether clients may ask nbd-server for the names of all exports.
+   * @default false
+   */
+  allowList?: pulumi.Input<boolean>;
   /** The host through which the client reaches the server, where it cannot dial it itself. */
   jump?: JumpArgs;
 };
@@ -62,7 +67,11 @@ export class Server extends pulumi.ComponentResource {
     // iproute2: `ss` shows where nbd-server listens; minimal images lack it.
     this.packages = new Packages(name, { name: "server", packages: ["nbd-server", "iproute2"] }, child());
     // The package brings the account and the directory that these need.
-    this.config = new ServerConfig(name, {}, child(this.packages));
+    this.config = new ServerConfig(
+      name,
+      args.allowList === undefined ? {} : { allowList: args.allowList },
+      child(this.packages),
+    );
     this.authFile = new AuthFile(name, { reader: this.config.user }, child());
     this.service = new Service(name, {}, child(this.config, this.authFile));
 

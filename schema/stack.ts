@@ -11,7 +11,7 @@ import { field, type Field } from "./define";
 import { diskName } from "./fields";
 import { isObject, valueAt } from "./mistake";
 import { nearestOf } from "./nearest";
-import { backingFile } from "./server";
+import { backingFile, diskExport, serverConfig } from "./server";
 
 function pick<F extends Record<string, Field>, const K extends keyof F & string>(
   fields: F,
@@ -43,6 +43,7 @@ export const stackFields = {
       doc: "The server's SSH port as the client dials it, HOST:PORT. May be left out when `host` is an address or a full name, and no alias of ssh_config.",
       example: "203.0.113.7:22",
     }),
+    ...pick(serverConfig.inputs, "allowList"),
   },
   "server.jump": jump,
   client: reach,
@@ -63,6 +64,7 @@ export const stackFields = {
     }),
   },
   "disks.NAME.device": pick(blockDevice.inputs, "path"),
+  "disks.NAME.export": pick(diskExport.inputs, "fua", "sync"),
   "disks.NAME.key": pick(luksKey.inputs, "gpg", "passphrase", "bytes"),
   "disks.NAME.luks": pick(
     luks.inputs,
@@ -108,6 +110,7 @@ export const diskSection = z.strictObject({
     .strictObject({ ...optional(at["disks.NAME.file"]), size: at["disks.NAME.file"].size.schema })
     .optional(),
   device: z.strictObject({ path: at["disks.NAME.device"].path.schema }).optional(),
+  export: z.strictObject(optional(at["disks.NAME.export"])).optional(),
   key: z.strictObject(optional(at["disks.NAME.key"])).optional(),
   luks: z.strictObject(optional(at["disks.NAME.luks"])).optional(),
   filesystem: z.strictObject(optional(at["disks.NAME.filesystem"])).optional(),
@@ -176,6 +179,7 @@ export const placeDocs: Record<Place, string> = {
   "disks.NAME.file": "The file on the server that holds the disk.",
   "disks.NAME.device":
     "A real disk of the server, instead of a file: it must be blank, and nothing on the server may use it.",
+  "disks.NAME.export": "How nbd-server serves the disk: parameters of nbd-server(5).",
   "disks.NAME.key":
     "The disk's key: random bytes in a file that only root of the client can read, or sealed with a passphrase.",
   "disks.NAME.luks": "The encryption: parameters of cryptsetup.",

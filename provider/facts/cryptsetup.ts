@@ -1,7 +1,7 @@
 /** What a LUKS header says, and whether a key opens it. */
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
-import { sealedStatus, unseal, withKey } from "./plainKey";
+import { derivationMs, sealedStatus, unseal, withKey } from "./plainKey";
 
 export interface LuksHeader {
   type: "luks1" | "luks2";
@@ -108,6 +108,7 @@ export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
 /** Whether the key opens one of the header's key slots; nothing is mapped. Of a sealed key, wants the passphrase on stdin. */
 export const luksOpens: Fact<[header: string, keyFile: string, sealed?: boolean], boolean> = {
   name: "cryptsetup.opens",
+  timeoutMs: derivationMs,
   command: (header, keyFile, sealed = false) =>
     sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (file) => sh`cryptsetup open --test-passphrase --key-file ${file} ${header}`)}`,
   parse: ({ exitCode }) => {

@@ -3,7 +3,7 @@ import type { Fact } from "../fact";
 import { type Command, sh } from "../host/sh";
 import { gpgBy } from "./gpgCommand";
 import { inMemory } from "./inMemory";
-import { sealedStatus, unseal } from "./plainKey";
+import { derivationMs, sealedStatus, unseal } from "./plainKey";
 
 /** Another passphrase, or nothing that gpg sealed; what cannot be read is neither. */
 const notOpened = /decryption failed|no valid OpenPGP data found/;
@@ -36,6 +36,7 @@ export const gpgCheck: Fact<
   SealedCheck
 > = {
   name: "gpg.check",
+  timeoutMs: derivationMs,
   command: (sealed, keyFile, header, keySealed = false) => sh`(
 ${unseal(keyFile, keySealed)}${secretsDirectory(keyFile, header, keySealed)}
 want=$(${tarOfSecrets(keySealed)} | sha256sum)
@@ -55,6 +56,7 @@ if [ -e "$t/locked" ]; then echo locked; elif [ "$want" = "$have" ]; then echo c
 /** Length of the key in a key file that gpg sealed; undefined where the passphrase does not open it. Wants the passphrase on stdin. */
 export const gpgKeyBytes: Fact<[keyFile: string], number | undefined> = {
   name: "gpg.keyBytes",
+  timeoutMs: derivationMs,
   command: (keyFile) => sh`${unseal(keyFile, true)}plain_key | wc -c`,
   parse: ({ exitCode, stdout, stderr }) => {
     if (exitCode === sealedStatus && notOpened.test(stderr)) return undefined;

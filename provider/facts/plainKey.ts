@@ -8,6 +8,9 @@ import { type Command, sh } from "../host/sh";
 import { gpgBy } from "./gpgCommand";
 import { inMemory } from "./inMemory";
 
+/** Several slow derivations of a key from a passphrase; on a busy machine each takes its time. */
+export const derivationMs = 300_000;
+
 /** Exit status with which a command says that the passphrase does not open the key file. */
 export const sealedStatus = 46;
 

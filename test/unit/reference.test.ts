@@ -27,6 +27,14 @@ it("the example stack file lacks nothing but the passphrase", () => {
   expect(stackMistakes(text.values()).map(({ path }) => path)).toEqual([["recovery"]]);
 });
 
+it("the article's stack file lacks nothing but the passphrases", () => {
+  const text = new StackText("article", read("stacks/Pulumi.article.yaml"), "netdisk-hosts");
+  expect(stackMistakes(text.values()).map(({ path }) => path)).toEqual([
+    ["recovery"],
+    ["disks", "testdisk", "key", "passphrase"],
+  ]);
+});
+
 it("the lab's stack file is valid", () => {
   const { config } = parse(read("stacks/Pulumi.lab.yaml")) as { config: Record<string, unknown> };
   expect(stackMistakes({ ...config, recovery: { passphrase: "encrypted in the file" } })).toEqual([]);
