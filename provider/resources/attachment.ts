@@ -12,6 +12,7 @@ import {
   unitScript,
 } from "../../schema/paths";
 import { ask } from "../fact";
+import { inUse } from "../facts/deviceUsers";
 import { type NbdDevice, nbdDevice } from "../facts/nbd";
 import { isSealed, keyInput } from "../facts/plainKey";
 import { sh } from "../host/sh";
@@ -19,7 +20,7 @@ import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
 import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
-import { bringUp, bringUpLater, inOrder, inUse, takeDown } from "./takeDown";
+import { bringUp, bringUpLater, inOrder, takeDown } from "./takeDown";
 
 type Wish = Inputs<typeof definition>;
 type Settings = Partial<

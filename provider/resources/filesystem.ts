@@ -5,6 +5,7 @@ import type { Inputs, State } from "../../schema/define";
 import { ask } from "../fact";
 import { blankProof, proveBlank } from "../facts/blank";
 import { blkidProbe } from "../facts/blkid";
+import { inUse, refuseUsed } from "../facts/deviceUsers";
 import { xfsSize, type XfsSuperblock, xfsSuperblock } from "../facts/xfs";
 import { Command, sh } from "../host/sh";
 import { clearIntent, hasIntent, intentPath, noteIntent, readIntent } from "../intent";
@@ -49,6 +50,7 @@ function makeFilesystem({ name, device, rawDevice, rawOffset, crc, finobt }: Wis
     do: "run",
     title: `mkfs.xfs -m ${features} ${device}`,
     command: sh`identity=${identityOnHost(name)} && echo "$identity" | grep -Eqx 'mkfs in CRYPT-LUKS[12]-[0-9a-f]{32}' || { echo ${name} is no LUKS mapping >&2; exit 1; }
+${refuseUsed(device)}
 blank=$( ${proveBlank(rawDevice, rawOffset)} ) || exit 1
 if [ "$blank" = blank ]; then
   ${noteIntent(intent, identity)} || exit 1
@@ -59,6 +61,7 @@ else
   exit 1
 fi
 mkfs.xfs -q -K -f -m ${features} ${device} && sync ${device} && ${clearIntent(intent)}`,
+    inUse,
     // mkfs writes a log of up to 2 GiB, over whatever link there is.
     timeoutMs: 4 * 3_600_000,
   };

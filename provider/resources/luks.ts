@@ -11,6 +11,7 @@ import { ask, askWith } from "../fact";
 import { blankProof } from "../facts/blank";
 import { blkidProbe } from "../facts/blkid";
 import { type LuksHeader, luksHeader, luksOpens } from "../facts/cryptsetup";
+import { usersOfDevice } from "../facts/deviceUsers";
 import { headerRelation } from "../facts/luksDevice";
 import { isSealed, keyInput } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
@@ -84,11 +85,18 @@ async function withoutCopy(host: Host, place: Place): Promise<Seen> {
   if (!proof.blank && last && pinned !== undefined) return lost(last);
   if (!proof.blank) {
     return foreign(
-      `${device} is not blank, and the client has no header for it (${headerFile(name)}): ${proof.found ?? "data"}`,
-      `If it is this disk, put the header of the sealed copy there (docs/recovery.md, A): the device's own is the server's word and is never taken. Otherwise use another backing; to erase what is there, erase the backing yourself.`,
+      `${device} is not blank, and the client has no header for it (${headerFile(name)}). It holds ${proof.found ?? "data"}`,
+      "If it is this disk, put the header of the sealed copy there (docs/recovery.md, A): the device's own is the server's word and is never taken. Otherwise use another backing, or erase this one yourself on the server if you know that it may go (docs/errors.md, FOREIGN).",
     );
   }
-  return pinned === undefined ? { is: "absent" } : otherDisk(place, "it is blank");
+  if (pinned !== undefined) return otherDisk(place, "it is blank");
+  // After the proof, whose own reading would be found.
+  const users = await ask(host, usersOfDevice, device);
+  if (users.length === 0) return { is: "absent" };
+  return foreign(
+    `${device} is blank, but in use: ${users.join("; ")}`,
+    "End these users, or unmount what they have mounted; whoever holds a device may be about to write to it.",
+  );
 }
 
 async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<Seen> {

@@ -11,6 +11,7 @@ import type { luks } from "../../schema/crypt";
 import type { Inputs } from "../../schema/define";
 import { headerFile } from "../../schema/paths";
 import { proveBlank } from "../facts/blank";
+import { inUse, refuseUsed } from "../facts/deviceUsers";
 import { compareHeader } from "../facts/luksDevice";
 import { isSealed, keyInput, unseal, withKey } from "../facts/plainKey";
 import { Command, sh } from "../host/sh";
@@ -44,9 +45,6 @@ const usedPart = (header: string): Command =>
 const trim = (header: string, size: number): Command =>
   sh`used=$(${usedPart(header)}) && [ "$used" -gt 32768 ] && truncate -s "$used" ${header} && truncate -s ${size} ${header} && chmod 0600 ${header} && sync ${header}`;
 
-const notHeld = (device: string): Command =>
-  sh`{ holders=$(ls "/sys/class/block/$(basename "$(readlink -f ${device})")/holders") && [ -z "$holders" ] || { echo ${device} is in use: "$holders" >&2; exit 1; }; }`;
-
 /**
  * The keys that netdisk makes are random bytes: nobody guesses them, so the key derivation has nothing to
  * slow down. Fixed costs (RFC 9106's second choice: 64 MiB) instead of a benchmark make luksFormat and each
@@ -74,13 +72,15 @@ export function makeHeader(inputs: Wishes): RunStep {
   return {
     do: "run",
     title: "cryptsetup luksFormat (into the client's header file)",
-    command: sh`${unseal(keyFile, sealed)}umask 077; install -d -m 0700 ${dirname(kept)} && rm -f ${made} && ${notHeld(device)} &&
+    command: sh`${unseal(keyFile, sealed)}umask 077; ${refuseUsed(device)}
+install -d -m 0700 ${dirname(kept)} && rm -f ${made} &&
 blank=$( ${proveBlank(device, 0)} ) && { [ "$blank" = blank ] || { echo ${device} is not blank: "$blank" >&2; exit 1; }; } &&
 identity=${identityOnHost(device)} && ${noteIntent(formatIntent(name), new Command('"$identity"'))} &&
 ${format} &&
 ${trim(made, dataOffset(type))} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
     stdin: keyInput(inputs),
-    timeoutMs: 900_000,
+    inUse,
+    timeoutMs: 1_200_000,
   };
 }
 

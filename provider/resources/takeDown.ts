@@ -3,13 +3,11 @@
  * Pulumi"). A unit's stop may tear a disk off, because a shutdown must end; a run of Pulumi has no such need.
  */
 import { attachUnit, mappedDevice, mountUnit, openUnit } from "../../schema/paths";
+import { deviceUsers, inUse } from "../facts/deviceUsers";
 import { type Command, sh } from "../host/sh";
 import type { Secret } from "../../schema/secret";
 import type { RunStep } from "../resource";
 import { givingPassphrase } from "./unlock";
-
-/** Exit status of the refusal. */
-export const inUse = 75;
 
 /**
  * Unmounts and closes a disk that has its server, or says who uses it, leaves it as it was and ends the command
@@ -33,19 +31,9 @@ refuse() {
   echo "End these users (or stop their services), or unmount what they have mounted; then run the same again." >&2
   exit ${inUse}
 }
-# A file system lives as long as any namespace has it mounted: looking at our own mounts is not enough.
-mounts() { awk -v n="$number" '$3 == n { peer = ""; for (i = 7; $i != "-"; i++) { split($i, a, ":"); if (a[1] ~ /shared|master/) peer = peer " " a[2] }; print $5 peer }' "$1"; }
-said_of() { echo "  process $1 ($(cat /proc/$1/comm 2>/dev/null)) $2"; }
+${deviceUsers}
 holders() {
-  st=$(((minor & 255) | (major << 8) | ((minor & ~255) << 12)))
-  {
-    printf '%s\\0' /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/* |
-      xargs -0 stat -L -c '%d %t:%T %n' 2>/dev/null |
-      awk -v st="$st" -v rdev="$(printf '%x:%x' $major $minor)" '$1 == st || $2 == rdev { split($3, p, "/"); print p[3] }'
-    grep -ls " $(printf '%02x:%02x' $major $minor) " /proc/[0-9]*/maps | cut -d / -f 3
-  } | sort -un | while read -r pid; do
-    said_of $pid "has a file, a directory or the device open"
-  done
+  openers
   for other in /sys/class/block/$dm/holders/*; do
     if test -e "$other"; then echo "  the block device \${other##*/} lies on it"; fi
   done

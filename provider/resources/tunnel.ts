@@ -3,6 +3,7 @@ import { tunnel as definition } from "../../schema/client";
 import type { Inputs } from "../../schema/define";
 import { diskTarget, knownHostsFile, tunnelKeyFile, tunnelSocket, tunnelUnit } from "../../schema/paths";
 import { ask } from "../fact";
+import { inUse } from "../facts/deviceUsers";
 import { commandLine } from "../facts/process";
 import { statPath } from "../facts/stat";
 import { systemdUnit } from "../facts/systemd";
@@ -11,7 +12,7 @@ import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { raw, systemdWord } from "../template";
 import { type ChainUnit, install, observeUnit, systemctl, unitOnly, uninstall } from "./chainUnit";
-import { bringUp, bringUpLater, inOrder, inUse, takeDown } from "./takeDown";
+import { bringUp, bringUpLater, inOrder, takeDown } from "./takeDown";
 import { joinEndpoint, splitEndpoint } from "./endpoint";
 
 type Wishes = Inputs<typeof definition>;

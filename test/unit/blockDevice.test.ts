@@ -70,12 +70,12 @@ describe("a device that netdisk never had", () => {
     ["has partitions", { use: "0 root\npartition sdb1" }, "partition sdb1"],
     ["carries another device", { use: "0 root\ndm-0 lies on it" }, "dm-0 lies on it"],
     ["is swap", { use: "0 root\nswap" }, "in use on the server: swap"],
-    ["has a signature", { blkid: "ext4", proof: "data in byte 0" }, "is not blank: data in byte 0"],
-    ["has data without a signature", { proof: "data in byte 0" }, "is not blank"],
-    ["is somebody's LUKS", { blkid: "crypto_LUKS", proof: "data" }, "is not blank"],
+    ["has a signature", { blkid: "ext4", proof: "data 0" }, "is not blank: data from byte 0 on"],
+    ["has data without a signature", { proof: "data 0" }, "is not blank"],
+    ["is somebody's LUKS", { blkid: "crypto_LUKS", proof: "data 0" }, "is not blank"],
     [
       "has another disk's note",
-      { note: `${identity}, 2 GiB\n`, blkid: "crypto_LUKS", proof: "data" },
+      { note: `${identity}, 2 GiB\n`, blkid: "crypto_LUKS", proof: "data 0" },
       "not blank",
     ],
   ])("is refused when it %s", async (_, answers, what) => {
@@ -86,7 +86,7 @@ describe("a device that netdisk never had", () => {
   });
 
   it("names, for a LUKS container, the note that says whose it is", async () => {
-    const seen = await observe({ blkid: "crypto_LUKS", proof: "data" });
+    const seen = await observe({ blkid: "crypto_LUKS", proof: "data 0" });
     expect(seen).toHaveProperty(
       "cure",
       expect.stringContaining("`echo 'WWN 0x5000c500a1b2c3d4, 4 GiB' >/var/lib/netdisk/made/vault`"),
@@ -100,20 +100,20 @@ describe("a device that netdisk never had", () => {
 
 describe("a device that was this disk's before", () => {
   it.each([undefined, "crypto_LUKS"])("is taken with %s on it: the client is the judge", async (blkid) => {
-    expect(await observe({ note, blkid, proof: "data" })).toMatchObject({
+    expect(await observe({ note, blkid, proof: "data 0" })).toMatchObject({
       is: "present",
       state: { taken: true },
     });
   });
 
   it("is refused when it has become something else", async () => {
-    expect(await observe({ note, blkid: "ext4", proof: "data" })).toMatchObject({ is: "foreign" });
+    expect(await observe({ note, blkid: "ext4", proof: "data 0" })).toMatchObject({ is: "foreign" });
   });
 });
 
 describe("a device whose state is known", () => {
   it("is not read again", async () => {
-    expect(await observe({ note, proof: "data" }, state)).toMatchObject({ is: "present", state });
+    expect(await observe({ note, proof: "data 0" }, state)).toMatchObject({ is: "present", state });
   });
 
   it.each<[string, Answers]>([

@@ -1,11 +1,16 @@
 /** What keeps netdisk from formatting data and from believing a dead disk, run as the shell text that it is. */
-import { beforeEach, describe, expect, it } from "vitest";
+import { randomFillSync } from "node:crypto";
+import { closeSync, openSync, truncateSync, writeSync } from "node:fs";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { blankProof } from "../../provider/facts/blank";
 import { blkidProbe } from "../../provider/facts/blkid";
 import { pin } from "../../provider/resources/backingFile";
 import { filesystem } from "../../provider/resources/filesystem";
 import { mount } from "../../provider/resources/mount";
 import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
+
+// Some of these texts start a hundred programs.
+vi.setConfig({ testTimeout: 120_000 });
 
 let shell: StubbedShell;
 beforeEach(() => {
@@ -50,22 +55,81 @@ describe("blkid.probe", () => {
 describe("blank.proof", () => {
   const prove = (from = 0) => shell.run(blankProof.command(device, from).text);
 
-  it("never shows zeros to blkid", () => {
-    shell.write(device, Buffer.alloc(2 * 2 ** 20));
-    shell.stub("blkid", "echo TYPE=swap");
+  const mib = 2 ** 20;
+  const size = 128 * mib;
+  /** A device of zeros but for one byte each at these places. */
+  const holds = (...places: number[]) => {
+    shell.write(device, "");
+    truncateSync(shell.path(device), size);
+    const file = openSync(shell.path(device), "r+");
+    for (const place of places) writeSync(file, "x", place);
+    closeSync(file);
+  };
+  const found = (byte: number) => ({ status: 0, stdout: `data ${byte}\n` });
+  beforeEach(() => shell.stub("blkid", "exit 2"));
+
+  it("is blank when all that is read is zero, and neither blkid nor wipefs knows anything", () => {
+    holds();
     expect(prove()).toMatchObject({ status: 0, stdout: "blank\n" });
-    expect(shell.calls()).toEqual([]);
+    expect(prove(16 * mib)).toMatchObject({ status: 0, stdout: "blank\n" });
   });
 
-  it("gives what it found a name", () => {
-    const bytes = Buffer.alloc(2 * 2 ** 20);
-    bytes[4096] = 1;
-    shell.write(device, bytes);
-    shell.stub("blkid", "echo DEVNAME=x; echo UUID=1-2; echo TYPE=swap");
-    expect(prove().stdout).toBe("data in the 2097152 bytes from byte 0 on (blkid: UUID=1-2 TYPE=swap)\n");
-    shell.stub("blkid", "exit 2");
-    expect(prove().stdout).toBe("data in the 2097152 bytes from byte 0 on\n");
+  it.each([
+    ["the first", 0],
+    ["the last of the beginning", 16 * mib - 1],
+    ["the first of the end", size - 16 * mib],
+    ["the last", size - 1],
+    ["one of the first sample", 16 * mib + 7],
+    ["one of the last sample", 16 * mib + 31 * 3 * mib + 65535],
+    ["one of a copy of ext4's superblock", 3 * 8 * mib + 1024],
+    ["one of a copy of btrfs' superblock", 64 * mib],
+    ["one of XFS's third allocation group", size / 2],
+  ])("finds %s byte", (_, byte) => {
+    holds(byte);
+    expect(prove()).toMatchObject(found(byte));
+  });
+
+  it("overlooks what lies only between the samples, as docs/security.md says", () => {
+    holds(16 * mib + 65536);
+    expect(prove().stdout).toBe("blank\n");
+  });
+
+  it("gives what it found a name, each once", () => {
+    holds(4096);
+    shell.stub("blkid", "echo swap");
+    shell.stub("wipefs", "echo 'swap 1-2'; echo; echo 'gpt'");
+    expect(prove().stdout).toBe("data 4096\nsignature swap 1-2\nsignature gpt \n");
     expect(prove(8192).stdout).toBe("blank\n");
+  });
+
+  it("tells what looks random", () => {
+    const bytes = Buffer.alloc(2 * mib);
+    randomFillSync(bytes);
+    bytes[0] = 1;
+    shell.write(device, bytes);
+    expect(prove().stdout).toBe("data 0\nrandom\n");
+  });
+
+  it.each([
+    ["blkid", "echo swap"],
+    ["wipefs", "echo swap"],
+  ])("is not blank when %s says so among zeros", (tool, says) => {
+    holds();
+    shell.stub(tool, says);
+    expect(prove()).toMatchObject({ status: 0, stdout: "signature swap \n" });
+  });
+
+  it.each([
+    ["blkid", "exit 4"],
+    ["wipefs", "exit 1"],
+    ["dd", "echo Input/output error >&2; exit 1"],
+    ["dd", 'case $* in *skip=16777216*) exit 1 ;; esac; exec /bin/dd "$(echo "$@")"'],
+    ["cmp", "exit 2"],
+  ])("says nothing when %s fails: %s", (tool, body) => {
+    holds();
+    shell.stub(tool, body);
+    const { status, stdout } = prove();
+    expect([status, stdout]).toEqual([1, ""]);
   });
 });
 
@@ -87,6 +151,15 @@ describe("mkfs.xfs", () => {
     shell.stub("blkid", "exit 2");
     shell.write(device, Buffer.alloc(used, 5));
     shell.write(mapped, Buffer.alloc(8192, 9));
+    shell.write("/sys/class/block/t1/dev", "253:7\n");
+  });
+
+  it("refuses a mapping that somebody has open", () => {
+    shell.write(device, Buffer.alloc(used));
+    shell.write("/sys/class/block/t1/holders/dm-1", "");
+    const { status, stderr, formatted } = format();
+    expect({ status, formatted }).toEqual({ status: 75, formatted: false });
+    expect(stderr).toContain("the block device dm-1 lies on it");
   });
 
   it("formats what is blank below, whatever it decrypts to", () => {

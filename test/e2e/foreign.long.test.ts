@@ -1,0 +1,234 @@
+/**
+ * What is on a device that netdisk did not make is refused, by its name, and not one byte of it changes. The kinds are
+ * data: foreign.yaml. Each is put into the server's file of one disk and reaches the client by the real way, where the
+ * real provider is told to format it.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { engine, urnOf } from "../provider/client";
+import { on, tryOn } from "./harness/lab";
+import { config, pulumi, setDisks, stack, testdisk, type Disk } from "./harness/project";
+import { checkout, start, until, type Running } from "./harness/run";
+import { startMounted } from "./harness/scenario";
+
+interface Kind {
+  name: string;
+  make: string;
+  says: string;
+  attach?: string;
+  done?: string;
+}
+
+const minutes = (n: number) => n * 60_000;
+const kinds = parse(readFileSync(join(__dirname, "foreign.yaml"), "utf8")) as Kind[];
+
+const mib = 2 ** 20;
+const size = 128 * mib;
+const file = "/var/lib/netdisk/foreign.img";
+const attach = "netdisk-attach@foreign.service";
+const device = "/dev/netdisk/foreign";
+const disk: Disk = { file: { path: file, size: "128 MiB" }, mount: { path: "/mnt/foreign" } };
+
+const tools =
+  "btrfs-progs f2fs-tools exfatprogs ntfs-3g dosfstools reiserfsprogs jfsutils nilfs-tools lvm2 mdadm bcache-tools fdisk genisoimage squashfs-tools erofs-utils udftools ocfs2-tools gfs2-utils xfsprogs e2fsprogs util-linux-extra cryptsetup-bin dmsetup";
+
+/** Makes the image of a kind on the server, with its own tools. */
+const image = (script: string) =>
+  on(
+    "server",
+    `set -e; img=/var/tmp/foreign/img; mkdir -p /var/tmp/foreign; rm -f $img; truncate -s ${size} $img
+dev=$(losetup --find --show $img); trap 'losetup -d $dev' EXIT
+said=$( { ${script}
+} 2>&1 </dev/null) || { echo "$said" >&2; exit 1; }
+sync`,
+  );
+
+/** The whole device, as the server stores it. */
+const digest = () => on("server", `sha256sum ${file}`);
+
+const attached = () =>
+  on(
+    "client",
+    `timeout 60 systemctl start ${attach} && test -b ${device} && [ "$(blockdev --getsize64 ${device})" = ${size} ]`,
+  );
+
+/** Puts the image into the disk's own file while nobody is connected. */
+async function swapIn(): Promise<void> {
+  await on("client", `systemctl stop ${attach}`);
+  await on("server", `cp --sparse=always /var/tmp/foreign/img ${file} && sync ${file}`);
+}
+
+/**
+ * The provider that the engine would start, told to make the disk's Luks: what a run does at this place, without the
+ * half minute around it. Whole runs are the first tests of this file.
+ */
+let provider: Running;
+let create: () => Promise<unknown>;
+
+async function startProvider(): Promise<void> {
+  provider = start([join(checkout, "provider/pulumi-resource-netdisk"), "127.0.0.1:1"]);
+  const client = engine(
+    Number(await until("its port", 60, async () => /^[0-9]+/.exec(provider.said())?.[0])),
+  );
+  const { host, sshConfig } = config.client;
+  await client.configure({ role: "client", host, sshConfig });
+  const urn = urnOf("foreign", { type: "netdisk:index:Luks", stack, project: "netdisk-e2e" });
+  const { inputs, failures } = await client.check(urn, {
+    name: "foreign",
+    device,
+    keyFile: "/etc/netdisk/keys/foreign.key",
+  });
+  expect(failures).toEqual([]);
+  create = () => client.create(urn, inputs);
+}
+
+/** What it says to what is there, or undefined when it was formatted. */
+const refusal = (): Promise<string | undefined> =>
+  create().then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+
+/** No header, no note, no claim: nothing was begun. */
+const nothingMade = () =>
+  on(
+    "client",
+    "! ls -d /var/lib/netdisk/headers/foreign* /var/lib/netdisk/intent/* /var/lib/netdisk/claims/luks/foreign 2>/dev/null",
+  );
+
+beforeAll(async () => {
+  await startMounted();
+  await on(
+    "server",
+    `apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${tools} >/dev/null`,
+  );
+}, minutes(20));
+
+afterAll(async () => {
+  provider.child.kill("SIGKILL");
+  await tryOn("server", "rm -rf /var/tmp/foreign");
+});
+
+describe("a file that was there before netdisk", () => {
+  it(
+    "is refused on the server when it begins with zeros and holds data anywhere, and when it has another size",
+    async () => {
+      await image(`printf x | dd of=$img bs=1 seek=${50 * mib + 12345} conv=notrunc status=none`);
+      await on("server", `cp /var/tmp/foreign/img ${file}; : >/var/lib/netdisk/empty.img`);
+      const before = await digest();
+      const empty: Disk = { ...disk, file: { path: "/var/lib/netdisk/empty.img", size: "128 MiB" } };
+      setDisks({ testdisk, foreign: disk, empty: { ...empty, mount: { path: "/mnt/empty" } } });
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview", "--continue-on-error"]);
+      expect(code, output).not.toBe(0);
+      expect(output).toContain(
+        `${file} is a regular file that begins with zeros and holds data from byte ${50 * mib + 12345} on`,
+      );
+      expect(output).toMatch(/empty\.img is a regular file of 0 B, not of 128 MiB/);
+      expect(await digest()).toBe(before);
+      await on("server", `rm /var/lib/netdisk/empty.img ${file}`);
+    },
+    minutes(5),
+  );
+
+  it(
+    "that holds a file system comes as far as the client, is named by `preview` and refused by `up`",
+    async () => {
+      await image("mkfs.ext4 -q -U 5796cca7-6149-42b5-ab40-e765711a3551 $img");
+      await on("server", `cp --sparse=always /var/tmp/foreign/img ${file}`);
+      const before = await digest();
+      setDisks({ testdisk, foreign: disk });
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+      expect(code, output).not.toBe(0);
+      const says = "It holds ext4 5796cca7-6149-42b5-ab40-e765711a3551 (data from byte";
+      expect(output).toContain(says);
+      expect((await pulumi(["preview"])).output).toContain(says);
+      await nothingMade();
+      expect(await digest()).toBe(before);
+    },
+    minutes(5),
+  );
+});
+
+describe("refused, by its name, and unchanged", () => {
+  beforeAll(startProvider, minutes(2));
+
+  it.each(kinds)(
+    "$name",
+    async (kind) => {
+      await image(kind.make);
+      await swapIn();
+      const before = await digest();
+      await attached();
+      if (kind.attach !== undefined) await on("client", `d=$(readlink -f ${device}); ${kind.attach}`);
+      const said = await refusal();
+      if (kind.done !== undefined) await on("client", `d=$(readlink -f ${device}); ${kind.done}`);
+      expect(said).toMatch(new RegExp(kind.says));
+      expect(said).toContain(device);
+      await nothingMade();
+      await on("client", `systemctl stop ${attach}`);
+      expect(await digest()).toBe(before);
+    },
+    minutes(2),
+  );
+
+  it(
+    "a device that cannot be read in one of the samples",
+    async () => {
+      await image("true");
+      await swapIn();
+      const before = await digest();
+      // Below the export: device-mapper's error target in the middle of it.
+      await on(
+        "server",
+        `dev=$(losetup --find --show ${file}) && dmsetup create bad <<TABLE
+0 81920 linear $dev 0
+81920 8192 error
+90112 172032 linear $dev 90112
+TABLE
+chown nbd /dev/mapper/bad && mount --bind "$(readlink -f /dev/mapper/bad)" ${file}`,
+      );
+      await attached();
+      const said = await refusal();
+      await on("client", `systemctl stop ${attach}`);
+      await on(
+        "server",
+        `until umount ${file} && dmsetup remove bad; do sleep 0.5; done; losetup --detach-all`,
+      );
+      expect(said).toMatch(/the device could not be read/);
+      expect(said).toMatch(/Input\/output error[^]*cannot read 65536 bytes from byte [0-9]+/);
+      await nothingMade();
+      expect(await digest()).toBe(before);
+    },
+    minutes(2),
+  );
+
+  it(
+    "a device of size zero",
+    async () => {
+      await on("server", `truncate -s 0 ${file}`);
+      await on("client", `systemctl start --no-block ${attach}; sleep 3; systemctl stop ${attach}`);
+      await on("client", `systemctl start --no-block ${attach}; sleep 3`);
+      const said = await refusal();
+      expect(said).toMatch(
+        /cannot be seen: (netdisk-attach@foreign.service is|\/dev\/netdisk\/foreign is not)/,
+      );
+      await nothingMade();
+      await on("client", `systemctl stop ${attach}`);
+    },
+    minutes(2),
+  );
+});
+
+it(
+  "a blank one is taken: what was refused was not everything",
+  async () => {
+    await image("true");
+    await swapIn();
+    await attached();
+    expect(await refusal()).toBeUndefined();
+    expect(await on("client", `dd if=${device} bs=4096 count=1 status=none | head -c 4`)).toBe("LUKS");
+  },
+  minutes(5),
+);
