@@ -37,7 +37,12 @@ const ownKeys = (config: Properties): Properties =>
       .map(([key, value]) => [key, parsed(key, value)]),
   );
 
+/**
+ * Without any key it is the provider that the engine starts by itself for a program's components. It reaches no host;
+ * the components bring a provider for each of theirs.
+ */
 export function checkConfiguration(news: Properties): Checked {
+  if (Object.keys(ownKeys(news)).length === 0) return { inputs: news, failures: [] };
   const { inputs, failures } = checkFields(connection, ownKeys(news));
   const given = (key: string) => plain(inputs[key]);
   if (given("connection").value === "ssh" && given("host").value === undefined && !given("host").unknown) {
@@ -71,6 +76,8 @@ function suitability(host: Host): () => Promise<void> {
 
 export class Configuration {
   readonly #connection?: Connection;
+  /** Why there is no connection, and what helps. */
+  readonly #without: string;
   #access?: Access & { patient: boolean };
 
   constructor(
@@ -78,6 +85,11 @@ export class Configuration {
     private readonly hosts: Hosts,
   ) {
     const own = ownKeys(config);
+    if (Object.keys(own).length === 0) {
+      this.#without = "A netdisk resource needs a provider that says which host it is on. Give it one.";
+      return;
+    }
+    this.#without = "The host's address is not known yet. Run `pulumi up`.";
     const unknownKeys = Object.keys(own).filter((key) => plain(own[key]).unknown);
     if (unknownKeys.length === 0) this.#connection = parseFields(connection, own) as unknown as Connection;
   }
@@ -90,7 +102,7 @@ export class Configuration {
   /** @param patient The host may still be booting: a create waits for it, a read does not. */
   access(patient: boolean): Access {
     if (!this.#connection) {
-      throw new NetdiskError("CONFIG", "The host's address is not known yet. Run `pulumi up`.");
+      throw new NetdiskError("CONFIG", this.#without);
     }
     if (!this.#access || (patient && !this.#access.patient)) {
       const seconds = patient ? (this.#connection.bootTimeout ?? 0) : 0;

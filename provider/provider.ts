@@ -48,6 +48,12 @@ export class Provider {
     this.log.attach(address);
   }
 
+  /** The engine's address. */
+  get engine(): string {
+    if (this.log.address === undefined) throw new Error("the engine did not say where it is");
+    return this.log.address;
+  }
+
   checkConfig(news: Properties): Checked {
     return checkConfiguration(news);
   }

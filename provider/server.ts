@@ -14,6 +14,7 @@ import * as pb from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { timeLimit } from "./boundHost";
 import type { Checked } from "./check";
+import { Components } from "./construct";
 import type { Change } from "./diff";
 import { InFlight } from "./inFlight";
 import { maskOf } from "./progress";
@@ -23,6 +24,10 @@ import { decode, encode, type Properties } from "./wire/values";
 
 /** A recovery blob holds a LUKS header; the default of 4 MiB is too small for a state of many disks. */
 const messageBytes = 400 * 1024 * 1024;
+const channel = {
+  "grpc.max_receive_message_length": messageBytes,
+  "grpc.max_send_message_length": messageBytes,
+};
 
 /** `urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME` → TYPE */
 const tokenOf = (urn: string): string => urn.split("::")[2]?.split("$").at(-1) ?? "";
@@ -98,7 +103,12 @@ async function within<R>(
   }
 }
 
-function implementation(provider: Provider, inFlight: InFlight, options: ServerOptions) {
+function implementation(
+  provider: Provider,
+  components: Components,
+  inFlight: InFlight,
+  options: ServerOptions,
+) {
   /** Answers one request; a failure becomes a status that the engine understands. */
   const answer =
     <Q, R>(handle: (request: Q, signal: AbortSignal) => R | Promise<R>, secrets?: (request: Q) => unknown) =>
@@ -121,6 +131,9 @@ function implementation(provider: Provider, inFlight: InFlight, options: ServerO
     handshake: answer(() => {
       const response = new pb.ProviderHandshakeResponse();
       response.setAcceptSecrets(true);
+      // For Construct: nested arguments keep their secrets and dependencies, a disk's hosts come as references.
+      response.setAcceptOutputs(true);
+      response.setAcceptResources(true);
       return response;
     }),
     attach: answer((request: PluginAttach) => {
@@ -149,6 +162,8 @@ function implementation(provider: Provider, inFlight: InFlight, options: ServerO
       const response = new pb.ConfigureResponse();
       response.setAcceptsecrets(true);
       response.setSupportspreview(true);
+      response.setAcceptoutputs(true);
+      response.setAcceptresources(true);
       return response;
     }),
     check: answer((request: pb.CheckRequest) => {
@@ -228,6 +243,7 @@ function implementation(provider: Provider, inFlight: InFlight, options: ServerO
       },
       (request) => [decode(request.getOldInputs()), decode(request.getProperties())],
     ),
+    construct: answer((request: pb.ConstructRequest) => components.construct(provider.engine, request)),
     // Every run ends with it, too; then nothing is in flight.
     cancel: (_call: unknown, callback: (error: null, value: Empty) => void) => {
       callback(null, new Empty());
@@ -243,13 +259,11 @@ const unimplemented: handleUnaryCall<unknown, unknown> = (call, callback) => {
 /** Listens on a free port of 127.0.0.1. */
 export async function serve(provider: Provider, options: ServerOptions): Promise<RunningServer> {
   const inFlight = new InFlight();
-  const server = new Server({
-    "grpc.max_receive_message_length": messageBytes,
-    "grpc.max_send_message_length": messageBytes,
-  });
+  const server = new Server(channel);
+  const components = new Components(channel);
   const methods: UntypedServiceImplementation = {
     ...Object.fromEntries(Object.keys(ResourceProviderService).map((method) => [method, unimplemented])),
-    ...(implementation(provider, inFlight, options) as unknown as UntypedServiceImplementation),
+    ...(implementation(provider, components, inFlight, options) as unknown as UntypedServiceImplementation),
   };
   server.addService(ResourceProviderService, methods);
   const port = await new Promise<number>((resolve, reject) => {
@@ -258,5 +272,12 @@ export async function serve(provider: Provider, options: ServerOptions): Promise
       else resolve(bound);
     });
   });
-  return { port, inFlight, close: () => server.forceShutdown() };
+  return {
+    port,
+    inFlight,
+    close: () => {
+      components.close();
+      server.forceShutdown();
+    },
+  };
 }

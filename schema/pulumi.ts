@@ -3,10 +3,12 @@
  * Written by `npm run schema`; a test fails while the committed file differs.
  */
 import * as z from "zod";
+import { components, requiredOf as requiredOfComponent, sectionsBelow, type Component } from "./components";
 import { connection } from "./connection";
 import { type Definition, type Field, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf, ownershipOutputs } from "./ownership";
+import { placeDocs, required, stackFields, type Place } from "./stack";
 
 type Json = Record<string, unknown>;
 
@@ -73,6 +75,54 @@ function resource(definition: Definition): Json {
   };
 }
 
+/** `disks.NAME.file` → `netdisk:index:DiskFileArgs` */
+const typeOf = (place: Place): string =>
+  `netdisk:index:${place
+    .replace("disks.NAME", "disk")
+    .split(".")
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join("")}Args`;
+
+const reference = (place: Place): Json => ({
+  $ref: `#/types/${typeOf(place)}`,
+  description: placeDocs[place],
+});
+
+/** The keys of a section of the stack file, those of its own sections included. */
+const keysOf = (place: Place): Json => ({
+  ...properties(stackFields[place], "input"),
+  ...Object.fromEntries(sectionsBelow(place).map(([key, below]) => [key, reference(below)])),
+});
+
+function argument({ doc, component, place }: Component["more"][string]): Json {
+  if (component !== undefined) return { $ref: `#/resources/netdisk:index:${component}`, description: doc };
+  // One word instead of the section: `recovery: none`.
+  return { oneOf: [{ type: "string" }, { $ref: `#/types/${typeOf(place as Place)}` }], description: doc };
+}
+
+function component(it: Component): Json {
+  return {
+    isComponent: true,
+    description: it.doc,
+    properties: properties(it.outputs, "output"),
+    inputProperties: {
+      ...keysOf(it.place),
+      ...Object.fromEntries(Object.entries(it.more).map(([key, more]) => [key, argument(more)])),
+    },
+    requiredInputs: requiredOfComponent(it),
+  };
+}
+
+/** The sections that are an argument of a component, or of another section. */
+const isObject = (place: Place): boolean => !Object.values(components).some((it) => it.place === place);
+
+const objectType = (place: Place): Json => ({
+  type: "object",
+  description: placeDocs[place],
+  properties: keysOf(place),
+  ...(required[place] && { required: required[place] }),
+});
+
 export function pulumiSchema(version: string): Json {
   const types: Definition[] = Object.values(definitions);
   return {
@@ -86,7 +136,15 @@ export function pulumiSchema(version: string): Json {
       inputProperties: properties(connection, "input"),
       requiredInputs: requiredOf(connection),
     },
-    resources: Object.fromEntries(types.map((definition) => [definition.token, resource(definition)])),
+    types: Object.fromEntries(
+      (Object.keys(stackFields) as Place[])
+        .filter(isObject)
+        .map((place) => [typeOf(place), objectType(place)]),
+    ),
+    resources: Object.fromEntries([
+      ...Object.entries(components).map(([name, it]) => [`netdisk:index:${name}`, component(it)] as const),
+      ...types.map((definition) => [definition.token, resource(definition)] as const),
+    ]),
   };
 }
 

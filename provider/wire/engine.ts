@@ -6,6 +6,8 @@ import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
 export type Severity = "info" | "warning";
 
 export interface Log {
+  /** Where the engine is; undefined where nobody listens. */
+  readonly address?: string;
   /** `ephemeral`: replaces what the resource's line said before; otherwise the message stays. */
   say(urn: string, message: string, options?: { ephemeral?: boolean; severity?: Severity }): void;
   /** The engine is another one from now on (a provider that runs under a debugger serves many). */
@@ -17,6 +19,10 @@ export function engineLog(first: string | undefined): Log {
   let address = first;
   let client: EngineClient | undefined;
   return {
+    get address() {
+      return address;
+    },
+
     attach(next) {
       address = next;
       client = undefined;

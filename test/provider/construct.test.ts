@@ -1,0 +1,160 @@
+/** Construct: the components for programs in YAML and other languages, against an engine that only takes notes. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import {
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
+import * as pb from "@pulumi/pulumi/proto/provider_pb";
+import { ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
+import * as monitor from "@pulumi/pulumi/proto/resource_pb";
+import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { decode, encode, type Properties } from "../../provider/wire/values";
+import type { Definition } from "../../schema/define";
+import { definitions } from "../../schema/index";
+import { Secret } from "../../schema/secret";
+import { engine } from "./client";
+
+// Two processes start, and one of them loads the whole SDK.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 });
+
+const root = join(__dirname, "../..");
+let provider: ChildProcess;
+let client: ReturnType<typeof engine>;
+let server: Server;
+let address: string;
+const registered: { urn: string; type: string; inputs: Properties }[] = [];
+
+const registerResource: handleUnaryCall<monitor.RegisterResourceRequest, monitor.RegisterResourceResponse> = (
+  { request },
+  done,
+) => {
+  const type = request.getType();
+  const urn = `urn:pulumi:dev::home::${type}::${request.getName()}`;
+  const inputs = decode(request.getObject());
+  registered.push({ urn, type, inputs });
+  const response = new monitor.RegisterResourceResponse();
+  response.setUrn(urn);
+  response.setId(request.getCustom() ? "id" : "");
+  const kind = Object.values<Definition>(definitions).find(({ token }) => token === type);
+  const outputs = Object.keys(kind?.outputs ?? {}).map((key) => [key, `the ${key}`]);
+  response.setObject(encode({ ...inputs, ...Object.fromEntries(outputs) }));
+  done(null, response);
+};
+
+const supportsFeature: handleUnaryCall<monitor.SupportsFeatureRequest, monitor.SupportsFeatureResponse> = (
+  _,
+  done,
+) => {
+  const response = new monitor.SupportsFeatureResponse();
+  response.setHassupport(true);
+  done(null, response);
+};
+
+const nothing: handleUnaryCall<unknown, Empty> = (_, done) => done(null, new Empty());
+
+beforeAll(async () => {
+  server = new Server();
+  const all = (service: object) =>
+    Object.fromEntries(
+      Object.keys(service).map((method) => [method, nothing]),
+    ) as UntypedServiceImplementation;
+  server.addService(EngineService, all(EngineService));
+  server.addService(ResourceMonitorService, {
+    ...all(ResourceMonitorService),
+    registerResource,
+    supportsFeature,
+  });
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+  address = `127.0.0.1:${port}`;
+  provider = spawn(join(root, "provider/pulumi-resource-netdisk"), [address], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  client = await new Promise((resolve) =>
+    provider.stdout!.once("data", (chunk: Buffer) => resolve(engine(Number(chunk.toString().trim())))),
+  );
+});
+
+afterAll(() => {
+  client.client.close();
+  provider.kill("SIGINT");
+  server.forceShutdown();
+});
+
+async function construct(
+  kind: string,
+  name: string,
+  inputs: Properties,
+): Promise<{ urn: string; state: Properties }> {
+  const request = new pb.ConstructRequest();
+  request.setProject("home");
+  request.setStack("dev");
+  request.setParallel(4);
+  request.setMonitorendpoint(address);
+  request.setType(`netdisk:index:${kind}`);
+  request.setName(name);
+  request.setInputs(encode(inputs));
+  const response = await new Promise<pb.ConstructResponse>((resolve, reject) =>
+    client.client.construct(request, (error, answer) =>
+      error ? reject(new Error(error.details)) : resolve(answer),
+    ),
+  );
+  return { urn: response.getUrn(), state: decode(response.getState()) };
+}
+
+/** A resource as the engine hands it on. */
+const reference = (urn: string) => ({
+  "4dabf18193072939515e22adb298388d": "5cf8f73096256a8f31e491e813e4eb8e",
+  urn,
+  packageVersion: "",
+});
+
+const kinds = () => registered.map(({ type }) => type.replace("netdisk:index:", ""));
+
+it("the provider that the engine starts by itself needs no host", async () => {
+  const { failures } = await client.checkConfig({});
+  expect(failures).toEqual([]);
+});
+
+it("makes hosts and a disk, which is told its hosts as references", async () => {
+  const backup = await construct("Server", "backup", { host: "203.0.113.7" });
+  expect(backup.state).toMatchObject({ endpoint: "203.0.113.7:22" });
+  const nas = await construct("Client", "nas", { connection: "local", nbd: { ref: "nbd-3.27.1" } });
+  expect(nas.state).toEqual({ nbdCommit: "the commit" });
+  expect(registered.find(({ type }) => type.endsWith(":SourceBuild"))?.inputs).toEqual({ ref: "nbd-3.27.1" });
+  const before = registered.length;
+  const disk = await construct("EncryptedDisk", "photos", {
+    server: reference(backup.urn),
+    client: reference(nas.urn),
+    recovery: { passphrase: new Secret("correct horse battery staple") },
+    file: { size: "20 GiB" },
+    mount: { path: "/mnt/photos" },
+  });
+  expect(disk.urn).toBe("urn:pulumi:dev::home::netdisk:index:EncryptedDisk::photos");
+  expect(kinds().slice(before)).toEqual(
+    expect.arrayContaining(["EncryptedDisk", "BackingFile", "Mount", "DiskTarget"]),
+  );
+  const recovery = registered.find(({ type }) => type.endsWith(":Recovery"))!.inputs.passphrase;
+  expect(recovery).toBeInstanceOf(Secret);
+});
+
+it("says every mistake in the components' own words, without a stack trace", async () => {
+  await expect(construct("Server", "backup2", { host: "203.0.113.7", prot: 22 })).rejects.toThrow(
+    /^Server "backup2":\n {2}prot: unknown key; did you mean "port"\?$/,
+  );
+  await expect(
+    construct("EncryptedDisk", "photos", {
+      server: reference("urn:pulumi:dev::home::netdisk:index:Server::other"),
+      file: { size: "1 GiB" },
+    }),
+  ).rejects.toThrow('EncryptedDisk "photos":\n  server: must be a Server of this program');
+  await expect(construct("Nothing", "x", {})).rejects.toThrow('"netdisk:index:Nothing" is no component');
+});
