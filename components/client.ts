@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import { clientPackages } from "../schema/clientPackages";
+import { clientPackages, sessionPackages } from "../schema/clientPackages";
 import { refuseHostMistakes } from "./mistakes";
 import { connectionOf, Provider, type ConnectionArgs } from "./provider";
-import { KernelModule, Packages, ProbeGuard, SourceBuild } from "./resources";
+import { KernelModule, Packages, ProbeGuard, SessionPlugin, SourceBuild } from "./resources";
 
 export interface NbdArgs {
   /**
@@ -31,10 +31,13 @@ export class Client extends pulumi.ComponentResource {
   readonly build: SourceBuild;
   readonly kernelModule: KernelModule;
   readonly probeGuard: ProbeGuard;
+  private plugin: SessionPlugin | undefined;
+  private readonly name: string;
 
   constructor(name: string, args: ClientArgs, opts?: pulumi.ComponentResourceOptions) {
     refuseHostMistakes("client", name, args);
     super("netdisk:index:Client", name, {}, opts);
+    this.name = name;
     this.provider = new Provider(name, { ...connectionOf(args), role: "client" }, { parent: this });
 
     const child = (...dependsOn: pulumi.Resource[]) => ({ parent: this, provider: this.provider, dependsOn });
@@ -44,5 +47,18 @@ export class Client extends pulumi.ComponentResource {
     this.kernelModule = new KernelModule(name, {}, child(this.packages));
 
     this.registerOutputs({ nbdCommit: this.build.commit });
+  }
+
+  /** nbdkit with netdisk's plugin; made when the first disk with `transport: session` asks for it. */
+  sessionPlugin(): SessionPlugin {
+    if (this.plugin) return this.plugin;
+    const child = (...dependsOn: pulumi.Resource[]) => ({ parent: this, provider: this.provider, dependsOn });
+    const packages = new Packages(
+      `${this.name}-session`,
+      { name: "session", packages: sessionPackages },
+      child(this.packages),
+    );
+    this.plugin = new SessionPlugin(this.name, {}, child(packages));
+    return this.plugin;
   }
 }

@@ -1,14 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Args } from "../schema/define";
+import type { Transport } from "../schema/fields";
 import type { definitions } from "../schema/index";
 import { luksDefaults } from "../schema/luksChoices";
 import { backingFile } from "../schema/paths";
 import type { Client } from "./client";
+import { forwardLink, sessionLink } from "./link";
 import { refuseDiskMistakes } from "./mistakes";
 import { recoverySheet } from "./recoverySheet";
 import type { InputsOf } from "./resource";
 import * as parts from "./resources";
-import type { JumpArgs, Server } from "./server";
+import type { Server } from "./server";
 
 type Definitions = typeof definitions;
 
@@ -106,6 +108,12 @@ export interface EncryptedDiskArgs {
   recovery: { passphrase: pulumi.Input<string> } | "none";
   export?: ExportArgs;
   key?: KeyArgs;
+  /**
+   * The way to the server. `forward`: the article's `ssh -L` to nbd-server's port. `session`: netdisk's own, for which an
+   * outage of any length is a pause and a server's power loss costs nothing that was acknowledged (docs/session.md).
+   * @default "forward"
+   */
+  transport?: Transport;
   luks?: LuksArgs;
   filesystem?: FilesystemArgs;
   mount: MountArgs;
@@ -160,52 +168,32 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     });
 
     const backing = backingOf(resourceName, name, args, onServer);
-    const nbdExport = new parts.Export(
-      resourceName,
-      { name, exportName: backing.path, authFile: server.authFile.path, ...args.export },
-      onServer(server.service),
-    );
-
-    const tunnelKey = new parts.TunnelKey(resourceName, { name }, onClient(client.packages));
-    const authorizedKey = new parts.AuthorizedKey(
-      resourceName,
-      { name, publicKey: tunnelKey.publicKey },
-      onServer(),
-    );
-    const knownHost = new parts.KnownHost(
-      resourceName,
-      {
-        name,
-        endpoint: server.endpoint,
-        publicKey: server.hostKey.publicKey,
-        ...jumpKeys(server.jump),
-      },
-      onClient(),
-    );
     // For whatever opens the disk, or takes it down and brings it up again.
     const keyPassphrase = args.key?.passphrase === undefined ? {} : { keyPassphrase: args.key.passphrase };
-    const tunnel = new parts.Tunnel(
+    const transport = args.transport ?? "forward";
+    const makeLink = transport === "session" ? sessionLink : forwardLink;
+    const link = makeLink({
       resourceName,
-      {
-        name,
-        endpoint: knownHost.endpoint,
-        user: authorizedKey.user,
-        remote: authorizedKey.permitOpen,
-        ...(server.jump && { jump: wayThrough(server.jump) }),
-        ...keyPassphrase,
-      },
-      onClient(),
-    );
+      name,
+      server,
+      client,
+      exportName: backing.path,
+      export: args.export ?? {},
+      keyPassphrase,
+      onServer,
+      onClient,
+    });
     const attachment = new parts.Attachment(
       resourceName,
       {
         name,
+        transport,
         client: client.build.client,
         size: backing.size,
-        revision: nbdExport.revision,
         ...keyPassphrase,
+        ...(link.revision && { revision: link.revision }),
       },
-      onClient(tunnel, nbdExport, client.kernelModule, client.probeGuard),
+      onClient(...link.dependsOn, client.kernelModule, client.probeGuard),
     );
 
     const luksKey = new parts.LuksKey(resourceName, { name, ...args.key }, onClient());
@@ -245,6 +233,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       resourceName,
       {
         name,
+        transport,
         device: mapping.mapped,
         type: filesystem.type,
         filesystemUuid: filesystem.uuid,
@@ -253,7 +242,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       },
       onClient(),
     );
-    const target = new parts.DiskTarget(resourceName, { name, ...unlock }, onClient(mount));
+    const target = new parts.DiskTarget(resourceName, { name, transport, ...unlock }, onClient(mount));
 
     this.mountPath = pulumi.all([mount.path, target.unit]).apply(([path]) => path);
     this.luksUuid = luks.uuid;
@@ -279,15 +268,6 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     });
   }
 }
-
-/** The jump host's key, pinned beside the server's. */
-const jumpKeys = (jump: JumpArgs | undefined) =>
-  jump && {
-    jumps: pulumi.all([jump.endpoint, jump.hostKey]).apply(([endpoint, key]) => ({ [endpoint]: key })),
-  };
-
-const wayThrough = ({ endpoint, user, identityFile }: JumpArgs) =>
-  pulumi.output({ endpoint, user, identityFile });
 
 /** What the export serves, how large it is, and where its bytes lie (below a loop device: the file). */
 function backingOf(

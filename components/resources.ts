@@ -14,6 +14,7 @@ export class ServerConfig extends resourceOf(definitions.ServerConfig) {}
 export class AuthFile extends resourceOf(definitions.AuthFile) {}
 export class Service extends resourceOf(definitions.Service) {}
 export class Export extends resourceOf(definitions.Export) {}
+export class Serve extends resourceOf(definitions.Serve) {}
 export class HostKey extends resourceOf(definitions.HostKey) {}
 export class AuthorizedKey extends resourceOf(definitions.AuthorizedKey) {}
 
@@ -24,6 +25,8 @@ export class ProbeGuard extends resourceOf(definitions.ProbeGuard) {}
 export class TunnelKey extends resourceOf(definitions.TunnelKey) {}
 export class KnownHost extends resourceOf(definitions.KnownHost) {}
 export class Tunnel extends resourceOf(definitions.Tunnel) {}
+export class SessionPlugin extends resourceOf(definitions.SessionPlugin) {}
+export class Session extends resourceOf(definitions.Session) {}
 export class Attachment extends resourceOf(definitions.Attachment) {}
 export class LuksKey extends resourceOf(definitions.LuksKey) {}
 export class Luks extends resourceOf(definitions.Luks) {}

@@ -21,7 +21,10 @@ import { packages } from "./resources/packages";
 import { probeGuard } from "./resources/probeGuard";
 import { recovery } from "./resources/recovery";
 import { serverConfig } from "./resources/serverConfig";
+import { serve } from "./resources/serve";
 import { service } from "./resources/service";
+import { session } from "./resources/session";
+import { sessionPlugin } from "./resources/sessionPlugin";
 import { sourceBuild } from "./resources/sourceBuild";
 import { tunnel } from "./resources/tunnel";
 import { tunnelKey } from "./resources/tunnelKey";
@@ -47,7 +50,10 @@ const types: ResourceType[] = [
   probeGuard,
   recovery,
   serverConfig,
+  serve,
   service,
+  session,
+  sessionPlugin,
   sourceBuild,
   tunnel,
   tunnelKey,

@@ -64,7 +64,7 @@ export function fill(file: string, text: string, values: Record<string, Template
 }
 
 /** The package's directory, seen from provider/ (tests) as from dist/provider/ (built, installed). */
-function packageDirectory(): string {
+export function packageDirectory(): string {
   for (let directory = __dirname; dirname(directory) !== directory; directory = dirname(directory)) {
     if (existsSync(join(directory, "templates")) && existsSync(join(directory, "package.json")))
       return directory;

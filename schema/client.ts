@@ -1,7 +1,7 @@
 /** What a client has once (nbd, the kernel module) and the tunnel and attachment of each disk. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, keyPassphrase, canonicalSize, nameField, size } from "./fields";
+import { absolutePath, keyPassphrase, canonicalSize, nameField, size, transportField } from "./fields";
 import { nbdPort, nbdPrefix, tunnelUser } from "./paths";
 
 export const endpoint = z
@@ -200,6 +200,7 @@ export const attachment = define({
   inputs: {
     name: nameField,
     keyPassphrase,
+    transport: transportField,
     client: field(absolutePath.default(`${nbdPrefix}/sbin/nbd-client`), { doc: "Path of nbd-client." }),
     blockSize: field(z.literal([512, 1024, 2048, 4096]).default(4096), {
       doc: "Logical block size of the device, bytes. A file system made with one does not mount with another.",
@@ -207,7 +208,7 @@ export const attachment = define({
       cure: "Keep the block size that the disk was made with.",
     }),
     timeout: field(z.int().min(0).default(30), {
-      doc: "`nbd-client -timeout`: seconds until the kernel gives up a request; 0 waits for ever.",
+      doc: "`nbd-client -timeout`: seconds until the kernel gives up a request; 0 waits for ever. A session never gives one up.",
     }),
     readAhead: field(z.int().min(0).default(4096), {
       doc: "Read-ahead, KiB. At least twice bandwidth × round-trip time for reads at link rate.",
@@ -233,6 +234,10 @@ export const attachment = define({
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text and is not masked." },
     active: { value: true, doc: "The service runs, the device has its size, /dev/netdisk/NAME leads to it." },
+    queue: {
+      value: true,
+      doc: "With a session: the device's io_timeout and max_sectors_kb are as the attach script sets them.",
+    },
     flush: {
       value: true,
       doc: "The device that is attached has a write cache for the kernel (`queue/write_cache`), because the server announced flush: an fsync reaches the server's disk.",

@@ -26,3 +26,11 @@ export const clientPackages: [string, ...string[]] = [
   "gpg",
   "gpg-agent",
 ];
+
+/** What a client needs besides, to build and run netdisk's plugin for nbdkit (agent/). */
+export const sessionPackages: [string, ...string[]] = [
+  "nbdkit",
+  "nbdkit-plugin-dev",
+  "libnbd-dev",
+  "libnl-genl-3-dev",
+];

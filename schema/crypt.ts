@@ -1,7 +1,15 @@
 /** What makes a private disk of the attached device: key, LUKS header, recovery blob, mapping, file system, mount. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, canonicalSize, keyPassphrase, nameField, passphrase, size } from "./fields";
+import {
+  absolutePath,
+  canonicalSize,
+  keyPassphrase,
+  nameField,
+  passphrase,
+  size,
+  transportField,
+} from "./fields";
 
 const cipherCure =
   "Keep what the disk was made with; to change it, make a second disk with the new parameters and copy the files.";
@@ -250,6 +258,7 @@ export const mount = define({
   shared: false,
   inputs: {
     name: nameField,
+    transport: transportField,
     device: field(absolutePath, { doc: "The mapping.", role: "fixed", cure: "Keep it." }),
     path: field(absolutePath, { doc: "Mount point, made if missing.", example: "/mnt/disk" }),
     type: field(z.enum(["xfs"]).default("xfs"), {
@@ -282,7 +291,7 @@ export const diskTarget = define({
   kind: "disk-target",
   doc: 'netdisk@NAME.target: the whole chain under one name, started at boot. `systemctl stop` is the article\'s "Deactivate".',
   shared: false,
-  inputs: { name: nameField, unlock },
+  inputs: { name: nameField, transport: transportField, unlock },
   conditions: {
     installed: { value: true, doc: "The unit file has exactly our text." },
     enabled: { value: true, doc: "Started at boot." },

@@ -51,3 +51,11 @@ export const keyPassphrase = field(passphrase.optional(), {
   role: "unobserved",
   secret: true,
 });
+
+/** The way from the client to the server. */
+export const transports = ["forward", "session"] as const;
+export type Transport = (typeof transports)[number];
+
+export const transportField = field(z.enum(transports).default("forward"), {
+  doc: "The way to the server. `forward`: the article's `ssh -L` to nbd-server's port. `session`: netdisk's own, for which an outage of any length is a pause (docs/session.md).",
+});

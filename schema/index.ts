@@ -4,6 +4,7 @@ import * as client from "./client";
 import * as crypt from "./crypt";
 import type { Definition } from "./define";
 import * as server from "./server";
+import * as session from "./session";
 
 export const definitions = {
   Packages: server.packages,
@@ -16,12 +17,15 @@ export const definitions = {
   Export: server.diskExport,
   HostKey: server.hostKey,
   AuthorizedKey: server.authorizedKey,
+  Serve: session.serve,
   SourceBuild: client.sourceBuild,
   KernelModule: client.kernelModule,
   ProbeGuard: client.probeGuard,
   TunnelKey: client.tunnelKey,
   KnownHost: client.knownHost,
   Tunnel: client.tunnel,
+  SessionPlugin: session.sessionPlugin,
+  Session: session.session,
   Attachment: client.attachment,
   LuksKey: crypt.luksKey,
   Luks: crypt.luks,

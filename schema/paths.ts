@@ -43,9 +43,23 @@ export const exportFile = (name: string): string => `${nbdServerIncludeDir}/${na
 export const tunnelUser = "netdisk";
 export const tunnelHome = `${libDir}/tunnel`;
 
+/** The server's account that sessions log in to: each of its keys has one disk's script as its forced command. */
+export const serveUser = "netdisk-serve";
+export const serveHome = `${libDir}/serve`;
+/** Unix socket on the server where a disk's forced command connects; systemd starts a session for each connection. */
+export const serveSocket = (name: string): string => `${runDir}/serve/${name}.sock`;
+export const serveSocketUnit = (name: string): string => `netdisk-serve-${name}.socket`;
+export const serveUnit = (name: string): string => `netdisk-serve-${name}@.service`;
+/** Who may write to a disk, and which attachments never may again. Stays on the server for good. */
+export const leaseFile = (name: string): string => `${libDir}/lease/${name}`;
+export const serveLock = (name: string): string => `${lockDir}/serve-${name}`;
+
 export const etcDir = "/etc/netdisk";
 export const keyFile = (name: string): string => `${etcDir}/keys/${name}.key`;
 export const tunnelKeyFile = (name: string): string => `${etcDir}/tunnel/${name}.ed25519`;
+/** Configuration of nbd-server for one disk's sessions; not below conf.d, where the daemon would serve it to everybody. */
+export const serveConfig = (name: string): string => `${etcDir}/serve/${name}.conf`;
+export const sshConfigFile = (name: string): string => `${etcDir}/tunnel/${name}.ssh_config`;
 export const knownHostsFile = (name: string): string => `${etcDir}/tunnel/${name}.known_hosts`;
 /** What systemd's password agents know the question for the key's passphrase by. */
 export const passphraseId = (name: string): string => `netdisk:${name}`;
@@ -56,6 +70,7 @@ export const recoveryFile = (name: string): string => `${libDir}/recovery/${name
 export const unitDir = "/etc/systemd/system";
 export const diskTarget = (name: string): string => `netdisk@${name}.target`;
 export const tunnelUnit = (name: string): string => `netdisk-tunnel@${name}.service`;
+export const sessionUnit = (name: string): string => `netdisk-session@${name}.service`;
 export const attachUnit = (name: string): string => `netdisk-attach@${name}.service`;
 export const openUnit = (name: string): string => `netdisk-open@${name}.service`;
 export const mountUnit = (name: string): string => `netdisk-mount@${name}.service`;
@@ -71,6 +86,23 @@ export const attachAnswer = (name: string): string => `${runDir}/${name}.attach`
 export const scriptDir = "/usr/local/lib/netdisk";
 /** `open@photos`, run by the unit and by the attachment's script. */
 export const unitScript = (step: string, name: string): string => `${scriptDir}/${step}@${name}`;
+
+export const serveScript = (name: string): string => `${scriptDir}/serve@${name}`;
+export const serveRelay = (name: string): string => `${scriptDir}/serve-relay@${name}`;
+export const sessionScript = (name: string): string => `${scriptDir}/session@${name}`;
+
+/** Where agent/ is built, and what it leaves: plugin, helper, and the digests of both. */
+export const agentSource = `${buildDir}/agent`;
+export const sessionPluginFile = `${scriptDir}/nbdkit-netdisk-session-plugin.so`;
+export const sessionHelper = `${scriptDir}/netdisk-helper`;
+export const sessionManifest = `${libDir}/session-plugin.sums`;
+export const netdiskCommand = "/usr/local/sbin/netdisk";
+
+/** Sockets, retained writes and the attachment's id, for as long as this boot lasts. */
+export const sessionDir = (name: string): string => `${runDir}/${name}`;
+export const sessionControl = (name: string): string => `${sessionDir(name)}/control.sock`;
+/** Where it is said what was given up unwritten, until the next start has said it, too. */
+export const givenUpFile = (name: string): string => `${libDir}/given-up/${name}`;
 
 export const tunnelSocket = (name: string): string => `${runDir}/${name}/nbd.sock`;
 /** On the client the attached device, on the server the loop device. */

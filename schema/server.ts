@@ -12,8 +12,8 @@ export const packages = define({
   doc: "Debian packages that must be installed (`apt-get install`). Never removed: others may have come to rely on them.",
   shared: true,
   inputs: {
-    name: field(z.enum(["server", "client"]), {
-      doc: "The role of the host that needs them; one set per role and host.",
+    name: field(z.enum(["server", "client", "session"]), {
+      doc: "The role of the host that needs them, or `session`: what a client needs besides for the session transport. One set per role and host.",
       role: "fixed",
       cure: "Use one Packages resource per role.",
     }),

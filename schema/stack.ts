@@ -8,7 +8,7 @@ import { endpoint, jump, sourceBuild } from "./client";
 import { connection } from "./connection";
 import { filesystem, luks, luksKey, mount, recovery } from "./crypt";
 import { field, type Field } from "./define";
-import { diskName } from "./fields";
+import { diskName, transportField } from "./fields";
 import { isObject, valueAt } from "./mistake";
 import { nearestOf } from "./nearest";
 import { backingFile, diskExport, serverConfig } from "./server";
@@ -54,6 +54,7 @@ export const stackFields = {
       doc: "Name of the disk on both hosts, where it is not the key itself. Can never change; the key can.",
       example: "photos",
     }),
+    transport: transportField,
   },
   "disks.NAME.file": {
     ...pick(backingFile.inputs, "size", "path", "allocation"),

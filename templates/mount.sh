@@ -9,6 +9,8 @@ type={{type}}
 options={{options}}
 uuid={{uuid}}
 attach={{attach}}
+# The session's script, where the disk has one.
+session={{session}}
 
 # Refused: trying again will not help (RestartPreventExitStatus).
 fail() {
@@ -93,11 +95,26 @@ reload() {
   done
 }
 
+# With a session nothing fails while the server is out of reach: umount waits, and a shutdown must not.
+unmount() {
+  if [ -z "$session" ]; then
+    umount "$path"
+    return
+  fi
+  umount "$path" &
+  "$session" watch $!
+  wait $!
+}
+
 stop() {
   tries=0
   while now=$(mounted) && [ -n "$now" ]; do
     [ "${now#* }" = "$device" ] || fail "$path has something else mounted on it: ${now#* }; left alone"
-    if said=$(umount "$path" 2>&1); then return 0; fi
+    if said=$(unmount 2>&1); then
+      # Even a disk that was given up unmounts well.
+      [ -z "$session" ] || "$session" unharmed
+      return
+    fi
     tries=$((tries + 1))
     if [ "$tries" = 1 ]; then
       echo "$said"

@@ -27,6 +27,8 @@ main (void)
   other = g, other.size--;
   CHECK (!identity_same_geometry (&id, &other, text, sizeof text));
   CHECK (strcmp (text, "not the disk we know: size is 1073741823, was 1073741824") == 0);
+  other = g, other.size++;                                      /* grown */
+  CHECK (identity_same_geometry (&id, &other, text, sizeof text));
   other = g, other.read_only = 1;
   CHECK (!identity_same_geometry (&id, &other, text, sizeof text));
   other = g, other.block_min = 4096;

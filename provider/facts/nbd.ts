@@ -54,3 +54,35 @@ echo "path=$path" && echo "sectors=$(cat "$dir/size")" && echo "block=$(cat "$di
     return { path, size: sectors * 512, logicalBlockSize, readAhead, flush, revision, client };
   },
 };
+
+export type NbdQueue = Pick<NbdDevice, "size" | "logicalBlockSize" | "readAhead" | "flush"> & {
+  /** Milliseconds until the kernel looks after a request that was not answered. */
+  ioTimeout: number;
+  /** KiB. */
+  maxSectors: number;
+};
+
+/** A connected nbd device, whoever connected it. Undefined where there is no link, or it leads to none. */
+export const nbdQueue: Fact<[link: string], NbdQueue | undefined> = {
+  name: "nbd.queue",
+  command: (link) => sh`if ! test -L ${link}; then exit 44; fi
+path=$(readlink -f ${link}) && cd /sys/block/\${path##*/} || exit 1
+if ! test -e pid; then exit 44; fi
+cat size queue/logical_block_size queue/read_ahead_kb queue/io_timeout queue/max_sectors_kb queue/write_cache`,
+  parse: ({ exitCode, stdout }) => {
+    if (exitCode === 44) return undefined;
+    const match = /^(\d+)\n(\d+)\n(\d+)\n(\d+)\n(\d+)\nwrite (back|through)\n$/.exec(stdout);
+    if (exitCode !== 0 || !match) throw new Error("unexpected answer of sysfs");
+    const [sectors = 0, logicalBlockSize = 0, readAhead = 0, ioTimeout = 0, maxSectors = 0] = match
+      .slice(1, 6)
+      .map(Number);
+    return {
+      size: sectors * 512,
+      logicalBlockSize,
+      readAhead,
+      ioTimeout,
+      maxSectors,
+      flush: match[6] === "back",
+    };
+  },
+};

@@ -7,15 +7,18 @@ import {
   attachLock,
   attachUnit,
   diskTarget,
+  sessionHelper,
+  sessionScript,
+  sessionUnit,
   tunnelSocket,
   tunnelUnit,
   unitScript,
 } from "../../schema/paths";
 import { ask } from "../fact";
 import { inUse } from "../facts/deviceUsers";
-import { type NbdDevice, nbdDevice } from "../facts/nbd";
+import { type NbdDevice, nbdDevice, type NbdQueue, nbdQueue } from "../facts/nbd";
 import { isSealed, keyInput } from "../facts/plainKey";
-import { sh } from "../host/sh";
+import { join, sh } from "../host/sh";
 import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
 import { formatSize, type Size, sizeBytes } from "../../schema/size";
@@ -33,24 +36,47 @@ const wholeBlocks = (size: Size | undefined, blockSize: number): number => {
   return bytes - (bytes % blockSize);
 };
 
-const unitOf = ({ name, client, blockSize, timeout, readAhead, size, revision }: Wish): ChainUnit =>
-  chainUnit("attach", name, attachUnit(name), {
-    script: {
-      device: attachedDevice(name),
-      socket: tunnelSocket(name),
-      client,
-      blockSize,
-      timeout,
-      readAhead,
-      size: wholeBlocks(size, blockSize),
-      revision,
-      open: unitScript("open", name),
-      answer: attachAnswer(name),
-      target: diskTarget(name),
-      lock: attachLock,
+/** With a session: ms until requests that a dead plugin left behind are sent again, and the most one may hold, KiB. */
+const ioTimeout = 10_000;
+const maxSectors = 256;
+
+function unitOf(inputs: Wish): ChainUnit {
+  const { name, transport, client, blockSize, timeout, readAhead, revision } = inputs;
+  const [unit, target, device] = [attachUnit(name), diskTarget(name), attachedDevice(name)];
+  const size = wholeBlocks(inputs.size, blockSize);
+  const script = { device, client, blockSize, readAhead, size, lock: attachLock };
+  if (transport === "forward") {
+    return chainUnit("attach", name, unit, {
+      script: {
+        ...script,
+        socket: tunnelSocket(name),
+        timeout,
+        revision,
+        open: unitScript("open", name),
+        answer: attachAnswer(name),
+        target,
+      },
+      service: { target, tunnel: tunnelUnit(name), device },
+    });
+  }
+  return chainUnit(
+    "attach",
+    name,
+    unit,
+    {
+      script: {
+        ...script,
+        socket: tunnelSocket(name),
+        session: sessionScript(name),
+        helper: sessionHelper,
+        ioTimeout,
+        maxSectors,
+      },
+      service: { target, session: sessionUnit(name) },
     },
-    service: { target: diskTarget(name), tunnel: tunnelUnit(name), device: attachedDevice(name) },
-  });
+    "attach-session",
+  );
+}
 
 /** What the kernel and the running nbd-client really use. */
 function settingsOf({ client, logicalBlockSize, readAhead, size, revision }: NbdDevice): Settings {
@@ -65,14 +91,35 @@ function settingsOf({ client, logicalBlockSize, readAhead, size, revision }: Nbd
   };
 }
 
+/** The same of a device that hangs on a session: who made the connection is gone, and did not give it its settings. */
+const sessionSettings = (queue: NbdQueue, { client, timeout, revision }: Wish): Settings => ({
+  client,
+  timeout,
+  revision,
+  blockSize: queue.logicalBlockSize as Settings["blockSize"],
+  readAhead: queue.readAhead,
+  size: queue.size > 0 ? formatSize(queue.size) : undefined,
+});
+
+/** Off the old way, by the scripts that brought it there; the next look finds nothing attached. */
+const leave = (name: string): RunStep => ({
+  do: "run",
+  title: `systemctl stop ${attachUnit(name)}, to attach it by another transport`,
+  command: sh`${takeDown(name)}
+systemctl stop $attach`,
+  timeoutMs: 330_000,
+  inUse,
+});
+
 /**
  * Takes down what is above first, and brings it up again. Returns when the device is there: the unit itself would
- * wait for the server for ever; a run should not. The disk comes up by itself when the server is there later.
+ * wait for the server for ever; a run should not. `anew`: a session that must learn the disk's size again. The disk comes up by itself when the server is there later.
  */
-const restart = (inputs: Inputs<typeof definition>): RunStep => ({
+const restart = (inputs: Inputs<typeof definition>, anew?: string): RunStep => ({
   do: "run",
   title: `systemctl restart ${attachUnit(inputs.name)}, with what is above it`,
   command: sh`${takeDown(inputs.name)}
+${anew === undefined ? sh`` : sh`systemctl stop $attach && systemctl restart ${anew} || exit 1`}
 if ! timeout 90 systemctl restart $attach; then
   echo "the device is not attached; last messages:" >&2
   journalctl --unit $attach --lines 5 --no-pager --output cat >&2
@@ -107,22 +154,37 @@ export const attachment = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, device] = await Promise.all([
+    const [{ exists, installed, active }, held, queue] = await Promise.all([
       observeUnit(host, unit),
       ask(host, nbdDevice, attachedDevice(name)),
+      ask(host, nbdQueue, attachedDevice(name)),
     ]);
-    if (!exists && !device) return { is: "absent" };
+    if (!exists && !held && !queue) return { is: "absent" };
     const { client, blockSize, timeout, readAhead, size, revision } = inputs;
     const wished = { client, blockSize, timeout, readAhead, size, revision };
-    const settings = device ? settingsOf(device) : installed ? wished : {};
+    // A session's nbd-client ends as soon as it has told the kernel; the other one lives as long as its connection.
+    const transport = held ? "forward" : queue ? "session" : inputs.transport;
+    const device = transport === "forward" ? held : queue;
+    const settings = held
+      ? settingsOf(held)
+      : queue
+        ? sessionSettings(queue, inputs)
+        : installed
+          ? wished
+          : {};
     return {
       is: "present",
       state: {
         name,
+        transport,
         ...settings,
         installed,
-        active: active && device !== undefined && device.size > 0,
+        active: active && transport === inputs.transport && device !== undefined && device.size > 0,
         flush: device === undefined || device.flush,
+        queue:
+          transport === "forward" ||
+          queue === undefined ||
+          (queue.ioTimeout === ioTimeout && queue.maxSectors === maxSectors),
         unit: unit.unit,
         device: attachedDevice(name),
       },
@@ -145,26 +207,45 @@ export const attachment = resourceType<typeof definition>({
         );
       }
     }
+    if (state?.transport !== undefined && state.transport !== inputs.transport) return [leave(inputs.name)];
     const steps = state?.installed ? [] : install(unit);
     // What is told to the kernel, or said by the server, when the connection is made.
     const asWished =
       state?.active &&
       size === wanted &&
       state.flush &&
-      state.client === inputs.client &&
-      state.timeout === inputs.timeout &&
-      state.revision === inputs.revision;
+      (inputs.transport === "session" ||
+        (state.client === inputs.client &&
+          state.timeout === inputs.timeout &&
+          state.revision === inputs.revision));
     // Leading the open disk over takes the key, which a sealed disk has no more.
-    const kept = state?.active && !isSealed(inputs);
-    if (!asWished) return [...steps, kept ? exchange(unit) : restart(inputs)];
-    if (state.readAhead === inputs.readAhead) return steps;
+    const kept = state?.active && inputs.transport === "forward" && !isSealed(inputs);
+    const grown = inputs.transport === "session" && size !== undefined && size < wanted;
+    if (!asWished)
+      return [
+        ...steps,
+        kept ? exchange(unit) : restart(inputs, grown ? sessionUnit(inputs.name) : undefined),
+      ];
+    if (state.readAhead === inputs.readAhead && (inputs.transport === "forward" || state.queue)) return steps;
     // Can change under a mounted file system.
+    const values: [string, number][] = [
+      ["read_ahead_kb", inputs.readAhead],
+      ...(inputs.transport === "session"
+        ? ([
+            ["io_timeout", ioTimeout],
+            ["max_sectors_kb", maxSectors],
+          ] satisfies [string, number][])
+        : []),
+    ];
     return [
       ...steps,
       {
         do: "run",
-        title: `set read-ahead to ${inputs.readAhead} KiB`,
-        command: sh`echo ${inputs.readAhead} >"/sys/block/$(basename "$(readlink -f ${attachedDevice(inputs.name)})")/queue/read_ahead_kb"`,
+        title: `set read-ahead to ${inputs.readAhead} KiB${inputs.transport === "session" ? `, io_timeout to ${ioTimeout} ms, max_sectors to ${maxSectors} KiB` : ""}`,
+        command: join(
+          sh`cd "/sys/block/$(basename "$(readlink -f ${attachedDevice(inputs.name)})")/queue"`,
+          ...values.map(([key, value]) => sh`echo ${value} >${key}`),
+        ),
       },
     ];
   },

@@ -15,12 +15,13 @@ export interface ChainUnit {
   files: readonly WriteStep[];
 }
 
-/** `step` is the unit's word: the templates are `STEP.sh` and `netdisk-STEP.service`. */
+/** `step` is the unit's word; the templates are `TEMPLATE.sh` and `netdisk-TEMPLATE.service`. */
 export function chainUnit(
   step: string,
   name: string,
   unit: string,
   values: { script: Record<string, TemplateValue>; service: Record<string, TemplateValue> },
+  template = step,
 ): ChainUnit {
   const script = unitScript(step, name);
   const write = (path: string, content: string, mode: number): WriteStep => ({
@@ -34,10 +35,10 @@ export function chainUnit(
     unit,
     script,
     files: [
-      write(script, render(`${step}.sh`, { name, unit, ...values.script }), 0o755),
+      write(script, render(`${template}.sh`, { name, unit, ...values.script }), 0o755),
       write(
         `${unitDir}/${unit}`,
-        render(`netdisk-${step}.service`, { name, script, ...values.service }),
+        render(`netdisk-${template}.service`, { name, script, ...values.service }),
         0o644,
       ),
     ],

@@ -1,11 +1,13 @@
 /** The target that stands for one disk as a whole (schema/crypt.ts, docs/units.md). */
 import { diskTarget as definition } from "../../schema/crypt";
+import type { Inputs } from "../../schema/define";
 import {
   attachUnit,
   diskTarget as targetOf,
   downUnit,
   mountUnit,
   openUnit,
+  sessionUnit,
   tunnelUnit,
   unitDir,
   upUnit,
@@ -18,20 +20,26 @@ import { type ChainUnit, install, observeUnit, unitOnly, uninstall } from "./cha
 import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine } from "./unlock";
 
-const chainOf = (name: string): string[] => [
-  mountUnit(name),
-  openUnit(name),
-  attachUnit(name),
-  tunnelUnit(name),
+type Wish = Inputs<typeof definition>;
+
+const linkUnit = ({ name, transport }: Wish): string =>
+  transport === "session" ? sessionUnit(name) : tunnelUnit(name);
+
+const chainOf = (wish: Wish): string[] => [
+  mountUnit(wish.name),
+  openUnit(wish.name),
+  attachUnit(wish.name),
+  linkUnit(wish),
 ];
 
-function unitsOf(name: string): ChainUnit[] {
+function unitsOf(wish: Wish): ChainUnit[] {
+  const { name } = wish;
   const target = targetOf(name);
   const [mount, up, down] = [mountUnit(name), upUnit(name), downUnit(name)];
-  const [open, attach, tunnel] = [openUnit(name), attachUnit(name), tunnelUnit(name)];
+  const [open, attach, link] = [openUnit(name), attachUnit(name), linkUnit(wish)];
   return [
     unitOnly(up, "netdisk-up.service", { name, target, mount }),
-    unitOnly(down, "netdisk-down.service", { name, target, mount, open, attach, tunnel }),
+    unitOnly(down, "netdisk-down.service", { name, target, mount, open, attach, link }),
     unitOnly(target, "netdisk.target", { name, mount, up, down }),
   ];
 }
@@ -42,11 +50,12 @@ export const diskTarget = resourceType<typeof definition>({
   predict: ({ name }) => ({ unit: targetOf(name) }),
   satisfied: lockedIsFine,
 
-  async observe(host, { name }) {
+  async observe(host, inputs) {
+    const { name, transport } = inputs;
     const target = targetOf(name);
     const [whole, units, locked] = await Promise.all([
-      ask(host, systemdUnits, [target, ...chainOf(name)]),
-      Promise.all(unitsOf(name).map((unit) => observeUnit(host, unit))),
+      ask(host, systemdUnits, [target, ...chainOf(inputs)]),
+      Promise.all(unitsOf(inputs).map((unit) => observeUnit(host, unit))),
       isLocked(host, name),
     ]);
     if (units.every(({ exists }) => !exists)) return { is: "absent" };
@@ -54,6 +63,7 @@ export const diskTarget = resourceType<typeof definition>({
       is: "present",
       state: {
         name,
+        transport,
         installed: units.every(({ installed }) => installed),
         enabled: whole[0]?.unitFileState === "enabled",
         active: whole.every(({ activeState }) => activeState === "active"),
@@ -63,10 +73,11 @@ export const diskTarget = resourceType<typeof definition>({
     };
   },
 
-  plan(observed, { name }) {
+  plan(observed, inputs) {
+    const { name } = inputs;
     const target = targetOf(name);
     const state = observed.is === "present" ? observed.state : undefined;
-    const steps: Step[] = state?.installed ? [] : install(...unitsOf(name));
+    const steps: Step[] = state?.installed ? [] : install(...unitsOf(inputs));
     if (!state?.enabled) {
       steps.push({ do: "run", title: `systemctl enable ${target}`, command: sh`systemctl enable ${target}` });
     }
@@ -74,14 +85,15 @@ export const diskTarget = resourceType<typeof definition>({
       steps.push({
         do: "run",
         title: `systemctl start ${target}`,
-        command: sh`timeout 120 systemctl start ${target} || { echo "the disk did not come up:" >&2; systemctl list-units --all --plain --no-legend --no-pager ${chainOf(name)} >&2; exit 1; }`,
+        command: sh`timeout 120 systemctl start ${target} || { echo "the disk did not come up:" >&2; systemctl list-units --all --plain --no-legend --no-pager ${chainOf(inputs)} >&2; exit 1; }`,
         timeoutMs: 150_000,
       });
     }
     return steps;
   },
 
-  planRemoval(observed, { name }) {
+  planRemoval(observed, inputs) {
+    const { name } = inputs;
     if (observed.is === "absent") return [];
     const target = targetOf(name);
     return [
@@ -93,7 +105,7 @@ export const diskTarget = resourceType<typeof definition>({
         command: sh`rm -f ${`${unitDir}/multi-user.target.wants/${target}`} && { systemctl stop ${target} || [ $? = 5 ]; }`,
         timeoutMs: 330_000,
       },
-      uninstall(...unitsOf(name)),
+      uninstall(...unitsOf(inputs)),
     ];
   },
 });

@@ -26,7 +26,7 @@ const settings: Record<string, (value: string) => Values> = {
 const inputKeys = Object.keys(definition.inputs) as (keyof typeof definition.inputs)[];
 
 /** The settings of the section and whether the file holds just them. What is not set is off in nbd-server. */
-function understand(name: string, text: string): Values & { onlyOurs: boolean } {
+export function understand(name: string, text: string): Values & { onlyOurs: boolean } {
   const { groups, strange } = parseKeyFile(text);
   const values: Values = { flush: false, fua: false, sync: false, readOnly: false };
   const entries = groups.find((group) => group.name === name)?.entries ?? [];

@@ -1,7 +1,8 @@
 /** Whether the layer below is there to be looked at; a layer that is not hides everything above it. */
-import { attachUnit, mappedDevice } from "../../schema/paths";
+import { attachUnit, mappedDevice, sessionScript } from "../../schema/paths";
 import { ask } from "../fact";
 import { type CryptMapping, dmsetupCrypt } from "../facts/dmsetup";
+import { sessionState } from "../facts/session";
 import { type BlockDevice, blockDevice } from "../facts/sysfs";
 import { systemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
@@ -11,13 +12,17 @@ export type Layer = { is: "there"; device: BlockDevice } | { is: "hidden"; by: s
 
 /** The attached nbd device. A device whose unit is not active is dead or on its way: not to be read. */
 export async function attachedLayer(host: Host, name: string, path: string): Promise<Layer> {
-  const [unit, device] = await Promise.all([
+  const [unit, device, session] = await Promise.all([
     ask(host, systemdUnit, attachUnit(name)),
     ask(host, blockDevice, path),
+    ask(host, sessionState, sessionScript(name)),
   ]);
   if (unit.activeState !== "active")
     return { is: "hidden", by: `${attachUnit(name)} is ${unit.activeState}` };
   if (!device || device.size === 0) return { is: "hidden", by: `${path} is not attached` };
+  // To read it now would mean to wait for the server.
+  if (session !== undefined && !["up", "replaying"].includes(session))
+    return { is: "hidden", by: `the server of ${path} is out of reach: its session is ${session}` };
   return { is: "there", device };
 }
 

@@ -1,7 +1,14 @@
 /** The mount and the unit that makes it (schema/crypt.ts, docs/units.md). */
 import { mount as definition } from "../../schema/crypt";
 import type { Inputs, State } from "../../schema/define";
-import { attachedDevice, attachUnit, diskTarget, mountUnit, openUnit } from "../../schema/paths";
+import {
+  attachedDevice,
+  attachUnit,
+  diskTarget,
+  mountUnit,
+  openUnit,
+  sessionScript,
+} from "../../schema/paths";
 import { ask } from "../fact";
 import { blkidProbe } from "../facts/blkid";
 import { findmntAt, findmntOf } from "../facts/findmnt";
@@ -16,6 +23,7 @@ import { isLocked, lockedIsFine } from "./unlock";
 
 const unitOf = ({
   name,
+  transport,
   device,
   path,
   type,
@@ -30,8 +38,14 @@ const unitOf = ({
       options: options.join(",") || "defaults",
       uuid: filesystemUuid,
       attach: attachUnit(name),
+      session: transport === "session" ? sessionScript(name) : "",
     },
-    service: { target: diskTarget(name), open: openUnit(name) },
+    service: {
+      target: diskTarget(name),
+      open: openUnit(name),
+      // By hand, a stop waits for a server that is out of reach; at a shutdown the script gives up by itself.
+      stopTimeout: transport === "session" ? "infinity" : 90,
+    },
   });
 
 /** The script makes a bare mount point immutable, so that nobody writes below the disk. Nothing is mounted there now. */
@@ -81,6 +95,7 @@ export const mount = resourceType<typeof definition>({
         : (known.state?.filesystemUuid ?? inputs.filesystemUuid);
     const state = {
       name,
+      transport: inputs.transport,
       device,
       path: entry?.target ?? path,
       type: entry?.fstype ?? inputs.type,

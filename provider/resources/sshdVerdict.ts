@@ -5,8 +5,8 @@ export interface Login {
   user: string;
   home: string;
   keysFile: string;
-  /** HOST:PORT that must be reachable. */
-  permitOpen: string;
+  /** HOST:PORT that must be reachable; undefined: none, the login runs a command. */
+  permitOpen?: string;
 }
 
 /** ssh's patterns: `*`, `?`. */
@@ -27,6 +27,12 @@ const expand = (pattern: string, { user, home }: Login): string => {
   return path.startsWith("/") ? path : `${home}/${path}`;
 };
 
+/** The values of PermitOpen that allow HOST:PORT. */
+function patternsOf(permitOpen: string): string[] {
+  const port = permitOpen.slice(permitOpen.lastIndexOf(":") + 1);
+  return ["any", permitOpen, `*:${port}`, `${permitOpen.slice(0, -port.length)}*`];
+}
+
 /** `accepts`, or the setting that forbids it, in sshd_config's words. What depends on the address is not judged. */
 export function sshdVerdict(config: SshdConfig, login: Login): string {
   const { user, permitOpen } = login;
@@ -35,20 +41,21 @@ export function sshdVerdict(config: SshdConfig, login: Login): string {
     words(config[key]).some((pattern) => fits(pattern.replace(/@.*/, ""), user));
   const denied = (key: string): boolean =>
     words(config[key]).some((pattern) => !pattern.includes("@") && fits(pattern, user));
-  const port = permitOpen.slice(permitOpen.lastIndexOf(":") + 1);
   const open = words(config.permitopen);
   const forbids: [boolean, string][] = [
     [one("pubkeyauthentication") !== "yes", "PubkeyAuthentication no"],
-    [one("disableforwarding") === "yes", "DisableForwarding yes"],
+    [permitOpen !== undefined && one("disableforwarding") === "yes", "DisableForwarding yes"],
     [
-      !["yes", "all", "local"].includes(one("allowtcpforwarding")),
+      permitOpen !== undefined && !["yes", "all", "local"].includes(one("allowtcpforwarding")),
       `AllowTcpForwarding ${one("allowtcpforwarding")}`,
     ],
     [
-      !["any", permitOpen, `*:${port}`, `${permitOpen.slice(0, -port.length)}*`].some((it) =>
-        open.includes(it),
-      ),
+      permitOpen !== undefined && !patternsOf(permitOpen).some((it) => open.includes(it)),
       `PermitOpen ${open.join(" ")}`,
+    ],
+    [
+      permitOpen === undefined && config.forcecommand !== undefined && one("forcecommand") !== "none",
+      `ForceCommand ${one("forcecommand")}`,
     ],
     [
       !words(config.authorizedkeysfile).some((pattern) => expand(pattern, login) === login.keysFile),

@@ -2,7 +2,7 @@
  * How netdisk itself takes a disk down: from the top, and only when nobody uses it (docs/units.md, "Taken down by
  * Pulumi"). A unit's stop may tear a disk off, because a shutdown must end; a run of Pulumi has no such need.
  */
-import { attachUnit, mappedDevice, mountUnit, openUnit } from "../../schema/paths";
+import { attachUnit, mappedDevice, mountUnit, openUnit, sessionScript } from "../../schema/paths";
 import { deviceUsers, inUse } from "../facts/deviceUsers";
 import { type Command, sh } from "../host/sh";
 import type { Secret } from "../../schema/secret";
@@ -15,7 +15,7 @@ import { givingPassphrase } from "./unlock";
  * attached is left to its units.
  */
 export const takeDown = (name: string): Command => sh`# take the disk ${name} down, unless it is in use
-was= attach=${attachUnit(name)} mount=${mountUnit(name)} open=${openUnit(name)}
+was= session=${sessionScript(name)} attach=${attachUnit(name)} mount=${mountUnit(name)} open=${openUnit(name)}
 # The chain may be coming up by itself at this moment, because the run has just mended what was below.
 tries=0
 while systemctl is-active --quiet $attach && systemctl show -P ActiveState $mount $open | grep -qE '^(de)?activating' && [ $tries -lt 60 ]; do
@@ -52,6 +52,12 @@ holders() {
     done
   done
 }
+# With a session whose server is out of reach, umount would wait for it, and so would we.
+if test -x $session && systemctl is-active --quiet $attach && ! state=$($session value state | grep -E '^(up|replaying)$'); then
+  echo "the disk ${name} cannot be taken down now: its server is out of reach ($($session value state): $($session value reason)), $($session value retained) bytes are not safe there yet" >&2
+  echo "Bring the server back, or give up what it does not have (netdisk abort ${name}); then run the same again." >&2
+  exit ${inUse}
+fi
 if systemctl is-active --quiet $attach && node=$(readlink -e ${mappedDevice(name)}); then
   dm=\${node##*/} number=$(cat /sys/class/block/\${node##*/}/dev) || exit 1
   major=\${number%:*} minor=\${number#*:}
@@ -103,11 +109,15 @@ export const bringUp = (
 /** The same for a layer that is not in order yet: the disk comes up by itself once it is. */
 export const bringUpLater = sh`[ -z "$was" ] || systemctl start --no-block $was`;
 
-/** The same as a step of its own, before something is removed. */
-export const inOrder = (name: string): RunStep => ({
+/** The same as a step of its own, before something is removed. `below`: only where the attachment stands on this unit. */
+export const inOrder = (name: string, below?: string): RunStep => ({
   do: "run",
   title: `take the disk ${name} down, unless it is in use`,
-  command: takeDown(name),
+  command:
+    below === undefined
+      ? takeDown(name)
+      : sh`if systemctl show -P Wants ${attachUnit(name)} | grep -qwF ${below}; then
+${takeDown(name)}fi`,
   inUse,
   timeoutMs: 330_000,
 });

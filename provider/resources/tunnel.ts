@@ -21,7 +21,10 @@ type Wishes = Inputs<typeof definition>;
  * `ssh -J` would take the jump host's key and settings from root's configuration. Words of letters, digits and
  * `/._@+:-` only (schema/client.ts), so that neither ssh's shell nor settingsOf has quotes to read.
  */
-function proxyCommand(name: string, { endpoint, user, identityFile }: NonNullable<Wishes["jump"]>): string {
+export function proxyCommand(
+  name: string,
+  { endpoint, user, identityFile }: NonNullable<Wishes["jump"]>,
+): string {
   const { host, port } = splitEndpoint(endpoint);
   return [
     ...["/usr/bin/ssh", "-T", "-F", "none", "-i", identityFile, "-p", port, "-l", user],
@@ -156,6 +159,6 @@ export const tunnel = resourceType<typeof definition>({
   planRemoval(observed, inputs) {
     if (observed.is === "absent") return [];
     const unit = unitOf(inputs);
-    return [inOrder(inputs.name), systemctl("stop", unit), uninstall(unit)];
+    return [inOrder(inputs.name, unit.unit), systemctl("stop", unit), uninstall(unit)];
   },
 });

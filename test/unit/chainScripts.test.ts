@@ -23,6 +23,7 @@ describe("mount.sh start", () => {
     options: "noatime",
     uuid,
     attach: "netdisk-attach@t1.service",
+    session: "",
   });
   const start = () => shell.run(script, "start");
   const called = (name: string) => shell.calls().some((call) => call.startsWith(`${name} `));

@@ -220,6 +220,7 @@ describe("removal of a mount", () => {
   const observed = { is: "present", state: { path: "/mnt/t1" } } as Parameters<typeof mount.planRemoval>[0];
   const wish = {
     name: "t1",
+    transport: "forward" as const,
     device: mapped,
     path: "/mnt/t1",
     type: "xfs" as const,

@@ -18,6 +18,7 @@ export interface Disk {
   device?: { path: string };
   mount: { path: string };
   key?: { gpg: string; bytes?: number };
+  transport?: "forward" | "session";
 }
 
 export const testdisk = { file: { size: "512 MiB" }, mount: { path: "/mnt/disk" } } satisfies Disk;

@@ -46,6 +46,22 @@ describe("a disk", () => {
     expect(inputsOf(registrations, "Tunnel")).toMatchObject({ endpoint: "203.0.113.7:22", jump: way });
   });
 
+  it("with a session has no port, no tunnel, and the plugin once for all disks", async () => {
+    disk({ transport: "session" });
+    await settled();
+    const types = registrations.map(({ type }) => type.replace("netdisk:index:", ""));
+    expect(types.filter((type) => /^(Serve|Session|SessionPlugin)$/.test(type)).sort()).toEqual([
+      "Serve",
+      "Session",
+      "SessionPlugin",
+    ]);
+    expect(types).not.toContain("Tunnel");
+    expect(types).not.toContain("Export");
+    expect(types).not.toContain("AuthorizedKey");
+    for (const type of ["Attachment", "Mount", "DiskTarget"])
+      expect(inputsOf(registrations, type)).toMatchObject({ transport: "session" });
+  });
+
   it("keeps the secrets of a connection secret", async () => {
     const secrets = { privateKey: "KEY", keyPassphrase: "key phrase", sudoPassword: "sudo phrase" };
     new netdisk.Server("vault", { host: "203.0.113.7", ...secrets });
@@ -108,6 +124,7 @@ describe("a disk", () => {
     expect(inputsOf(registrations, "Tunnel")).toMatchObject({ user: "netdisk", remote: "127.0.0.1:10809" });
     expect(inputsOf(registrations, "Attachment")).toEqual({
       name: "photos",
+      transport: "forward",
       client: "source-build.client",
       size: "20 GiB",
       revision: "export.revision",
@@ -134,6 +151,7 @@ describe("a disk", () => {
     });
     expect(inputsOf(registrations, "Mount")).toEqual({
       name: "photos",
+      transport: "forward",
       device: "mapping.mapped",
       type: "xfs",
       filesystemUuid: "filesystem.uuid",

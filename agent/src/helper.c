@@ -1,0 +1,202 @@
+/* netdisk-helper: what a shell script cannot do for a disk: talk to the control socket, and to the kernel's nbd by netlink.
+ *
+ *   ask SOCKET WORD            sends WORD to a control socket and prints the answer; status 1 where nobody answers
+ *   keep DEVICE SECONDS        requests wait this long for a new connection when the present one dies
+ *   reconnect DEVICE SOCKET    gives a device whose connection died a new one; waits for both sides to be ready
+ *
+ * nbd-client can do neither of the latter two: it has no switch for the dead-connection timeout, and its -persist loop
+ * never reconnects in netlink mode.
+ */
+#include <errno.h>
+#include <linux/nbd-netlink.h>
+#include <netlink/genl/ctrl.h>
+#include <netlink/genl/genl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <libnbd.h>
+
+#define READY_WITHIN_S 60       /* the plugin locks its memory before it listens; the kernel needs a moment to see a dead socket */
+#define ANSWER_WITHIN_S 70      /* a little more than the plugin takes at most */
+
+static void
+complain (const char *what, const char *why)
+{
+  fprintf (stderr, "netdisk-helper: %s: %s\n", what, why);
+}
+
+static int
+connect_socket (const char *path)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd;
+
+  if (strlen (path) >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  strcpy (address.sun_path, path);
+  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd != -1 && connect (fd, (const struct sockaddr *) &address, sizeof address) == -1) {
+    int error = errno;
+    close (fd);
+    errno = error;
+    return -1;
+  }
+  return fd;
+}
+
+static int
+ask (const char *path, const char *word)
+{
+  const struct timeval patience = { .tv_sec = ANSWER_WITHIN_S };
+  char line[64], answer[4096];
+  ssize_t n, all = 0;
+  int fd = connect_socket (path);
+
+  if (fd == -1) {
+    complain (path, strerror (errno));
+    return EXIT_FAILURE;
+  }
+  setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  n = snprintf (line, sizeof line, "%s\n", word);
+  if (n >= (ssize_t) sizeof line || send (fd, line, (size_t) n, MSG_NOSIGNAL) != n) {
+    complain (path, "the word could not be sent");
+    return EXIT_FAILURE;
+  }
+  while ((n = read (fd, answer, sizeof answer)) > 0) {
+    fwrite (answer, 1, (size_t) n, stdout);
+    all += n;
+  }
+  close (fd);
+  if (n == -1 || all == 0) {
+    complain (path, n == -1 ? strerror (errno) : "no answer");
+    return EXIT_FAILURE;
+  }
+  return EXIT_SUCCESS;
+}
+
+/* The N of /dev/nbdN; -1: it is none. */
+static int
+index_of (const char *device)
+{
+  char *path = realpath (device, NULL), *end;
+  long index = -1;
+
+  if (path && strncmp (path, "/dev/nbd", 8) == 0 && path[8] != 0) {
+    index = strtol (path + 8, &end, 10);
+    if (*end || index < 0 || index > INT32_MAX)
+      index = -1;
+  }
+  free (path);
+  if (index == -1)
+    complain (device, "is no nbd device");
+  return (int) index;
+}
+
+/* NBD_CMD_RECONFIGURE. SECONDS: dead-connection timeout, 0: leave it. FD: the new connection, -1: none. Returns 0 or -errno
+ * (libnl's negative codes, of which only the kernel's NLE_* matter here). */
+static int
+reconfigure (int index, uint64_t seconds, int fd)
+{
+  struct nl_sock *netlink = nl_socket_alloc ();
+  struct nl_msg *message = nlmsg_alloc ();
+  struct nlattr *sockets, *item;
+  int family, error = -NLE_NOMEM;
+
+  if (!netlink || !message)
+    goto out;
+  if ((error = genl_connect (netlink)) < 0 || (error = family = genl_ctrl_resolve (netlink, NBD_GENL_FAMILY_NAME)) < 0)
+    goto out;
+  error = -NLE_NOMEM;
+  if (!genlmsg_put (message, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, 0, NBD_CMD_RECONFIGURE, 0) ||
+      nla_put_u32 (message, NBD_ATTR_INDEX, (uint32_t) index) < 0)
+    goto out;
+  if (seconds > 0 && nla_put_u64 (message, NBD_ATTR_DEAD_CONN_TIMEOUT, seconds) < 0)
+    goto out;
+  if (fd != -1) {
+    if (!(sockets = nla_nest_start (message, NBD_ATTR_SOCKETS)) || !(item = nla_nest_start (message, NBD_SOCK_ITEM)) ||
+        nla_put_u32 (message, NBD_SOCK_FD, (uint32_t) fd) < 0)
+      goto out;
+    nla_nest_end (message, item);
+    nla_nest_end (message, sockets);
+  }
+  error = nl_send_sync (netlink, message);
+  message = NULL;               /* nl_send_sync has freed it */
+out:
+  nlmsg_free (message);
+  nl_socket_free (netlink);
+  return error;
+}
+
+static int
+keep (const char *device, const char *text)
+{
+  int index = index_of (device), error;
+  char *end;
+  unsigned long long seconds = strtoull (text, &end, 10);
+
+  if (index == -1)
+    return EXIT_FAILURE;
+  if (*text == 0 || *end != 0 || seconds == 0) {
+    complain (text, "is no number of seconds");
+    return EXIT_FAILURE;
+  }
+  if ((error = reconfigure (index, seconds, -1)) < 0) {
+    complain (device, nl_geterror (error));
+    return EXIT_FAILURE;
+  }
+  return EXIT_SUCCESS;
+}
+
+/* A connection of its own with the handshake done, or -1. libnbd does the talking; closing its handle says no goodbye. */
+static int
+handshake (const char *socket)
+{
+  struct nbd_handle *nbd = nbd_create ();
+  int fd = -1;
+
+  /* the kernel knows simple replies only */
+  if (nbd && nbd_set_request_structured_replies (nbd, false) == 0 && nbd_connect_unix (nbd, socket) == 0)
+    fd = dup (nbd_aio_get_fd (nbd));
+  nbd_close (nbd);
+  return fd;
+}
+
+static int
+reconnect (const char *device, const char *socket)
+{
+  int index = index_of (device), fd = -1, error = -NLE_FAILURE;
+
+  if (index == -1)
+    return EXIT_FAILURE;
+  for (int i = 0; i < READY_WITHIN_S * 5; i++) {
+    if (fd == -1)
+      fd = handshake (socket);
+    if (fd != -1 && (error = reconfigure (index, 0, fd)) == 0)
+      return EXIT_SUCCESS;
+    poll (NULL, 0, 200);
+  }
+  complain (fd == -1 ? socket : device, fd == -1 ? nbd_get_error () : nl_geterror (error));
+  return EXIT_FAILURE;
+}
+
+int
+main (int argc, char *argv[])
+{
+  if (argc == 4 && strcmp (argv[1], "ask") == 0)
+    return ask (argv[2], argv[3]);
+  if (argc == 4 && strcmp (argv[1], "keep") == 0)
+    return keep (argv[2], argv[3]);
+  if (argc == 4 && strcmp (argv[1], "reconnect") == 0)
+    return reconnect (argv[2], argv[3]);
+  fprintf (stderr, "usage: netdisk-helper ask SOCKET WORD | keep DEVICE SECONDS | reconnect DEVICE SOCKET\n");
+  return 2;
+}

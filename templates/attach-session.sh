@@ -1,0 +1,155 @@
+#!/bin/sh
+# Disk {{name}}: attaches the kernel's nbd device to the session's socket, and detaches it. Run by {{unit}};
+# written by netdisk.
+set -u
+
+name={{name}}
+link={{device}}
+socket={{socket}}
+session={{session}}
+helper={{helper}}
+client={{client}}
+block_size={{blockSize}}
+read_ahead={{readAhead}}
+lock={{lock}}
+# Bytes; a device of another size is another disk.
+size={{size}}
+# Milliseconds: requests that a dead plugin left behind are sent again at this tick. KiB: the most that one may hold.
+io_timeout={{ioTimeout}} max_sectors={{maxSectors}}
+# Seconds, ten years: requests wait this long for a plugin that died.
+dead_timeout=315360000
+
+said=
+# One line in the journal per change of state, however long an outage lasts.
+say() {
+  [ "$1" = "$said" ] || echo "$1"
+  said=$1
+}
+
+# Prints the first nbd device that nobody uses. A dead one that is still held keeps its size, and is not free.
+free_device() {
+  for dir in /sys/block/nbd*; do
+    if [ -e "$dir/size" ] && [ ! -e "$dir/pid" ] && [ "$(cat "$dir/size")" = 0 ]; then
+      basename "$dir"
+      return
+    fi
+  done
+  return 1
+}
+
+connected() { [ -e "/sys/block/$1/pid" ] && [ "$(cat "/sys/block/$1/size")" != 0 ]; }
+
+# Says why the device that is connected must not be used, or returns 0.
+fits() {
+  bytes=$(($(cat "/sys/block/$1/size") * 512))
+  if [ "$(cat "/sys/block/$1/queue/write_cache")" != "write back" ]; then
+    say "refused: the server's export $name does not announce flush, so that an fsync would mean nothing; waiting for one that does"
+    return 1
+  fi
+  if [ "$bytes" != "$size" ]; then
+    say "refused: the server's export $name has $bytes bytes, expected $size: another disk; waiting for the right one"
+    return 1
+  fi
+  if [ "$(cat "/sys/block/$1/queue/logical_block_size")" != "$block_size" ]; then
+    say "/dev/$1 has another block size than $block_size"
+    return 1
+  fi
+}
+
+# Tries once; leaves $device connected, or returns 1.
+attach() {
+  known=$("$session" value size)
+  if [ -z "$known" ]; then
+    say "waiting for the session's plugin"
+    return 1
+  fi
+  if [ "$known" = 0 ]; then
+    say "waiting for the server: $("$session" value reason)"
+    return 1
+  fi
+  mkdir -p "${lock%/*}"
+  exec 9>"$lock"
+  flock 9
+  if ! device=$(free_device); then
+    exec 9>&-
+    say "no free nbd device: all of /sys/block/nbd* are in use, or the module is not loaded"
+    return 1
+  fi
+  # By netlink: nbd-client ends, and the kernel lets the device be connected again when the plugin has died.
+  if ! out=$(timeout 20 "$client" -unix "$socket" -N "$name" "/dev/$device" -b "$block_size" </dev/null 2>&1 9>&-) || ! connected "$device"; then
+    exec 9>&-
+    say "nbd-client could not attach /dev/$device: $(echo "$out" | tail -n 1)"
+    return 1
+  fi
+  exec 9>&-
+  if ! fits "$device" || ! "$helper" keep "/dev/$device" "$dead_timeout"; then
+    "$client" -d "/dev/$device" >/dev/null
+    sleep 4
+    return 1
+  fi
+}
+
+start() {
+  modprobe nbd
+  device=$(basename "$(readlink "$link" || echo none)")
+  if connected "$device" && fits "$device"; then
+    echo "/dev/$device is still attached"
+  else
+    rm -f "$link"
+    until attach; do sleep 1; done
+  fi
+  cd "/sys/block/$device/queue" || exit 1
+  echo "$io_timeout" >io_timeout
+  echo "$max_sectors" >max_sectors_kb
+  echo "$read_ahead" >read_ahead_kb
+  mkdir -p "${link%/*}"
+  ln -sfn "/dev/$device" "$link.new" && mv -fT "$link.new" "$link"
+  say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"
+}
+
+# Whatever is above has been stopped by now. What is on its way to the server is seen safe before the device goes; by
+# hand that is waited for, a shutdown gives up after a while (session.sh).
+stop() {
+  device=$(basename "$(readlink "$link")")
+  frozen=
+  if [ -e "/sys/block/$device/pid" ]; then
+    tries=0
+    while [ "$tries" -lt 15 ] && [ -n "$(ls "/sys/block/$device/holders")" ]; do
+      tries=$((tries + 1))
+      sleep 1
+    done
+    # Freezing a mapping that could not be closed flushes its file system in every mount namespace.
+    for holder in "/sys/block/$device/holders"/*; do
+      [ -e "$holder" ] || continue
+      mapping=$(cat "$holder/dm/name")
+      frozen="$frozen $mapping"
+      dmsetup suspend "$mapping" &
+      "$session" watch $!
+      wait $! && echo "$mapping still has users: flushed; what they write from now on is lost"
+    done
+    tries=0
+    while [ -e "/sys/block/$device/pid" ]; do
+      # An fsync of the device is a FLUSH to the server.
+      sync "/dev/$device" &
+      "$session" watch $!
+      wait $!
+      left=$("$session" value retained)
+      [ "$left" != 0 ] || break
+      tries=$((tries + 1))
+      [ "$tries" != 5 ] || echo "${left:-unknown} bytes are not safe on the server yet; waiting"
+      sleep 1
+    done
+    [ ! -e "/sys/block/$device/pid" ] || "$client" -d "/dev/$device" >/dev/null
+  fi
+  for mapping in $frozen; do dmsetup resume "$mapping"; done
+  rm -f "$link"
+}
+
+case "${1-}" in
+  start) start ;;
+  stop) [ ! -L "$link" ] || stop ;;
+  *)
+    echo "usage: $0 start|stop" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,118 @@
+#!/bin/sh
+# Disk {{name}}: one session with a client. Run by {{unit}}; stdin is the connection. Written by netdisk.
+# First the lease, then the end of the session before, proven, then nbd-server for this disk alone.
+set -u
+
+name={{name}}
+config={{config}}
+lease={{lease}}
+lock={{lock}}
+newline="
+"
+
+# For the client, which shows the last line, and for the journal.
+say() {
+  echo "$1" >&0
+  echo "$1" >&2
+}
+
+refuse() {
+  say "refused: $1"
+  exit 1
+}
+
+# Who may write, and which attachments never may again. Whole or not at all.
+write_lease() {
+  echo "$1$void" >"$lease.new"
+  sync "$lease.new"
+  mv -f "$lease.new" "$lease"
+  sync "${lease%/*}"
+}
+
+# All sessions of this disk are siblings in one cgroup. True once none but ours has a process left.
+alone() {
+  for other in "$slice"/*/; do
+    [ "$other" != "$own/" ] || continue
+    echo 1 >"$other/cgroup.kill" 2>/dev/null
+    if grep -qs '^populated 1' "$other/cgroup.events"; then
+      left=$(head -n 1 "$other/cgroup.procs" 2>/dev/null)
+      return 1
+    fi
+  done
+}
+
+fence() {
+  tries=0
+  until alone; do
+    tries=$((tries + 1))
+    [ $((tries % 100)) != 20 ] || say "waiting: the session before this one has not ended yet (process ${left:-?})"
+    [ "$tries" -lt 500 ] || refuse "the session before this one cannot be ended: process ${left:-?} is in state $(sed -n 's/^State:[[:space:]]*//p' "/proc/$left/status" 2>/dev/null)"
+    sleep 0.05
+  done
+}
+
+read -r verb key machine nonce host || exit 1
+own=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+slice=${own%/*}
+case $slice in
+  */*netdisk*serve*"$name"*) ;;
+  *) refuse "the server has no cgroup for the sessions of this disk: $own" ;;
+esac
+mkdir -p "${lock%/*}" "${lease%/*}"
+exec 9>"$lock"
+flock -w 30 9 || refuse "another session is just beginning"
+
+holder=free void=
+if [ -e "$lease" ]; then
+  holder=$(head -n 1 "$lease") && void=$(tail -n +2 "$lease" | tail -n 10000) && [ -n "$holder" ] || refuse "the lease cannot be read on the server: $lease"
+fi
+void=${void:+$newline$void}
+h_key='' h_machine='' h_nonce='' h_host='' h_since=''
+if [ "$holder" != free ]; then
+  read -r h_key h_machine h_nonce h_host h_since <<END
+$holder
+END
+fi
+
+ours() { [ "$h_key $h_machine" = "$key $machine" ]; }
+
+if [ "$verb" = lease ]; then
+  if [ "$holder" = free ]; then say "free"; else say "held by $h_host since $h_since"; fi
+  echo ok >&0
+  exit 0
+fi
+case "$void$newline" in
+  *"$newline$nonce$newline"*)
+    now="nobody holds it now"
+    [ "$holder" = free ] || now="$h_host holds it since $h_since"
+    refuse "fenced: this attachment of $host has lost the disk $name; $now. What it has not written yet never will be. On $host: netdisk abort $name"
+    ;;
+esac
+if [ "$verb" = release ]; then
+  ours || { echo ok >&0; exit 0; }
+  fence
+  void="$void$newline$nonce"
+  write_lease free
+  say "released"
+  echo ok >&0
+  exit 0
+fi
+if [ "$holder" != free ] && ! ours && [ "$verb" != takeover ]; then
+  refuse "the disk $name is held by $h_host since $h_since. Detach it there, or on $host: netdisk takeover $name"
+fi
+
+if [ "$h_nonce" != "$nonce" ] || ! ours; then
+  # The former holder can never come back with what it has kept: it is void before its session ends.
+  if [ -n "$h_nonce" ] && [ "$h_nonce" != "$nonce" ]; then void="$void$newline$h_nonce"; fi
+  write_lease "$key $machine $nonce $host $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+  echo "lease: $host ($verb)" >&2
+fi
+fence
+if [ "$verb" = takeover ]; then
+  say "taken over"
+  echo ok >&0
+  exit 0
+fi
+exec 9>&-
+echo ok >&0
+exec nbd-server -d -C "$config"

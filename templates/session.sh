@@ -1,0 +1,128 @@
+#!/bin/sh
+# Disk {{name}}: nbdkit with netdisk's plugin, which keeps a copy of what the server has not made safe yet, and waits.
+# Run by {{unit}}; written by netdisk.
+set -u
+
+name={{name}}
+device={{device}}
+dir={{dir}}
+socket=$dir/nbd.sock
+control=$dir/control.sock
+retained=$dir/retained
+# This attachment's own id, for the server's lease: gone after a clean detach and with the boot.
+nonce=$dir/nonce
+given_up={{givenUp}}
+helper={{helper}}
+plugin={{plugin}}
+retain={{retain}}
+ssh_config={{sshConfig}}
+# What a look at the host compares with the wish.
+export NETDISK_SETTINGS={{settings}}
+client={{client}}
+# Seconds: how long a shutdown waits for a server that is out of reach, and for one that is slow.
+patience=25 long_patience=600
+
+identity() {
+  echo "$(sha256sum /etc/machine-id | cut -c -16) $(cat "$nonce") $(uname -n | tr -cd 'A-Za-z0-9._-' | cut -c -64)"
+}
+
+# Asks the server something about the lease: takeover, release, lease.
+ask_server() { ssh -F "$ssh_config" server "$1 $(identity)" </dev/null; }
+
+status() { "$helper" ask "$control" status 2>/dev/null; }
+
+# What the status says under a key: `value state`, `value retained`. Nothing where the plugin does not run.
+value() { status | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
+
+# The kernel's device, where it is attached.
+attached() {
+  node=$(readlink -e "$device") && [ -e "/sys/block/${node##*/}/pid" ]
+}
+
+start() {
+  umask 077
+  if [ -e "$given_up" ]; then
+    echo "the disk was given up on $(cat "$given_up")"
+    mv -f "$given_up" "$given_up.told"
+    attached || rm -f "$retained" "$nonce"
+  fi
+  [ -s "$nonce" ] || od -An -v -tx1 -N16 /dev/urandom | tr -d ' \n' >"$nonce"
+  rm -f "$socket"
+  exec nbdkit -f -U "$socket" -t 64 "$plugin" \
+    name="$name" export="$name" control="$control" retain-file="$retained" retain="$retain" \
+    chunk=128K timeout=20 dial-timeout=30 max-wait=2 max-wait-refused=30 max-wait-error=30 stop-timeout=20 \
+    command=ssh arg=-F arg="$ssh_config" arg=server arg="serve $(identity)"
+}
+
+# A plugin died, or was restarted, under an attached device: the kernel's requests wait for this.
+reconnect() {
+  attached || return 0
+  "$helper" reconnect "$device" "$socket" && echo "$device is connected again"
+}
+
+stop() {
+  # With a device attached nothing must be answered any more: systemd kills the plugin (KillSignal), and what waits goes
+  # on with the next one.
+  if attached; then
+    echo "stopped under an attached device: its requests wait for {{unit}} to start again"
+    return 0
+  fi
+  [ -z "${MAINPID-}" ] || kill -TERM "$MAINPID" 2>/dev/null || true
+  tries=0
+  while [ -n "${MAINPID-}" ] && [ -e "/proc/$MAINPID" ] && [ "$tries" -lt 250 ]; do
+    tries=$((tries + 1))
+    sleep 0.1
+  done
+  if [ -e "$retained" ] && [ ! -e "$given_up" ]; then
+    echo "not everything could be flushed: it is kept in $retained until this host goes down, and written at the next start"
+    return 0
+  fi
+  [ -s "$nonce" ] || return 0
+  ask_server release >/dev/null || echo "the server could not be told that the disk is free: its lease stays with this host"
+  rm -f "$nonce"
+}
+
+# Gives the disk up: waiting requests fail, what is retained is lost. Said here, and again at the next start.
+abort() {
+  said=$("$helper" ask "$control" abort | sed -n 's/.*"message":"\([^"]*\)".*/\1/p')
+  mkdir -p "${given_up%/*}"
+  echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) ($1): ${said:-the plugin did not answer}; what programs had written and not synced is lost, too" >"$given_up.new"
+  sync "$given_up.new"
+  mv -f "$given_up.new" "$given_up"
+  echo "$name was given up on $(cat "$given_up")" >&2
+  if attached; then "$client" -d "$node" >/dev/null; fi
+}
+
+# Waits until process $1, which may hang because the server is out of reach, has ended. By hand a stop waits for the
+# server as long as it takes; a shutdown gives the disk up after a while.
+watch() {
+  waited=0
+  while [ -e "/proc/$1" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; do
+    sleep 1
+    [ "$(systemctl is-system-running)" = stopping ] || continue
+    waited=$((waited + 1))
+    limit=$patience
+    [ "$(value state)" != up ] || limit=$long_patience
+    if [ "$waited" -ge "$limit" ]; then
+      abort "shutdown, the server is out of reach"
+      return
+    fi
+  done
+}
+
+# What was given up since the start is no success, however well the rest went.
+unharmed() {
+  [ ! -e "$given_up" ] || { echo "$name was given up on $(cat "$given_up")" >&2; return 1; }
+}
+
+case "${1-}" in
+  start | reconnect | stop | status | unharmed) "$1" ;;
+  abort) abort "${2:-by hand}" ;;
+  watch) watch "$2" ;;
+  value) value "$2" ;;
+  takeover | release | lease) ask_server "$1" ;;
+  *)
+    echo "usage: $0 start|reconnect|stop|status|unharmed|value KEY|watch PID|abort [WHY]|takeover|release|lease" >&2
+    exit 2
+    ;;
+esac

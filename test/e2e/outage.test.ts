@@ -1,0 +1,106 @@
+/** A disk with `transport: session` through what breaks a link, its processes and its server: a pause, and nothing else. */
+import { describe, expect } from "vitest";
+import { lab, on, powerCycle, tryOn } from "./harness/lab";
+import { kills, name, path, type Patient, sshConfig, startPatient, startSession } from "./harness/outage";
+import { pulumi } from "./harness/project";
+import { pause } from "./harness/run";
+import { expectNoChanges, ladder } from "./harness/scenario";
+
+const minutes = (n: number) => n * 60_000;
+
+describe("an outage", () => {
+  const step = ladder();
+  let patient: Patient | undefined;
+  const ours = (): Patient => {
+    if (!patient) throw new Error("no writer was started");
+    return patient;
+  };
+
+  step(
+    "a disk with a session comes up beside one that is forwarded, and a second up changes nothing",
+    async () => {
+      await startSession();
+      await expectNoChanges();
+    },
+    minutes(20),
+  );
+
+  step("the server has no port for it, and its key opens nothing else", async () => {
+    expect(await on("server", "cat /etc/nbd-server/conf.d/*.conf")).not.toContain(name);
+    // nbd-server opens a port even when it serves its stdin: it must be in a network of its own.
+    const listening = await on("server", "ss -Hltn | awk '{ print $4 }' | sort -u");
+    expect(listening.split("\n").filter((it) => !/:(22|10809)$/.test(it))).toEqual([]);
+    const shell = await tryOn("client", `ssh -F ${sshConfig} server id`);
+    expect(shell.code).not.toBe(0);
+    expect(shell.output).toContain(`this key serves the disk ${name} and nothing else`);
+    const forward = await tryOn(
+      "client",
+      `timeout 10 ssh -F ${sshConfig} -W 127.0.0.1:10809 server </dev/null`,
+    );
+    expect(forward.code).not.toBe(0);
+  });
+
+  step("another client is refused by the holder's name, and the holder notices nothing", async () => {
+    const stranger = `serve 0123456789abcdef ${"ab".repeat(16)} elsewhere`;
+    const { code, output } = await tryOn("client", `ssh -F ${sshConfig} server '${stranger}' </dev/null`);
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/refused: the disk outage is held by client since 20\d\d-/);
+    expect(await on("client", `netdisk status ${name} --json`)).toContain('"state":"up"');
+  });
+
+  for (const seconds of [1, 10, 75]) {
+    step(
+      `a cut of ${seconds} s is a pause, over within 5 s`,
+      async () => {
+        patient ??= await startPatient();
+        const stall = await patient.survives(`cut of ${seconds} s`, async () => {
+          await lab("link", "cut");
+          await pause(seconds);
+          await lab("link", "heal");
+        });
+        expect(stall).toBeLessThan(5);
+      },
+      minutes(3),
+    );
+  }
+
+  for (const [victim, kill] of Object.entries(kills)) {
+    step(`SIGKILL of ${victim} is a pause`, async () => {
+      const stall = await ours().survives(`SIGKILL of ${victim}`, kill);
+      expect(stall).toBeLessThan(15);
+    });
+  }
+
+  step(
+    "a power cut of the server under load loses nothing that was fsync'd",
+    async () => {
+      await on("client", "head -c 60M /dev/urandom >/root/data");
+      const load = tryOn("client", `dd if=/root/data of=${path}/data bs=1M conv=fsync status=none`);
+      await pause(3);
+      await ours().survives("power cut of the server", () => powerCycle("server"));
+      const { code, output } = await load;
+      expect(code, output).toBe(0);
+      await on("client", `echo 3 >/proc/sys/vm/drop_caches; cmp /root/data ${path}/data; rm /root/data`);
+    },
+    minutes(5),
+  );
+
+  step("every acknowledged record is there", () => ours().conclude());
+
+  step(
+    "destroy detaches it, with nothing left over",
+    async () => {
+      const { code, output } = await pulumi(["destroy", "--yes", "--skip-preview"]);
+      expect(code, output).toBe(0);
+      expect(await on("client", "ls /etc/systemd/system | grep netdisk || test $? = 1")).toBe("");
+      expect(await on("client", "cat /sys/block/nbd*/size | sort -u")).toBe("0");
+      expect(await on("client", "ls /run/netdisk /usr/local/lib/netdisk /usr/local/sbin")).not.toMatch(
+        /outage|plugin|helper|netdisk$/m,
+      );
+      expect(await on("server", "ls /etc/systemd/system | grep netdisk || test $? = 1")).toBe("");
+      expect(await on("server", `head -n 1 /var/lib/netdisk/lease/${name}`)).toBe("free");
+      await on("server", `test -s /var/lib/netdisk/${name}.img`);
+    },
+    minutes(5),
+  );
+});

@@ -1,0 +1,122 @@
+/** serve.sh, as it lies on a server: who gets a session, who never does again, and that the one before ends first. */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { render } from "../../provider/template";
+
+let root: string;
+const slice = () => join(root, "netdisk-serve-t1.slice");
+const leaseText = () => readFileSync(join(root, "lease"), "utf8");
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "netdisk-serve-"));
+  for (const folder of ["bin", "netdisk-serve-t1.slice/own"])
+    mkdirSync(join(root, folder), { recursive: true });
+  writeFileSync(join(root, "bin/nbd-server"), "#!/bin/sh\necho served\n", { mode: 0o755 });
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+/** A session before this one; the cgroup of a real one is empty soon after somebody wrote to cgroup.kill. */
+function before(populated: 0 | 1): string {
+  const group = join(slice(), "before");
+  mkdirSync(group);
+  writeFileSync(join(group, "cgroup.procs"), "4711\n");
+  writeFileSync(join(group, "cgroup.events"), `populated ${populated}\nfrozen 0\n`);
+  return group;
+}
+const killed = (group: string) => existsSync(join(group, "cgroup.kill"));
+
+function script(): string {
+  const text = render("serve.sh", {
+    name: "t1",
+    unit: "netdisk-serve-t1@.service",
+    config: "/etc/netdisk/serve/t1.conf",
+    lease: join(root, "lease"),
+    lock: join(root, "lock"),
+  });
+  // On a host the connection is stdin, both ways, and the kernel says which cgroup this is.
+  return text.replaceAll(">&0", ">&1").replace(/^own=.*$/m, `own=${slice()}/own`);
+}
+
+const key = "0123456789abcdef";
+const [here, elsewhere] = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"];
+const [first, second] = ["1".repeat(32), "2".repeat(32)];
+const env = () => ({ PATH: `${root}/bin:${process.env.PATH ?? ""}` });
+const ask = (verb: string, machine: string, nonce: string, host: string): string =>
+  spawnSync("/bin/sh", ["-c", script()], {
+    input: `${verb} ${key} ${machine} ${nonce} ${host}\n`,
+    encoding: "utf8",
+    env: env(),
+  }).stdout;
+
+describe("serve.sh", () => {
+  it("serves whom it does not know when nobody has the disk, and writes it down", () => {
+    expect(ask("serve", here, first, "nas")).toBe("ok\nserved\n");
+    expect(leaseText()).toMatch(new RegExp(`^${key} ${here} ${first} nas 20\\S+Z\n$`));
+  });
+
+  it("refuses another machine by the holder's name and since when, and leaves the holder's session alone", () => {
+    ask("serve", here, first, "nas");
+    const group = before(1);
+    expect(ask("serve", elsewhere, second, "laptop")).toMatch(
+      /^refused: the disk t1 is held by nas since 20\S+Z\. .*netdisk takeover t1\n$/,
+    );
+    expect(killed(group)).toBe(false);
+    expect(leaseText()).toContain(first);
+  });
+
+  it("ends the session before, and serves the same holder at once", () => {
+    ask("serve", here, first, "nas");
+    const group = before(0);
+    expect(ask("serve", here, first, "nas")).toBe("ok\nserved\n");
+    expect(killed(group)).toBe(true);
+  });
+
+  it("serves nobody until the session before has no process left", async () => {
+    const group = before(1);
+    const child = spawn("/bin/sh", ["-c", script()], { env: env() });
+    let said = "";
+    child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
+    child.stdin.end(`serve ${key} ${here} ${first} nas\n`);
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    while (!said.includes("\n")) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(said).toBe("waiting: the session before this one has not ended yet (process 4711)\n");
+    writeFileSync(join(group, "cgroup.events"), "populated 0\nfrozen 0\n");
+    await ended;
+    expect(said).toMatch(/\nok\nserved\n$/);
+  });
+
+  it("serves a client that has rebooted, and never again what it was before", () => {
+    ask("serve", here, first, "nas");
+    expect(ask("serve", here, second, "nas")).toBe("ok\nserved\n");
+    expect(ask("serve", here, first, "nas")).toMatch(/^refused: fenced: .* nas holds it since /);
+    expect(ask("takeover", here, first, "nas")).toMatch(/^refused: fenced: /);
+  });
+
+  it("gives a disk to who takes it over, and fences who had it, for good", () => {
+    ask("serve", here, first, "nas");
+    const group = before(0);
+    expect(ask("takeover", elsewhere, second, "laptop")).toBe("taken over\nok\n");
+    expect(killed(group)).toBe(true);
+    expect(ask("serve", here, first, "nas")).toMatch(/^refused: fenced: .* laptop holds it /);
+    expect(ask("serve", elsewhere, second, "laptop")).toBe("ok\nserved\n");
+    ask("release", elsewhere, second, "laptop");
+    expect(ask("serve", here, first, "nas")).toMatch(/^refused: fenced: .* nobody holds it now/);
+  });
+
+  it("frees a disk for its holder only", () => {
+    ask("serve", here, first, "nas");
+    expect(ask("release", elsewhere, second, "laptop")).toBe("ok\n");
+    expect(ask("lease", elsewhere, second, "laptop")).toMatch(/^held by nas since 20\S+Z\nok\n$/);
+    expect(ask("release", here, first, "nas")).toBe("released\nok\n");
+    expect(ask("lease", elsewhere, second, "laptop")).toBe("free\nok\n");
+    expect(ask("serve", elsewhere, second, "laptop")).toBe("ok\nserved\n");
+  });
+
+  it("serves nobody when the lease cannot be read", () => {
+    writeFileSync(join(root, "lease"), "");
+    expect(ask("serve", here, first, "nas")).toMatch(/^refused: the lease cannot be read on the server: /);
+  });
+});
