@@ -103,8 +103,8 @@ attach() {
     fi
     sleep 0.1
   done
-  if [ -n "$daemon" ]; then
-    # Nobody's child; this one ends with it.
+  if [ "$holder" != "$child" ]; then
+    # The daemon is nobody's child; this one ends with it.
     tail --sleep-interval=0.2 --pid="$holder" -f /dev/null 9>&- &
     child=$!
   fi
