@@ -57,8 +57,9 @@ export const serveLock = (name: string): string => `${lockDir}/serve-${name}`;
 export const etcDir = "/etc/netdisk";
 export const keyFile = (name: string): string => `${etcDir}/keys/${name}.key`;
 export const tunnelKeyFile = (name: string): string => `${etcDir}/tunnel/${name}.ed25519`;
+export const serveConfigDir = `${etcDir}/serve`;
 /** Configuration of nbd-server for one disk's sessions; not below conf.d, where the daemon would serve it to everybody. */
-export const serveConfig = (name: string): string => `${etcDir}/serve/${name}.conf`;
+export const serveConfig = (name: string): string => `${serveConfigDir}/${name}.conf`;
 export const sshConfigFile = (name: string): string => `${etcDir}/tunnel/${name}.ssh_config`;
 export const knownHostsFile = (name: string): string => `${etcDir}/tunnel/${name}.known_hosts`;
 /** What systemd's password agents know the question for the key's passphrase by. */

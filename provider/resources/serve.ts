@@ -4,6 +4,7 @@ import type { Inputs } from "../../schema/define";
 import {
   leaseFile,
   serveConfig,
+  serveConfigDir,
   serveHome,
   serveLock,
   serveRelay,
@@ -186,6 +187,11 @@ export const serve = resourceType<typeof definition>({
       },
       endSessions(name),
       uninstall(unit),
+      {
+        do: "run",
+        title: `remove ${serveConfigDir}, if no other disk is served`,
+        command: sh`test ! -d ${serveConfigDir} || rmdir --ignore-fail-on-non-empty -p ${serveConfigDir}`,
+      },
       removeLogin(login, name),
     ];
   },

@@ -11,6 +11,7 @@
  *   `serverTools` are those of the default stack: take over what still holds;
  * - `backing`: the path on the server that holds the cipher text;
  * - `unlock`: called after each start of the client, where the disk waits for somebody (a passphrase);
+ * - `waits`: where the disk's users sit out a power cut of the server;
  * - `gone`: what must hold after `destroy` besides what holds for all.
  */
 import { describe, expect } from "vitest";
@@ -18,7 +19,7 @@ import { hosts, lab, mounted, on, powerCycle, type HostName } from "./lab";
 import { defaultStack, pulumi, testdisk, type StackSettings } from "./project";
 import { until } from "./run";
 import { bootIds, expectNoChanges, ladder, pristine, up } from "./scenario";
-import { firstMissing, startWriter } from "./writer";
+import { firstMissing, goesOn, startWriter } from "./writer";
 
 export interface Variant {
   /** Follows "the ladder of ". */
@@ -30,6 +31,8 @@ export interface Variant {
   checks: Record<string, () => Promise<void>>;
   backing: string;
   unlock?: () => Promise<void>;
+  /** A power cut of the server ends no writer: it waits, and goes on. */
+  waits?: boolean;
   gone?: () => Promise<void>;
 }
 
@@ -197,7 +200,13 @@ export function ladderOf(variant: Variant): void {
           const writer = startWriter(file);
           await until("30 records are acknowledged", 60, async () => writer.acknowledged() >= 30);
           await powerCycle(host);
-          await writer.gone;
+          if (variant.waits && host === "server") {
+            await goesOn(writer, 180);
+            await writer.stop();
+            expect(writer.failure()).toBeUndefined();
+          } else {
+            await writer.gone;
+          }
           await back(host, 180);
           expect(await firstMissing(file, writer.acknowledged())).toBeUndefined();
           expect(await readChecksum()).toBe(checksum);

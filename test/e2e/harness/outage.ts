@@ -4,7 +4,7 @@ import { lab, mounted, on, tryOn } from "./lab";
 import { type Disk, setDisks, testdisk } from "./project";
 import { until } from "./run";
 import { startMounted, up } from "./scenario";
-import { firstMissing, startWriter, type Writer } from "./writer";
+import { firstMissing, goesOn, startWriter, type Writer } from "./writer";
 
 export const name = "outage";
 export const path = `/mnt/${name}`;
@@ -49,9 +49,7 @@ export async function startPatient(): Promise<Patient> {
     async survives(fault, harm) {
       await harm();
       const repaired = Date.now();
-      // The next one may have been on its way already.
-      const goal = writer.acknowledged() + 2;
-      await until("the writer goes on", 90, async () => writer.acknowledged() >= goal);
+      await goesOn(writer, 90);
       const stall = (Date.now() - repaired) / 1000;
       await unharmed();
       console.log(`${fault}: errors 0, ${stall.toFixed(1)} s until it went on`);

@@ -1,5 +1,6 @@
 /** Somebody who uses the disk: appends records, each acknowledged only after its fsync. */
 import { on, startOn } from "./lab";
+import { until } from "./run";
 
 const record = (number: number) => `record ${String(number).padStart(8, "0")}`;
 
@@ -36,6 +37,12 @@ export function startWriter(file: string): Writer {
       await on("client", "rm /run/stop-writer");
     },
   };
+}
+
+/** Waits until it goes on after what held it up; one record may have been on its way already. */
+export async function goesOn(writer: Writer, seconds: number): Promise<void> {
+  const goal = writer.acknowledged() + 2;
+  await until("the writer goes on", seconds, async () => writer.acknowledged() >= goal);
 }
 
 /** The first acknowledged record that is not in the file, or undefined when all are there. */
