@@ -43,7 +43,7 @@ export const backingFile = define({
       example: "/var/lib/netdisk/testdisk.img",
     }),
     size: field(size, {
-      doc: "Size of the disk. A larger one grows the file, and what is above it, while the disk is in use.",
+      doc: "Size of the disk. A larger one grows the file, and what is above it, while the disk is in use; one with a sealed key (`key: { gpg }`) is closed and opened for that, once nobody uses it.",
       role: "fixed",
       cure: "A disk only grows: keep the size that is there; for a smaller disk make a second one and copy the files.",
       example: "20 GiB",

@@ -170,7 +170,7 @@ start() {
 move() {
   exists "$name" || return 0
   if [ "$sealed" != no ]; then
-    echo "the key of $name is sealed, and nobody is here to open it: the disk cannot be led over" >&2
+    echo "the key of $name is sealed, and nobody is here to open it: an open disk is not led over to another connection; run: systemctl restart netdisk@$name.target" >&2
     exit 1
   fi
   look_at "$1"

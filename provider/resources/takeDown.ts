@@ -2,8 +2,16 @@
  * How netdisk itself takes a disk down: from the top, and only when nobody uses it (docs/units.md, "Taken down by
  * Pulumi"). A unit's stop may tear a disk off, because a shutdown must end; a run of Pulumi has no such need.
  */
-import { attachUnit, mappedDevice, mountUnit, openUnit, sessionScript } from "../../schema/paths";
+import {
+  attachUnit,
+  mappedDevice,
+  mountUnit,
+  openUnit,
+  passphraseId,
+  sessionScript,
+} from "../../schema/paths";
 import { deviceUsers, inUse } from "../facts/deviceUsers";
+import { questions } from "../facts/passwordQuestion";
 import { type Command, sh } from "../host/sh";
 import type { Secret } from "../../schema/secret";
 import type { RunStep } from "../resource";
@@ -16,9 +24,11 @@ import { givingPassphrase } from "./unlock";
  */
 export const takeDown = (name: string): Command => sh`# take the disk ${name} down, unless it is in use
 was= session=${sessionScript(name)} attach=${attachUnit(name)} mount=${mountUnit(name)} open=${openUnit(name)}
-# The chain may be coming up by itself at this moment, because the run has just mended what was below.
+# The chain may be coming up by itself at this moment, because the run has just mended what was below; but a disk that
+# waits for its passphrase goes no further.
+question() { ${questions(passphraseId(name))}; }
 tries=0
-while systemctl is-active --quiet $attach && systemctl show -P ActiveState $mount $open | grep -qE '^(de)?activating' && [ $tries -lt 60 ]; do
+while systemctl is-active --quiet $attach && systemctl show -P ActiveState $mount $open | grep -qE '^(de)?activating' && [ -z "$(question)" ] && [ $tries -lt 60 ]; do
   tries=$((tries + 1))
   sleep 0.5
 done

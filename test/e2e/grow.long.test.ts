@@ -3,6 +3,7 @@
  * error, nothing is unmounted. A run that ends after any of the steps is continued by the next one.
  */
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Size } from "../../schema/size";
 import { mounted, on, startOn, tryOn } from "./harness/lab";
 import { pulumi, setDisks, state, testdisk } from "./harness/project";
 import { until, type Running } from "./harness/run";
@@ -13,7 +14,7 @@ const minutes = (n: number) => n * 60_000;
 const image = "/var/lib/netdisk/testdisk.img";
 const GiB = 2 ** 30;
 
-const wish = (size: string) => setDisks({ testdisk: { ...testdisk, file: { size } } });
+const wish = (size: Size) => setDisks({ testdisk: { ...testdisk, file: { size } } });
 const mountId = () => on("client", "findmnt -n -o ID /mnt/disk");
 /** Bytes of the file, the device and the file system. */
 async function sizes(): Promise<number[]> {
@@ -88,7 +89,7 @@ beforeAll(async () => {
 }, minutes(15));
 
 describe("growing", () => {
-  it.each([
+  it.each<[Size, number]>([
     ["1 GiB", GiB],
     ["2 GiB", 2 * GiB],
     ["4 GiB", 4 * GiB],

@@ -38,7 +38,7 @@ export async function bytesOn(host: HostName, command: string): Promise<Buffer> 
 export const startOn = (host: HostName, command: string): Running => start(ssh(host, command));
 
 /** Whether the disk is mounted and a write gets through to the server: a dead mount stays in place for a while. */
-async function isMounted(path: string): Promise<boolean> {
+export async function isMounted(path: string): Promise<boolean> {
   const probe = `dd if=/dev/zero of=${path}/.probe bs=4k count=1 conv=fsync status=none`;
   return (await tryOn("client", `mountpoint -q ${path} && ${probe} && mountpoint -q ${path}`)).code === 0;
 }

@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import type { StackFile } from "../../../schema/stack";
 import { labName, sshConfig } from "./lab";
 import { checkout, must, run, start, type Ended, type Running } from "./run";
 
@@ -12,14 +13,7 @@ const cache = process.env.NETDISK_CACHE ?? join(checkout, ".cache");
 export const passphrase = "end-to-end tests' recovery passphrase";
 export const stack = "e2e";
 
-export interface Disk {
-  name?: string;
-  file?: { path?: string; size: string; allocation?: string; loop?: boolean };
-  device?: { path: string };
-  mount: { path: string };
-  key?: { gpg: string; bytes?: number };
-  transport?: "forward" | "session";
-}
+export type Disk = StackFile["disks"][string];
 
 export const testdisk = { file: { size: "512 MiB" }, mount: { path: "/mnt/disk" } } satisfies Disk;
 
