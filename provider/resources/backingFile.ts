@@ -5,6 +5,7 @@ import { backingFile as definition } from "../../schema/server";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
 import { userAccess } from "../facts/access";
+import { usersOfFile } from "../facts/fileUsers";
 import { takeover } from "../facts/takeover";
 import { statAllocation } from "../facts/allocation";
 import { type Command, sh } from "../host/sh";
@@ -140,6 +141,14 @@ export const backingFile = resourceType<typeof definition>({
         is: "foreign",
         what: `${what} that begins with zeros and holds data from byte ${holds} on: neither blank nor a disk of netdisk`,
         cure: "Name another path, or remove the file yourself if you know that it may go.",
+      };
+    }
+    const users = holds === "made" ? [] : await ask(host, usersOfFile, path);
+    if (users.length > 0) {
+      return {
+        is: "foreign",
+        what: `${what} that netdisk did not make, and in use: ${users.join(", ")}`,
+        cure: "End that use to take the file over, or name another path.",
       };
     }
     return {

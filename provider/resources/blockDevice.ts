@@ -8,7 +8,7 @@ import { ask } from "../fact";
 import { userAccess } from "../facts/access";
 import { blankProof } from "../facts/blank";
 import { blkidProbe } from "../facts/blkid";
-import { blockUse } from "../facts/blockUse";
+import { blockUse, usersOfDevice } from "../facts/deviceUsers";
 import { blockDevice as sysfsDevice } from "../facts/sysfs";
 import { udevIdentity } from "../facts/udev";
 import type { Host } from "../host/host";
@@ -104,14 +104,18 @@ export const blockDevice = resourceType<typeof definition>({
         "Connect the right one. To give the old disk up, remove this disk from the stack and add it under another name.",
       );
     }
-    const users = use.users.join(", ");
     if (use.readOnly) return foreign(`${path} is read-only`, "Make it writable, or name another device.");
     const wished = noteOf(identity, size);
     const taken = note?.toString() === wished;
+    const inUse = (users: string[]) =>
+      foreign(`${path} is in use on the server: ${users.join(", ")}`, anotherDevice);
     if (!pinned) {
-      if (users !== "") return foreign(`${path} is in use on the server: ${users}`, anotherDevice);
+      if (use.layers.length > 0) return inUse(use.layers);
       const refused = await refusal(host, inputs, wished, taken);
       if (refused) return refused;
+      // Of what was ours, nbd-server may be a user.
+      const users = taken ? [] : await ask(host, usersOfDevice, path);
+      if (users.length > 0) return inUse(users);
     }
     return {
       is: "present",
@@ -123,7 +127,7 @@ export const blockDevice = resourceType<typeof definition>({
         taken,
         installed,
         reachable,
-        users: users || "none",
+        users: use.layers.join(", ") || "none",
         identity,
         size,
       },

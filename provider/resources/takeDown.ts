@@ -44,9 +44,7 @@ refuse() {
 ${deviceUsers}
 holders() {
   openers
-  for other in /sys/class/block/$dm/holders/*; do
-    if test -e "$other"; then echo "  the block device \${other##*/} lies on it"; fi
-  done
+  layers
   own=$(mounts /proc/1/mountinfo)
   if [ "$(printf %s "$own" | grep -c '')" -gt 1 ]; then
     echo "$own" | while read -r path peer; do echo "  mounted at $path"; done

@@ -14,7 +14,10 @@ interface Answers {
   /** Sectors; undefined where there is no device. */
   sectors?: number;
   udev?: string;
+  /** What lies on it. */
   use?: string;
+  /** What else uses it, which is asked of a device that was never ours. */
+  users?: string;
   proof?: string;
   blkid?: string;
   note?: string;
@@ -22,11 +25,19 @@ interface Answers {
 
 /** Each question of an observation has its own first words. */
 function hostOf(answers: Answers): Host {
-  const { sectors, udev = `ID_WWN=${identity.slice(4)}`, use = "0 root", proof = "blank", blkid } = answers;
+  const {
+    sectors,
+    udev = `ID_WWN=${identity.slice(4)}`,
+    use = "0 root",
+    users = "",
+    proof = "blank",
+    blkid,
+  } = answers;
   const script: [RegExp, string, number][] = [
     [/^if test -b/, `/sys/class/block/sdb\n8:16\n${sectors}\n`, sectors === undefined ? 44 : 0],
     [/^udevadm info/, `DEVTYPE=disk\n${udev}\n`, 0],
     [/^node=/, `${use}\n`, 0],
+    [/^\(\nnode=/, users, 0],
     [/^group=/, "", 0],
     [/^\(\nd=/, `${proof}\n`, proof === "" ? 1 : 0],
     [
@@ -66,10 +77,16 @@ describe("a device that netdisk never had", () => {
     ["has no medium", { sectors: 0 }, "has size 0"],
     ["cannot be told from another", { udev: "ID_PATH=slot-1" }, "neither WWN nor serial number"],
     ["is read-only", { use: "1 root" }, "is read-only"],
-    ["is mounted", { use: "0 root\nmounted at /srv" }, "is in use on the server: mounted at /srv"],
-    ["has partitions", { use: "0 root\npartition sdb1" }, "partition sdb1"],
-    ["carries another device", { use: "0 root\ndm-0 lies on it" }, "dm-0 lies on it"],
-    ["is swap", { use: "0 root\nswap" }, "in use on the server: swap"],
+    [
+      "is mounted",
+      { use: "0 root\n  mounted at /srv", proof: "data 0" },
+      "is in use on the server: mounted at /srv",
+    ],
+    [
+      "is open",
+      { users: "  process 7 (qemu) has the device open\n  swap\n" },
+      "(qemu) has the device open, swap",
+    ],
     ["has a signature", { blkid: "ext4", proof: "data 0" }, "is not blank: data from byte 0 on"],
     ["has data without a signature", { proof: "data 0" }, "is not blank"],
     ["is somebody's LUKS", { blkid: "crypto_LUKS", proof: "data 0" }, "is not blank"],
@@ -106,6 +123,13 @@ describe("a device that was this disk's before", () => {
     });
   });
 
+  it("is refused when somebody has mounted it meanwhile; that nbd-server has it open is in order", async () => {
+    const users = "  process 8 (nbd-server) has a file, a directory or the device open\n";
+    expect(await observe({ note, users, blkid: "crypto_LUKS" })).toMatchObject({ is: "present" });
+    const seen = await observe({ note, use: "0 nbd\n  mounted at /srv", blkid: "crypto_LUKS" });
+    expect(seen).toMatchObject({ is: "foreign" });
+  });
+
   it("is refused when it has become something else", async () => {
     expect(await observe({ note, blkid: "ext4", proof: "data 0" })).toMatchObject({ is: "foreign" });
   });
@@ -132,7 +156,7 @@ describe("a device whose state is known", () => {
   });
 
   it("shows who uses it meanwhile", async () => {
-    const seen = await observe({ note, use: "0 nbd\nmounted at /srv" }, state);
+    const seen = await observe({ note, use: "0 nbd\n  mounted at /srv" }, state);
     expect(seen).toMatchObject({ is: "present", state: { users: "mounted at /srv" } });
   });
 });

@@ -3,6 +3,8 @@ import * as z from "zod";
 import { check } from "../../provider/check";
 import { checkConfiguration } from "../../provider/configuration";
 import { resourceType } from "../../provider/resource";
+import { attachment } from "../../provider/resources/attachment";
+import { backingFile } from "../../provider/resources/backingFile";
 import { unknown } from "../../provider/wire/values";
 import { define, field } from "../../schema/define";
 import { canonicalSize, nameField, size } from "../../schema/fields";
@@ -103,6 +105,22 @@ describe("check", () => {
     ]);
     // Nothing was there to begin with.
     expect(check(type, {}, { ...good, size: "2 GiB" }).failures).toEqual([]);
+  });
+
+  it.each([
+    ["file", backingFile, { name: "photos", path: "/srv/photos.img" }],
+    ["attachment", attachment, { name: "photos" }],
+  ])("lets a disk's %s grow, and refuses to shrink it", (_, resource, rest) => {
+    const sized = (size: string) => ({ ...rest, size });
+    expect(check(resource, sized("1024 MiB"), sized("2 GiB")).failures).toEqual([]);
+    expect(check(resource, sized("2 GiB"), sized("2047 MiB")).failures).toEqual([
+      {
+        property: "size",
+        reason: expect.stringMatching(
+          /^cannot change from "2 GiB" to "2047 MiB"\. A disk only grows: keep /,
+        ) as string,
+      },
+    ]);
   });
 
   it("marks what the definition says is secret, and never shows it", () => {
