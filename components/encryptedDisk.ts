@@ -196,7 +196,9 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       onClient(...link.dependsOn, client.kernelModule, client.probeGuard),
     );
 
-    const luksKey = new parts.LuksKey(resourceName, { name, ...args.key }, onClient());
+    // A sealed one is made by gpg, which comes with the packages.
+    const sealedBy = args.key?.gpg === undefined ? [] : [client.packages];
+    const luksKey = new parts.LuksKey(resourceName, { name, ...args.key }, onClient(...sealedBy));
     const key = { name, keyFile: luksKey.path, ...keyPassphrase };
     // A disk that waits for its passphrase is in order; a preview that called it a difference would say so after each
     // boot of the client. A run is the moment at which the passphrase is at hand, and opens it.
