@@ -1,5 +1,5 @@
 /** What the components register with the engine; proves wiring, not what the resources do. */
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as pulumi from "@pulumi/pulumi";
 import * as netdisk from "../../../components";
 import { isMarkedSecret, recordRegistrations, settled, valueOf, type Registration } from "./mocks";
@@ -14,8 +14,8 @@ function hostPair() {
   return { server, client };
 }
 
-function disk(args: Partial<netdisk.EncryptedDiskArgs> = {}) {
-  return new netdisk.EncryptedDisk("photos", {
+function disk(args: Partial<netdisk.EncryptedDiskArgs> = {}, name = "photos") {
+  return new netdisk.EncryptedDisk(name, {
     ...hostPair(),
     recovery: { passphrase },
     file: { size: "20 GiB" },
@@ -245,5 +245,25 @@ describe("a preview", () => {
     expect(registrations).toHaveLength(28);
     expect(inputsOf(registrations, "Luks")).toMatchObject({ name: "photos" });
     expect(inputsOf(registrations, "Luks").device).not.toBe("attachment.device");
+  });
+});
+
+describe("on a client without packages", () => {
+  it("a plain key is made at once, a sealed one when gpg is there", async () => {
+    let install = (): void => undefined;
+    const until = new Promise<void>((resolve) => (install = resolve));
+    const registrations = await recordRegistrations({ held: "netdisk:index:Packages", until });
+    const hosts = hostPair();
+    const key = { gpg: "/etc/netdisk/vault-key.asc", passphrase };
+    disk({ ...hosts, key, mount: { path: "/mnt/vault" } }, "vault");
+    disk(hosts);
+    const made = () => registrations.map(short).filter((it) => it.startsWith("LuksKey"));
+    await vi.waitFor(() => {
+      expect(made()).toContain("LuksKey photos on nas");
+    });
+    expect(made()).not.toContain("LuksKey vault on nas");
+    install();
+    await settled();
+    expect(made()).toContain("LuksKey vault on nas");
   });
 });

@@ -21,9 +21,12 @@ function outputsOf(definition: Definition, preview: boolean): Record<string, unk
   return preview ? {} : Object.fromEntries(outputs.map((key) => [key, `${definition.kind}.${key}`]));
 }
 
-/** Installs the mocks and returns the list that fills up. A type that is not ours throws. */
+/**
+ * Installs the mocks and returns the list that fills up. A type that is not ours throws.
+ * @param options.held the type whose resources are not made until `until` is there: what needs them waits
+ */
 export async function recordRegistrations(
-  options: { preview?: boolean; project?: string; stack?: string } = {},
+  options: { preview?: boolean; project?: string; stack?: string; held?: string; until?: Promise<void> } = {},
 ): Promise<Registration[]> {
   const registrations: Registration[] = [];
   await pulumi.runtime.setMocks(
@@ -47,7 +50,8 @@ export async function recordRegistrations(
           }),
         );
         const state = { ...defaults, ...given, ...outputsOf(definition, options.preview ?? false) };
-        return { id: `${definition.kind}/${name}`, state };
+        const made = { id: `${definition.kind}/${name}`, state };
+        return type === options.held && options.until ? options.until.then(() => made) : made;
       },
     },
     options.project ?? "hosts",
