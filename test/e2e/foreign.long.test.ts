@@ -88,7 +88,7 @@ async function startProvider(): Promise<void> {
 const refusal = (): Promise<string | undefined> =>
   create().then(
     () => undefined,
-    (error: Error) => error.message,
+    (error: unknown) => (error as Error).message,
   );
 
 /** No header, no note, no claim: nothing was begun. */

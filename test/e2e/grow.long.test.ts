@@ -137,7 +137,9 @@ describe("a run that ends too early is continued", () => {
         await up(...target("BackingFile"), ...target("Attachment"));
       });
       expect((await sizes())[1]).toBe(4352 * MiB);
-      await underLoad(async () => void (await up()));
+      await underLoad(async () => {
+        await up();
+      });
       await expectSize(4352 * MiB);
       await expectNoChanges();
 
