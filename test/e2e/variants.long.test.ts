@@ -83,4 +83,29 @@ const disk: Variant = {
   },
 };
 
-for (const variant of [loop, disk]) ladderOf(variant);
+const session: Variant = {
+  ...defaultVariant,
+  name: "a disk with transport: session",
+  stack: { ...defaultStack, disks: { testdisk: { ...testdisk, transport: "session" } } },
+  checks: {
+    "the client's own tools say that all is as the article has it": clientTools,
+    "the server serves it to its key alone": async () => {
+      expect(await on("server", "cat /etc/netdisk/serve/testdisk.conf")).toContain(
+        `\texportname = ${defaultVariant.backing}\n`,
+      );
+      expect(await on("server", "systemctl is-enabled netdisk-serve-testdisk.socket")).toBe("enabled");
+      // nbd-server opens a port even when it serves its stdin: it must be in a network of its own.
+      expect(await on("server", "ss -Hltn | grep -v ':22 ' || test $? = 1")).toBe("");
+      expect(await on("client", "netdisk status testdisk --json")).toContain('"state":"up"');
+    },
+  },
+  waits: true,
+  gone: async () => {
+    expect(await on("server", "head -n 1 /var/lib/netdisk/lease/testdisk")).toBe("free");
+    expect(await on("server", "getent passwd netdisk-serve || test $? = 2")).toBe("");
+    expect(await on("client", "ls -d /run/netdisk/testdisk 2>/dev/null || test $? = 2")).toBe("");
+    expect(await on("client", "ls /var/lib/netdisk/given-up 2>/dev/null || test $? = 2")).toBe("");
+  },
+};
+
+for (const variant of [loop, disk, session]) ladderOf(variant);
