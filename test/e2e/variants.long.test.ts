@@ -1,8 +1,13 @@
 /** The ladder (harness/ladder.ts) for stacks that differ from the default one in what they are made of. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
+import { parse } from "yaml";
 import { clientTools, defaultVariant, ladderOf, serverTools, type Variant } from "./harness/ladder";
 import { on } from "./harness/lab";
-import { defaultStack, pulumi, setDisks, testdisk } from "./harness/project";
+import { unlocked } from "./harness/passphrase";
+import { defaultStack, pulumi, setDisks, testdisk, type Disk } from "./harness/project";
+import { checkout } from "./harness/run";
 import { expectNoChanges, up } from "./harness/scenario";
 
 const loop: Variant = {
@@ -13,7 +18,7 @@ const loop: Variant = {
     disks: { testdisk: { ...testdisk, file: { ...testdisk.file, loop: true } } },
   },
   checks: {
-    "the client's own tools say that all is as the article has it": clientTools,
+    "the client's own tools say that all is as the article has it": () => clientTools(),
     "the server serves a loop device over the file": async () => {
       await serverTools("/dev/netdisk/testdisk");
       const listed = await on(
@@ -25,6 +30,74 @@ const loop: Variant = {
       expect(Number(await on("server", session))).toBeGreaterThan(0);
     },
   },
+};
+
+/** stacks/Pulumi.article.yaml, on the lab's hosts and with a smaller file. */
+const { config: choices } = parse(readFileSync(join(checkout, "stacks/Pulumi.article.yaml"), "utf8")) as {
+  config: {
+    "netdisk-hosts:server": { allowList: boolean };
+    "netdisk-hosts:disks": { testdisk: Disk & Required<Pick<Disk, "file" | "key">> };
+  };
+};
+const { allowList } = choices["netdisk-hosts:server"];
+const articleDisk = choices["netdisk-hosts:disks"].testdisk;
+const keyFile = articleDisk.key.gpg ?? "";
+const keyPassphrase = "the article's XXXXXXX";
+
+const article: Variant = {
+  ...defaultVariant,
+  name: "the article's stack",
+  stack: {
+    ...defaultStack,
+    server: { ...defaultStack.server, allowList },
+    disks: { testdisk: { ...articleDisk, file: { ...articleDisk.file, size: "512 MiB" } } },
+    secrets: { ...defaultStack.secrets, "disks.testdisk.key.passphrase": keyPassphrase },
+  },
+  checks: {
+    "the client's own tools say what the article prints": async () => {
+      await clientTools([
+        /type:\s+LUKS1/,
+        /cipher:\s+twofish-cbc-essiv:sha256/,
+        /keysize:\s+256/,
+        /offset:\s+4096\b/,
+        /mode:\s+read\/write/,
+      ]);
+      const header = await on("client", "cryptsetup luksDump /dev/netdisk/testdisk");
+      expect(header).toMatch(/Hash spec:\s+sha256/);
+    },
+    "the server is configured as printed": async () => {
+      const lines = async (file: string) =>
+        (await on("server", `grep -v '^#' /etc/nbd-server/${file}`)).split("\n").map((line) => line.trim());
+      expect(await lines("config")).toEqual([
+        "[generic]",
+        "user = nbd",
+        "group = nbd",
+        "listenaddr = localhost",
+        "port = 10809",
+        "allowlist = true",
+        "includedir = /etc/nbd-server/conf.d",
+      ]);
+      expect(await lines("conf.d/testdisk.conf")).toEqual([
+        "[testdisk]",
+        "exportname = /dev/netdisk/testdisk",
+        "flush = true",
+        "fua = false",
+        "sync = false",
+        "readonly = false",
+        "authfile = /etc/nbd-server/allow",
+      ]);
+      expect(await lines("allow")).toEqual(["127.0.0.1/32"]);
+    },
+    "the article's own commands open the key and the disk": async () => {
+      const open = `gpg --batch --pinentry-mode loopback --passphrase-fd 0 -d ${keyFile}`;
+      expect(await on("client", `${open} | wc -c`, keyPassphrase)).toBe("4096");
+      const test = "cryptsetup open --type luks --test-passphrase --key-file - /dev/netdisk/testdisk";
+      await on("client", `${open} | ${test}`, keyPassphrase);
+    },
+  },
+  backing: articleDisk.file.path ?? "",
+  key: keyFile,
+  unlock: () => unlocked("testdisk", testdisk.mount.path, keyPassphrase),
 };
 
 const path = "/dev/disk/by-id/lab-disk-1";
@@ -50,7 +123,7 @@ const disk: Variant = {
     await serialRule("LAB-DISK-1");
   },
   checks: {
-    "the client's own tools say that all is as the article has it": clientTools,
+    "the client's own tools say that all is as the article has it": () => clientTools(),
     "the server serves the disk itself, which nbd-server's account owns": async () => {
       await serverTools(path);
       expect(await on("server", "stat -c %U /dev/ubdb")).toBe("nbd");
@@ -88,7 +161,7 @@ const session: Variant = {
   name: "a disk with transport: session",
   stack: { ...defaultStack, disks: { testdisk: { ...testdisk, transport: "session" } } },
   checks: {
-    "the client's own tools say that all is as the article has it": clientTools,
+    "the client's own tools say that all is as the article has it": () => clientTools(),
     "the server serves it to its key alone": async () => {
       expect(await on("server", "cat /etc/netdisk/serve/testdisk.conf")).toContain(
         `\texportname = ${defaultVariant.backing}\n`,
@@ -108,4 +181,4 @@ const session: Variant = {
   },
 };
 
-for (const variant of [loop, disk, session]) ladderOf(variant);
+for (const variant of [loop, article, disk, session]) ladderOf(variant);
