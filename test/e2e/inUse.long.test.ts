@@ -1,0 +1,28 @@
+/** What inUse.test.ts leaves out for the sake of time. */
+import { afterEach, beforeAll, it } from "vitest";
+import { destroyRefuses, endUsers, stopByHandFlushes, weakSessionEnds } from "./harness/inUse";
+import { startMounted } from "./harness/scenario";
+
+const minutes = (n: number) => n * 60_000;
+
+beforeAll(startMounted, minutes(15));
+
+afterEach(endUsers);
+
+it.each(["a mount in another namespace", "a bind mount"] as const)(
+  "destroy refuses a disk with %s",
+  (use) => destroyRefuses(use),
+  minutes(3),
+);
+
+it(
+  "a stop by hand that gives up on somebody else's mount has written all out before, and says so",
+  stopByHandFlushes,
+  minutes(3),
+);
+
+it(
+  "a connection without sync is named, and is not in force any more after an up",
+  () => weakSessionEnds("sync"),
+  minutes(5),
+);
