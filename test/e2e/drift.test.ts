@@ -1,20 +1,9 @@
-/** What was changed by hand is named by `preview` and repaired by a plain `up`. Cases are data: drift.yaml. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+/** What was changed by hand is named by `preview` and repaired by a plain `up`: some rows of drift.yaml, together. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
-import { lab, mounted, on, type HostName } from "./harness/lab";
+import { drifts, namedAndRepaired, writeMarker } from "./harness/drift";
+import { lab, mounted } from "./harness/lab";
 import { pulumi, state } from "./harness/project";
-import { expectNoChanges, startMounted, up } from "./harness/scenario";
-
-interface Drift {
-  name: string;
-  on: HostName;
-  do: string;
-  names: string[];
-  heals?: boolean;
-  check: string;
-}
+import { expectNoChanges, startMounted } from "./harness/scenario";
 
 /** Who is in the state. */
 const residents = () => state().resources.map(({ urn, id }) => ({ urn, id }));
@@ -31,37 +20,18 @@ const saysOfServer = (): unknown =>
   );
 
 const minutes = (n: number) => n * 60_000;
-const drifts = parse(readFileSync(join(__dirname, "drift.yaml"), "utf8")) as Drift[];
-const marker = "/mnt/disk/before-the-drift";
+const batches = [...new Set(drifts.flatMap(({ batch }) => batch ?? []))].map((batch) => {
+  const rows = drifts.filter((drift) => drift.batch === batch);
+  return { what: rows.map(({ name }) => name).join("; "), rows };
+});
 
 beforeAll(async () => {
   await startMounted();
-  await on("client", `echo still here > ${marker} && sync -f ${marker}`);
+  await writeMarker();
 }, minutes(15));
 
 describe("drift made by hand", () => {
-  it.each(drifts)(
-    "$name",
-    async (drift) => {
-      await on(drift.on, drift.do);
-
-      const preview = await pulumi(["preview", "--expect-no-changes"]);
-      const healed = drift.heals === true && preview.code === 0;
-      if (!healed) {
-        expect(preview.code, preview.output).not.toBe(0);
-        for (const named of drift.names) {
-          const [type = "", property = ""] = named.split(" ");
-          expect(preview.output).toMatch(new RegExp(`[~+] +netdisk:index:${type} .*${property}`));
-        }
-      }
-
-      await up();
-      await on(drift.on, drift.check);
-      await mounted();
-      expect(await on("client", `cat ${marker}`)).toBe("still here");
-    },
-    minutes(4),
-  );
+  it.each(batches)("$what", ({ rows }) => namedAndRepaired(rows), minutes(6));
 
   it("leaves nothing to do", expectNoChanges);
 });
