@@ -30,6 +30,13 @@ class LadderFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     sequence: { sequencer: LadderFirst },
+    // npm run test:coverage. What runs in processes of its own (provider/main.ts) is not seen.
+    coverage: {
+      provider: "v8",
+      include: ["provider/**/*.ts"],
+      reporter: ["text"],
+      thresholds: { lines: 90 },
+    },
     projects: [
       // Pure: no process, no network.
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
