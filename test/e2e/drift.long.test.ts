@@ -1,6 +1,6 @@
-/** Every row of drift.yaml, each alone (npm run test:drift). */
+/** Every row of drift.yaml (npm run test:drift). */
 import { beforeAll, describe, it } from "vitest";
-import { drifts, namedAndRefused, namedAndRepaired, writeMarker } from "./harness/drift";
+import { batches, drifts, namedAndRefused, namedAndRepaired, writeMarker } from "./harness/drift";
 import { recordTypical } from "./harness/record";
 import { expectNoChanges, startMounted } from "./harness/scenario";
 
@@ -13,11 +13,9 @@ beforeAll(async () => {
 }, minutes(15));
 
 describe("drift made by hand", () => {
-  it.each(drifts)(
-    "$name",
-    (drift) => (drift.refused === undefined ? namedAndRepaired([drift]) : namedAndRefused(drift)),
-    minutes(8),
-  );
+  it.each(batches)("$batch: $what", ({ rows }) => namedAndRepaired(rows), minutes(15));
+
+  it.each(drifts.filter(({ refused }) => refused !== undefined))("$name", namedAndRefused, minutes(8));
 
   it("leaves nothing to do", expectNoChanges);
 });

@@ -10,7 +10,6 @@ import { up } from "./scenario";
 
 export interface Drift {
   name: string;
-  /** Those of the same number are made, named and repaired together in `npm test`. */
   batch?: number;
   on: HostName;
   do: string;
@@ -25,6 +24,14 @@ export interface Drift {
 }
 
 export const drifts = parse(readFileSync(join(__dirname, "../drift.yaml"), "utf8")) as Drift[];
+
+/** What is made, named and repaired together. */
+export const batches = [...new Set(drifts.flatMap(({ batch }) => batch ?? []))]
+  .sort((a, b) => a - b)
+  .map((batch) => {
+    const rows = drifts.filter((drift) => drift.batch === batch);
+    return { batch, rows, what: rows.map(({ name }) => name).join("; ") };
+  });
 
 const marker = "/mnt/disk/before-the-drift";
 
