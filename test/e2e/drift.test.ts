@@ -22,39 +22,17 @@ const saysOfServer = (): unknown =>
 const minutes = (n: number) => n * 60_000;
 const inEveryRun = 6;
 
-beforeAll, describe, expect, it } from "vitest";
-import { batches, namedAndRepaired, writeMarker } from "./harness/drift";
-import { lab, mounted } from "./harness/lab";
-import { pulumi, state } from "./harness/project";
-import { expectNoChanges, startMounted } from "./harness/scenario";
-
-/** Who is in the state. */
-const residents = () => state().resources.map(({ urn, id }) => ({ urn, id }));
-
-/** What the state says of the server. The engine encrypts secrets anew whenever it writes. */
-const saysOfServer = (): unknown =>
-  JSON.parse(
-    JSON.stringify(
-      state()
-        .resources.filter(({ provider }) => provider?.includes("netdisk:index:Server$"))
-        .map(({ urn, inputs, outputs, initErrors }) => ({ urn, inputs, outputs, initErrors })),
-      (key, value: unknown) => (key === "ciphertext" ? "…" : value),
-    ),
-  );
-
-const minutes = (n: number) => n * 60_000;
-const batches = [...new Set(drifts.flatMap(({ batch }) => batch ?? []))].map((batch) => {
-  const rows = drifts.filter((drift) => drift.batch === batch);
-  return { what: rows.map(({ name }) => name).join("; "), rows };
-});
-
 beforeAll(async () => {
   await startMounted();
   await writeMarker();
 }, minutes(15));
 
 describe("drift made by hand", () => {
-  it.each(batches.filter(({ batch }) => batch <= inEveryRun))("$what", ({ rows }) => namedAndRepaired(rows), minutes(6));
+  it.each(batches.filter(({ batch }) => batch <= inEveryRun))(
+    "$what",
+    ({ rows }) => namedAndRepaired(rows),
+    minutes(6),
+  );
 
   it("leaves nothing to do", expectNoChanges);
 });
