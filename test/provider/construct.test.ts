@@ -41,8 +41,10 @@ const registerResource: handleUnaryCall<monitor.RegisterResourceRequest, monitor
   response.setUrn(urn);
   response.setId(request.getCustom() ? "id" : "");
   const kind = Object.values<Definition>(definitions).find(({ token }) => token === type);
-  const outputs = Object.keys(kind?.outputs ?? {}).map((key) => [key, `the ${key}`]);
-  response.setObject(encode({ ...inputs, ...Object.fromEntries(outputs) }));
+  const outputs: Properties = Object.fromEntries(
+    Object.keys(kind?.outputs ?? {}).map((key) => [key, `the ${key}`]),
+  );
+  response.setObject(encode({ ...inputs, ...outputs }));
   done(null, response);
 };
 
