@@ -6,6 +6,7 @@ export type ErrorCode =
   | "CONFIG" // the wish is wrong
   | "UNREACHABLE" // the host does not answer, or not as the pinned host
   | "UNREADABLE" // the host answered, but its answer cannot be understood: never taken as "absent"
+  | "NO_TOOL" // the program that would answer is not installed on the host
   | "FOREIGN" // data that is not proven to be ours or blank
   | "CLAIMED" // another stack owns it
   | "IN_USE" // somebody works with what would have to be taken away

@@ -16,7 +16,13 @@ export interface Fact<A extends unknown[], T> {
   parse(result: ExecResult, ...args: A): T;
 }
 
-/** Asks the host. An answer that does not parse becomes an UNREADABLE error with host, command and output. */
+/** Exit status of a shell that does not find a program. */
+const notFound = 127;
+
+/**
+ * Asks the host. An answer that does not parse becomes an UNREADABLE error with host, command and output, or NO_TOOL
+ * where the shell did not find the program.
+ */
 export function ask<A extends unknown[], T>(host: Host, fact: Fact<A, T>, ...args: A): Promise<T> {
   return askWith(host, fact, {}, ...args);
 }
@@ -34,11 +40,18 @@ export async function askWith<A extends unknown[], T>(
   try {
     return fact.parse(result, ...args);
   } catch (error) {
+    const asked = `${host.label}: cannot understand the answer of \`${command.text}\` (exit status ${result.exitCode}): `;
+    if (result.exitCode === notFound) {
+      throw new NetdiskError(
+        "NO_TOOL",
+        `${asked}${result.stderr.trim()}. Install the program's package on the host; those that netdisk needs, \`pulumi up\` installs.`,
+        { cause: error },
+      );
+    }
     const output = `${result.stdout}${result.stderr}`.trim().split("\n").slice(-5).join("\n");
     throw new NetdiskError(
       "UNREADABLE",
-      `${host.label}: cannot understand the answer of \`${command.text}\` (exit status ${result.exitCode}): ` +
-        `${error instanceof Error ? error.message : String(error)}\n${output}\n` +
+      `${asked}${error instanceof Error ? error.message : String(error)}\n${output}\n` +
         `Run the command on the host; if its output is in order, please report it.`,
       { cause: error },
     );

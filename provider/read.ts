@@ -8,7 +8,7 @@ import { foreign, NetdiskError } from "./errors";
 import type { FoundClaim } from "./facts/claims";
 import { nonceOf, outputsOf, stateOf } from "./outputs";
 import { InitFailed, nameOf, type Present, type Request } from "./request";
-import type { ResourceType } from "./resource";
+import type { Observation, ResourceType } from "./resource";
 import type { Properties } from "./wire/values";
 
 export interface Read extends Present {
@@ -33,7 +33,7 @@ export async function read(
     : given.inputs;
   const known = { name, state: stateOf(definition, given.outputs) };
   const [look, { own, others }] = await Promise.all([
-    type.observe(host, knownWishes(type, inputs), known),
+    type.observe(host, knownWishes(type, inputs), known).catch(missingTool),
     found.then((all) => holders(all, definition, name, ownerOf(urn))),
   ]);
   if (!definition.shared && !own && others[0]) throw claimedError(host.label, definition, name, others[0]);
@@ -81,6 +81,15 @@ export function present(
   outputs: Properties,
 ): Read {
   return { id, outputs, inputs: project(type, inputs, outputs) };
+}
+
+/**
+ * Without the program that shows it, a thing is hidden: `up` installs the packages before it comes to it. As an error it
+ * would end the run before that.
+ */
+function missingTool(error: unknown): Extract<Observation<never>, { is: "hidden" }> {
+  if (error instanceof NetdiskError && error.code === "NO_TOOL") return { is: "hidden", by: error.message };
+  throw error;
 }
 
 const pick = (properties: Properties, keys: string[]): Properties =>

@@ -5,7 +5,9 @@ import { sh } from "../host/sh";
 /** `ssh-ed25519 BASE64`; undefined when there is no such file. A key with a passphrase, or none at all, throws. */
 export const sshPublicKey: Fact<[path: string], string | undefined> = {
   name: "sshKeygen.publicKey",
-  command: (path) => sh`if test -e ${path}; then ssh-keygen -y -P '' -f ${path}; else exit 44; fi`,
+  // Through a pipe: of a file that others may read ssh-keygen says nothing at all.
+  command: (path) =>
+    sh`if test -e ${path}; then cat ${path} | ssh-keygen -y -P '' -f /dev/stdin; else exit 44; fi`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) return undefined;
     const match = /^(ssh-ed25519 [A-Za-z0-9+/=]+)(?: [^\n]*)?\n$/.exec(stdout);

@@ -165,6 +165,15 @@ describe("read", () => {
     expect(initFailed!.reasons[0]).toContain("the target is stopped");
   });
 
+  it("keeps the last known state where the program that shows it is missing: up installs it first", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", "toolless", "");
+    const { initFailed } = await failureOf(engine.read(urn, created));
+    expect(initFailed).toMatchObject({ id: created.id, outputs: created.outputs, refresh: true });
+    expect(initFailed!.reasons[0]).toContain("netdisk-no-such-program: not found");
+  });
+
   it("is an error when unreadable: never absent, never state", async () => {
     const engine = await play();
     const created = await up(engine);

@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import * as z from "zod";
 import type { Hosts } from "../../provider/configuration";
 import { NetdiskError } from "../../provider/errors";
+import { ask, type Fact } from "../../provider/fact";
 import { sh } from "../../provider/host/sh";
 import { ShellHost } from "../../provider/host/shell";
 import type { ProcessListener, StartOptions, Transport } from "../../provider/host/transport";
@@ -125,6 +126,15 @@ export const thingDefinition = define({
 
 const folder = (name: string) => `/var/lib/netdisk/things/${name}`;
 
+/** A question to a program that no host has. */
+const unaskable: Fact<[], never> = {
+  name: "sandbox.unaskable",
+  command: () => sh`netdisk-no-such-program`,
+  parse: () => {
+    throw new Error("no answer");
+  },
+};
+
 export const thing = resourceType<typeof thingDefinition>({
   definition: thingDefinition,
   name: ({ name }) => name,
@@ -138,7 +148,7 @@ export const thing = resourceType<typeof thingDefinition>({
     const { exitCode, stdout, stderr } = await host.exec(
       sh`if ! test -d ${path}; then exit 44; fi
 cd ${path}
-for file in size cipher labels active hidden foreign unreadable seen; do
+for file in size cipher labels active hidden foreign unreadable toolless seen; do
   if test -e $file; then echo "$file=$(cat $file)"; fi
 done`,
     );
@@ -147,6 +157,7 @@ done`,
     const said = new Map(stdout.split("\n").map((line) => line.split("=") as [string, string]));
     if (said.has("unreadable"))
       throw new NetdiskError("UNREADABLE", `${host.label}: ${path}: garbage. Look.`);
+    if (said.has("toolless")) await ask(host, unaskable);
     if (said.has("foreign")) return { is: "foreign", what: `${path} holds a photo`, cure: "Move it away." };
     if (said.has("hidden")) return { is: "hidden", by: "the target is stopped" };
     return {
