@@ -61,18 +61,25 @@ async function make({ name, on: host, do: act, names }: Drift): Promise<void> {
 
 /** Makes all of them, expects a preview to name each, and one `up` to repair each. */
 export async function namedAndRepaired(rows: readonly Drift[]): Promise<void> {
-  for (const drift of rows) await make(drift);
+  let repaired = false;
+  try {
+    for (const drift of rows) await make(drift);
 
-  const preview = await pulumi(["preview", "--expect-no-changes"]);
-  const healed = preview.code === 0 && rows.every(({ heals }) => heals === true);
-  if (!healed) {
-    expect(preview.code, preview.output).not.toBe(0);
-    for (const named of rows.flatMap(({ names }) => names)) expectNamed(preview.output, named);
+    const preview = await pulumi(["preview", "--expect-no-changes"]);
+    const healed = preview.code === 0 && rows.every(({ heals }) => heals === true);
+    if (!healed) {
+      expect(preview.code, preview.output).not.toBe(0);
+      for (const named of rows.flatMap(({ names }) => names)) expectNamed(preview.output, named);
+    }
+
+    await up();
+    repaired = true;
+    for (const drift of rows) if (drift.check !== undefined) await on(drift.on, drift.check);
+    await expectMarker();
+  } finally {
+    // What was not named must not be the next ones' drift, too.
+    if (!repaired) await pulumi(["up", "--yes", "--skip-preview"]);
   }
-
-  await up();
-  for (const drift of rows) if (drift.check !== undefined) await on(drift.on, drift.check);
-  await expectMarker();
 }
 
 /** Makes it, expects `preview` and `up` to say what is wrong, and the hosts to be as before once it is taken back. */
