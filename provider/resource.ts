@@ -47,6 +47,15 @@ export interface WriteStep {
   owner?: string;
 }
 
+/** @param mode Permission bits; default: for all to read. */
+export const writeStep = (path: string, content: string, mode = 0o644): WriteStep => ({
+  do: "write",
+  title: `write ${path}`,
+  path,
+  content,
+  mode,
+});
+
 /** One act on the host, as a value: preview prints it, `up` runs it, tests compare it. */
 export type Step = RunStep | WriteStep;
 

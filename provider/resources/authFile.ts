@@ -4,7 +4,7 @@ import { ask } from "../fact";
 import { userAccess } from "../facts/access";
 import { parseAllowFile } from "../facts/allowFile";
 import { sh } from "../host/sh";
-import { resourceType, type Step } from "../resource";
+import { resourceType, type Step, writeStep } from "../resource";
 import { raw, render } from "../template";
 import { isWritten } from "./written";
 
@@ -35,7 +35,7 @@ export const authFile = resourceType<typeof definition>({
     const state = observed.is === "present" ? observed.state : undefined;
     if (state?.readable && same(state.addresses ?? [], addresses)) return [];
     const content = render("nbd-allow", { addresses: raw(addresses.join("\n")) });
-    const steps: Step[] = [{ do: "write", title: `write ${path}`, path, content, mode: 0o644 }];
+    const steps: Step[] = [writeStep(path, content)];
     if (state && !state.readable) {
       const directory = path.slice(0, path.lastIndexOf("/")) || "/";
       steps.push({ do: "run", title: `chmod o+x ${directory}`, command: sh`chmod o+x -- ${directory}` });

@@ -4,7 +4,7 @@ import { ask } from "../fact";
 import { systemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
-import type { RunStep, Step, WriteStep } from "../resource";
+import { type RunStep, type Step, type WriteStep, writeStep } from "../resource";
 import { render, type TemplateValue } from "../template";
 
 export interface ChainUnit {
@@ -24,22 +24,14 @@ export function chainUnit(
   template = step,
 ): ChainUnit {
   const script = unitScript(step, name);
-  const write = (path: string, content: string, mode: number): WriteStep => ({
-    do: "write",
-    title: `write ${path}`,
-    path,
-    content,
-    mode,
-  });
   return {
     unit,
     script,
     files: [
-      write(script, render(`${template}.sh`, { name, unit, ...values.script }), 0o755),
-      write(
+      writeStep(script, render(`${template}.sh`, { name, unit, ...values.script }), 0o755),
+      writeStep(
         `${unitDir}/${unit}`,
         render(`netdisk-${template}.service`, { name, script, ...values.service }),
-        0o644,
       ),
     ],
   };
@@ -49,7 +41,7 @@ export function chainUnit(
 export function unitOnly(unit: string, template: string, values: Record<string, TemplateValue>): ChainUnit {
   const path = `${unitDir}/${unit}`;
   const content = render(template, values);
-  return { unit, files: [{ do: "write", title: `write ${path}`, path, content, mode: 0o644 }] };
+  return { unit, files: [writeStep(path, content)] };
 }
 
 export interface ChainUnitState {

@@ -6,7 +6,7 @@ import { ask } from "../fact";
 import { escapeValue, keyFileBoolean, parseKeyFile } from "../facts/keyFile";
 import { nbdServerSections, parseSince } from "../facts/nbdServer";
 import { sh } from "../host/sh";
-import { resourceType, type Step } from "../resource";
+import { resourceType, type Step, writeStep } from "../resource";
 import { raw, render } from "../template";
 import { digest, load, lookAtNbdServer } from "./nbdServer";
 import { isWritten } from "./written";
@@ -95,22 +95,16 @@ export const diskExport = resourceType<typeof definition>({
     const steps: Step[] = [];
     if (!state?.onlyOurs || inputKeys.some((key) => state[key] !== inputs[key])) {
       const { flush, fua, sync, readOnly } = inputs;
-      const path = exportFile(inputs.name);
-      steps.push({
-        do: "write",
-        title: `write ${path}`,
-        path,
-        content: render("nbd-export.conf", {
-          name: inputs.name,
-          exportName: raw(escapeValue(inputs.exportName)),
-          flush: String(flush),
-          fua: String(fua),
-          sync: String(sync),
-          readOnly: String(readOnly),
-          authFile: raw(escapeValue(inputs.authFile)),
-        }),
-        mode: 0o644,
+      const text = render("nbd-export.conf", {
+        name: inputs.name,
+        exportName: raw(escapeValue(inputs.exportName)),
+        flush: String(flush),
+        fua: String(fua),
+        sync: String(sync),
+        readOnly: String(readOnly),
+        authFile: raw(escapeValue(inputs.authFile)),
       });
+      steps.push(writeStep(exportFile(inputs.name), text));
     }
     if (steps.length > 0 || !state?.loaded) steps.push(load("restart"));
     return steps;

@@ -5,24 +5,12 @@ import { modprobeFile, modulesLoadFile } from "../../schema/paths";
 import { kernelModule as moduleFact } from "../facts/kmod";
 import { ask } from "../fact";
 import { sh } from "../host/sh";
-import { type Step, type WriteStep, resourceType } from "../resource";
+import { type Step, type WriteStep, resourceType, writeStep } from "../resource";
 import { render } from "../template";
 
 const filesOf = ({ name, maxPart }: Inputs<typeof definition>): WriteStep[] => [
-  {
-    do: "write",
-    title: `write ${modulesLoadFile}`,
-    path: modulesLoadFile,
-    content: render("modules-load.conf", { name }),
-    mode: 0o644,
-  },
-  {
-    do: "write",
-    title: `write ${modprobeFile}`,
-    path: modprobeFile,
-    content: render("modprobe.conf", { name, maxPart }),
-    mode: 0o644,
-  },
+  writeStep(modulesLoadFile, render("modules-load.conf", { name })),
+  writeStep(modprobeFile, render("modprobe.conf", { name, maxPart })),
 ];
 
 /** The kernel counts partitions in whole bits of the minor number: 8 becomes 15. */

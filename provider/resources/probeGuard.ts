@@ -4,7 +4,7 @@ import { probeGuardFile } from "../../schema/paths";
 import { ask } from "../fact";
 import { udevProperty } from "../facts/udev";
 import { sh } from "../host/sh";
-import { resourceType } from "../resource";
+import { resourceType, writeStep } from "../resource";
 import { render } from "../template";
 
 /** The rule leaves this mark on each device, so that one can see that udev runs it. */
@@ -30,13 +30,7 @@ export const probeGuard = resourceType<typeof definition>({
   plan(observed) {
     if (observed.is === "present" && observed.state.installed && observed.state.active) return [];
     return [
-      {
-        do: "write",
-        title: `write ${probeGuardFile}`,
-        path: probeGuardFile,
-        content: render("udev.rules", {}),
-        mode: 0o644,
-      },
+      writeStep(probeGuardFile, render("udev.rules", {})),
       {
         do: "run",
         title: "udevadm control --reload",

@@ -15,7 +15,7 @@ import { inMemory } from "../facts/inMemory";
 import { isSealed, keyInput, plainKey, unseal, withKey } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
-import { resourceType, type RunStep, type Step } from "../resource";
+import { resourceType, type RunStep, type Step, writeStep } from "../resource";
 
 /** Only what opens the disk is sealed: a blob that does may be the last one. */
 function seal(inputs: Inputs<typeof definition>): RunStep {
@@ -43,13 +43,7 @@ cp "$t/sealed" ${kept}.new && sync ${kept}.new && mv -fT ${kept}.new ${kept} && 
 /** The blob that state holds, for a client that has lost it. */
 const putBack = (name: string, sealed: Secret): Step[] => [
   { do: "run", title: "make its directory", command: sh`install -d -m 0700 ${dirname(recoveryFile(name))}` },
-  {
-    do: "write",
-    title: `write ${recoveryFile(name)}`,
-    path: recoveryFile(name),
-    content: sealed.reveal(),
-    mode: 0o600,
-  },
+  writeStep(recoveryFile(name), sealed.reveal(), 0o600),
 ];
 
 /** Only a pair that opens this disk is put back. What lies there already and differs keeps another name. */

@@ -21,7 +21,7 @@ import { ask } from "../fact";
 import { escapeValue } from "../facts/keyFile";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
-import { type RunStep, resourceType, type Step, type WriteStep } from "../resource";
+import { type RunStep, resourceType, type Step, writeStep } from "../resource";
 import { raw, render } from "../template";
 import { type ChainUnit, install, observeUnit, uninstall } from "./chainUnit";
 import { understand } from "./export";
@@ -46,13 +46,6 @@ const optionsFor = (name: string, publicKey: string): string[] => [
 ];
 
 function unitOf({ name, exportName, user, flush, fua, sync, readOnly }: Wish): ChainUnit {
-  const write = (path: string, content: string, mode: number): WriteStep => ({
-    do: "write",
-    title: `write ${path}`,
-    path,
-    content,
-    mode,
-  });
   const [unit, service, socket, script] = [
     serveSocketUnit(name),
     serveUnit(name),
@@ -72,9 +65,9 @@ function unitOf({ name, exportName, user, flush, fua, sync, readOnly }: Wish): C
   return {
     unit,
     files: [
-      write(serveConfig(name), config, 0o644),
-      write(serveRelay(name), render("serve-relay.pl", { name, user: serveUser, socket }), 0o755),
-      write(
+      writeStep(serveConfig(name), config),
+      writeStep(serveRelay(name), render("serve-relay.pl", { name, user: serveUser, socket }), 0o755),
+      writeStep(
         script,
         render("serve.sh", {
           name,
@@ -85,8 +78,8 @@ function unitOf({ name, exportName, user, flush, fua, sync, readOnly }: Wish): C
         }),
         0o755,
       ),
-      write(`${unitDir}/${service}`, render("netdisk-serve.service", { name, script }), 0o644),
-      write(`${unitDir}/${unit}`, render("netdisk-serve.socket", { name, socket, group: serveUser }), 0o644),
+      writeStep(`${unitDir}/${service}`, render("netdisk-serve.service", { name, script })),
+      writeStep(`${unitDir}/${unit}`, render("netdisk-serve.socket", { name, socket, group: serveUser })),
     ],
   };
 }

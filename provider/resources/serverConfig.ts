@@ -4,7 +4,7 @@ import { serverConfig as definition } from "../../schema/server";
 import type { State } from "../../schema/define";
 import { type KeyFile, keyFileBoolean, parseKeyFile } from "../facts/keyFile";
 import { sh } from "../host/sh";
-import { resourceType, type Step } from "../resource";
+import { resourceType, type Step, writeStep } from "../resource";
 import { render } from "../template";
 import { digest, load, lookAtNbdServer } from "./nbdServer";
 import { ownHeader, isWritten } from "./written";
@@ -80,13 +80,7 @@ export const serverConfig = resourceType<typeof definition>({
         });
       }
       const content = render("nbd-server.conf", { ...inputs, allowList: String(inputs.allowList) });
-      steps.push({
-        do: "write",
-        title: `write ${nbdServerConfig}`,
-        path: nbdServerConfig,
-        content,
-        mode: 0o644,
-      });
+      steps.push(writeStep(nbdServerConfig, content));
     }
     if (steps.length > 0 || !state?.loaded) steps.push(load("try-restart"));
     return steps;

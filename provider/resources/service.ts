@@ -16,7 +16,7 @@ import { nbdServerSections } from "../facts/nbdServer";
 import { formatListener, isLoopback, type Listener, ssListening } from "../facts/ss";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
-import { resourceType, type Step } from "../resource";
+import { resourceType, type Step, writeStep } from "../resource";
 import { render } from "../template";
 import { lookAtNbdServer, restart } from "./nbdServer";
 
@@ -88,28 +88,12 @@ export const service = resourceType<typeof definition>({
     const { state } = observed;
     const steps: Step[] = [];
     if (!state.dropIn) {
-      steps.push(
-        {
-          do: "write",
-          title: `write ${nbdServerHook}`,
-          path: nbdServerHook,
-          content: hookText(),
-          mode: 0o755,
-        },
-        {
-          do: "write",
-          title: `write ${nbdServerDropIn}`,
-          path: nbdServerDropIn,
-          content: dropInText(),
-          mode: 0o644,
-        },
-        {
-          do: "run",
-          title: "systemctl daemon-reload",
-          // The package starts it without exports, which counts as a failure until somebody says otherwise.
-          command: sh`systemctl daemon-reload && { ! systemctl is-failed -q ${nbdServerUnit} || systemctl reset-failed ${nbdServerUnit}; }`,
-        },
-      );
+      steps.push(writeStep(nbdServerHook, hookText(), 0o755), writeStep(nbdServerDropIn, dropInText()), {
+        do: "run",
+        title: "systemctl daemon-reload",
+        // The package starts it without exports, which counts as a failure until somebody says otherwise.
+        command: sh`systemctl daemon-reload && { ! systemctl is-failed -q ${nbdServerUnit} || systemctl reset-failed ${nbdServerUnit}; }`,
+      });
     }
     if (!state.enabled) {
       steps.push({

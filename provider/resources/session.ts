@@ -23,7 +23,7 @@ import { environmentValue } from "../facts/process";
 import { statPath } from "../facts/stat";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
-import { resourceType, type RunStep } from "../resource";
+import { resourceType, type RunStep, writeStep } from "../resource";
 import { raw, render } from "../template";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { splitEndpoint } from "./endpoint";
@@ -75,7 +75,7 @@ function unitOf(inputs: Wish): ChainUnit {
   return {
     unit,
     script,
-    files: [{ do: "write", title: `write ${sshConfig}`, path: sshConfig, content, mode: 0o644 }, ...files],
+    files: [writeStep(sshConfig, content), ...files],
   };
 }
 

@@ -12,7 +12,7 @@ import { agentSources } from "../agentSources";
 import { ask } from "../fact";
 import { fileDigests } from "../facts/nbdBuild";
 import { sh } from "../host/sh";
-import { resourceType, type Step } from "../resource";
+import { resourceType, type Step, writeStep } from "../resource";
 import { render } from "../template";
 
 const programs = [sessionPluginFile, sessionHelper];
@@ -92,16 +92,7 @@ export const sessionPlugin = resourceType<typeof definition>({
   plan(observed) {
     if (observed.is === "present" && observed.state.current && observed.state.intact) return [];
     const { digest, archive } = agentSources();
-    return [
-      ...buildSteps(digest, archive),
-      {
-        do: "write",
-        title: `write ${netdiskCommand}`,
-        path: netdiskCommand,
-        content: command(),
-        mode: 0o755,
-      },
-    ];
+    return [...buildSteps(digest, archive), writeStep(netdiskCommand, command(), 0o755)];
   },
 
   planRemoval(observed) {

@@ -1,7 +1,7 @@
 /** The udev rule that gives a disk's backing its owner on the server: one file per disk (schema/paths.ts). */
 import { backingRule } from "../../schema/paths";
 import { sh } from "../host/sh";
-import type { RunStep, WriteStep } from "../resource";
+import { type RunStep, type WriteStep, writeStep } from "../resource";
 import { render } from "../template";
 
 /** udev compares with patterns, and quotes nothing within them. */
@@ -10,7 +10,7 @@ export const isPlainForUdev = (path: string): boolean => /^[A-Za-z0-9/_.,:;@+= -
 export function udevRule(name: string, template: string, values: Record<string, string>): WriteStep {
   const path = backingRule(name);
   const content = render(template, { name, ...values });
-  return { do: "write", title: `write ${path}`, path, content, mode: 0o644 };
+  return writeStep(path, content);
 }
 
 export const udevReload: RunStep = {
