@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { clientPackages, sessionPackages } from "../schema/clientPackages";
 import { refuseHostMistakes } from "./mistakes";
 import { connectionOf, Provider, type ConnectionArgs } from "./provider";
-import { KernelModule, Packages, ProbeGuard, SessionPlugin, SourceBuild } from "./resources";
+import { HostKey, KernelModule, Packages, ProbeGuard, SessionPlugin, SourceBuild } from "./resources";
 
 export interface NbdArgs {
   /**
@@ -31,6 +31,9 @@ export class Client extends pulumi.ComponentResource {
   readonly build: SourceBuild;
   readonly kernelModule: KernelModule;
   readonly probeGuard: ProbeGuard;
+  /** How this machine reaches the host. */
+  readonly connection: ConnectionArgs;
+  private hostKey: HostKey | undefined;
   private plugin: SessionPlugin | undefined;
   private readonly name: string;
 
@@ -38,7 +41,8 @@ export class Client extends pulumi.ComponentResource {
     refuseHostMistakes("client", name, args);
     super("netdisk:index:Client", name, {}, opts);
     this.name = name;
-    this.provider = new Provider(name, { ...connectionOf(args), role: "client" }, { parent: this });
+    this.connection = connectionOf(args);
+    this.provider = new Provider(name, { ...this.connection, role: "client" }, { parent: this });
 
     const child = (...dependsOn: pulumi.Resource[]) => ({ parent: this, provider: this.provider, dependsOn });
     this.packages = new Packages(name, { name: "client", packages: clientPackages }, child());
@@ -47,6 +51,12 @@ export class Client extends pulumi.ComponentResource {
     this.kernelModule = new KernelModule(name, {}, child(this.packages));
 
     this.registerOutputs({ nbdCommit: this.build.commit });
+  }
+
+  /** The host's SSH key, read over netdisk's own connection; made when the first disk's commands ask for it. */
+  ownKey(): pulumi.Output<string> {
+    this.hostKey ??= new HostKey(this.name, {}, { parent: this, provider: this.provider });
+    return this.hostKey.publicKey;
   }
 
   /** nbdkit with netdisk's plugin; made when the first disk with `transport: session` asks for it. */

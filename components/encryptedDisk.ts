@@ -5,6 +5,7 @@ import type { definitions } from "../schema/index";
 import { luksDefaults } from "../schema/luksChoices";
 import { backingFile } from "../schema/paths";
 import type { Client } from "./client";
+import { diskCommands, type CommandArgs } from "./commands";
 import { forwardLink, sessionLink } from "./link";
 import { refuseDiskMistakes } from "./mistakes";
 import { recoverySheet } from "./recoverySheet";
@@ -117,6 +118,13 @@ export interface EncryptedDiskArgs {
   luks?: LuksArgs;
   filesystem?: FilesystemArgs;
   mount: MountArgs;
+  /**
+   * Commands of your own once the disk is mounted: when it is made, when the command is another, or when another machine
+   * takes the host's place.
+   */
+  afterUp?: CommandArgs;
+  /** Commands of your own before the disk is taken down for good. */
+  beforeDown?: CommandArgs;
 }
 
 /** Where version or cipher are outputs of other resources, so are the defaults that depend on them. */
@@ -245,6 +253,15 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       onClient(),
     );
     const target = new parts.DiskTarget(resourceName, { name, transport, ...unlock }, onClient(mount));
+    const { afterUp, beforeDown } = args;
+    diskCommands({
+      resourceName,
+      afterUp,
+      beforeDown,
+      client,
+      server,
+      options: { parent: this, dependsOn: target },
+    });
 
     this.mountPath = pulumi.all([mount.path, target.unit]).apply(([path]) => path);
     this.luksUuid = luks.uuid;

@@ -1,5 +1,6 @@
 /** The library: `import * as netdisk from "netdisk"`. */
 export { Client, type ClientArgs, type NbdArgs } from "./client";
+export type { CommandArgs } from "./commands";
 export {
   EncryptedDisk,
   type DeviceArgs,

@@ -4,6 +4,7 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 import * as z from "zod";
+import { commandHosts, commandMistakes } from "../schema/commands";
 import type { Field } from "../schema/define";
 import { diskName } from "../schema/fields";
 import { formatPath, isEmpty, mistakesIn, valueAt, withoutEchoes, type Mistake } from "../schema/mistake";
@@ -85,9 +86,14 @@ export function refuseDiskMistakes(resourceName: string, args: object): void {
       ...nameMistakes(resourceName, args),
       ...recoveryMistakes(args.recovery),
       ...togetherMistakes(args, []),
+      ...commandMistakes(args, [], connectionsOf(args)),
     ],
   });
 }
+
+/** How the hosts that a disk was given are reached. */
+const connectionsOf = (args: Args): Args =>
+  Object.fromEntries(commandHosts.map((key) => [key, plain(valueAt(args, [key, "connection"]))]));
 
 const missing = (key: string): Mistake => ({
   path: [key],

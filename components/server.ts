@@ -51,6 +51,8 @@ export class Server extends pulumi.ComponentResource {
   readonly endpoint: pulumi.Output<string>;
   /** What the client goes through to get there. */
   readonly jump: JumpArgs | undefined;
+  /** How this machine reaches the host. */
+  readonly connection: ConnectionArgs;
   /** The host's resource, where the caller named one: what lies on the host is gone with it. */
   readonly deletedWith: pulumi.Resource | undefined;
 
@@ -60,7 +62,8 @@ export class Server extends pulumi.ComponentResource {
     this.deletedWith = opts?.deletedWith;
     this.endpoint = endpointOf(name, args);
     this.jump = args.jump;
-    this.provider = new Provider(name, { ...connectionOf(args), role: "server" }, { parent: this });
+    this.connection = connectionOf(args);
+    this.provider = new Provider(name, { ...this.connection, role: "server" }, { parent: this });
 
     const child = (...dependsOn: pulumi.Resource[]) => ({ parent: this, provider: this.provider, dependsOn });
     this.hostKey = new HostKey(name, {}, child());
@@ -76,6 +79,11 @@ export class Server extends pulumi.ComponentResource {
     this.service = new Service(name, {}, child(this.config, this.authFile));
 
     this.registerOutputs({ endpoint: this.endpoint, hostKey: this.hostKey.publicKey });
+  }
+
+  /** The host's SSH key, read over netdisk's own connection. */
+  ownKey(): pulumi.Output<string> {
+    return this.hostKey.publicKey;
   }
 }
 

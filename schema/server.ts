@@ -210,11 +210,11 @@ export const diskExport = define({
 export const hostKey = define({
   token: "netdisk:index:HostKey",
   kind: "host-key",
-  doc: "The server's own SSH host key, read over the connection that was already verified; the client pins it.",
+  doc: "A host's own SSH host key, read over the connection that was already verified: the client pins the server's.",
   shared: true,
   inputs: {
     algorithm: field(z.enum(["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]).default("ssh-ed25519"), {
-      doc: "Which of the server's host keys.",
+      doc: "Which of the host's keys.",
       role: "fixed",
       cure: "Use a second HostKey resource.",
     }),

@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { blockDevice } from "./backing";
 import { endpoint, jump, sourceBuild } from "./client";
+import { afterUp, beforeDown } from "./commands";
 import { connection } from "./connection";
 import { filesystem, luks, luksKey, mount, recovery } from "./crypt";
 import { field, type Field } from "./define";
@@ -79,6 +80,8 @@ export const stackFields = {
   ),
   "disks.NAME.filesystem": pick(filesystem.inputs, "type", "crc", "finobt"),
   "disks.NAME.mount": pick(mount.inputs, "path", "options"),
+  "disks.NAME.afterUp": afterUp,
+  "disks.NAME.beforeDown": beforeDown,
 } as const;
 
 type Optional<F extends Record<string, Field>> = { [K in keyof F]: z.ZodOptional<F[K]["schema"]> };
@@ -116,6 +119,8 @@ export const diskSection = z.strictObject({
   luks: z.strictObject(optional(at["disks.NAME.luks"])).optional(),
   filesystem: z.strictObject(optional(at["disks.NAME.filesystem"])).optional(),
   mount: z.strictObject({ ...optional(at["disks.NAME.mount"]), path: at["disks.NAME.mount"].path.schema }),
+  afterUp: z.strictObject(optional(at["disks.NAME.afterUp"])).optional(),
+  beforeDown: z.strictObject(optional(at["disks.NAME.beforeDown"])).optional(),
 });
 
 /** The top-level keys and what each must be; `recovery` may also be the word `none`. */
@@ -186,6 +191,10 @@ export const placeDocs: Record<Place, string> = {
   "disks.NAME.luks": "The encryption: parameters of cryptsetup.",
   "disks.NAME.filesystem": "The file system: parameters of mkfs.",
   "disks.NAME.mount": "Where the client mounts the disk.",
+  "disks.NAME.afterUp":
+    "Commands of your own once the disk is mounted: when it is made, when the command is another, or when another machine takes the host's place (docs/commands.md). A reboot runs none.",
+  "disks.NAME.beforeDown":
+    "Commands of your own before the disk is taken down for good: by `pulumi destroy`, or when it is removed from the stack.",
 };
 
 /** Which of the places of stackFields a path is: `disks.photos` is `disks.NAME`. */

@@ -1,4 +1,5 @@
 /** Checks the configuration of a stack: every mistake at once, each with its path and its cure. Pure. */
+import { commandMistakes } from "./commands";
 import { endpointCure, isPlainAddress } from "./endpoint";
 import { diskName } from "./fields";
 import {
@@ -229,7 +230,9 @@ export function stackMistakes(
     .filter((key) => !known.includes(key))
     .map((key) => unknownKey([key], known, reading));
   const found = (known as Section[]).flatMap((section) => sectionMistakes(section, raw[section], reading));
-  return withoutEchoes([...unknown, ...found]);
+  const disks = Object.entries(isObject(raw.disks) ? raw.disks : {});
+  const commands = disks.flatMap(([key, disk]) => commandMistakes(disk, ["disks", key], raw));
+  return withoutEchoes([...unknown, ...found, ...commands]);
 }
 
 /** Fixes the type once there are no mistakes. */

@@ -1,7 +1,11 @@
 /** A Pulumi engine that records what a program registers and answers as the provider would. */
 import * as pulumi from "@pulumi/pulumi";
+import { vi } from "vitest";
 import { definitions } from "../../../schema/index";
 import type { Definition } from "../../../schema/define";
+
+// The SDK takes its time on a machine that runs labs beside the tests.
+vi.setConfig({ testTimeout: 60_000 });
 
 export interface Registration {
   type: string;
@@ -40,6 +44,7 @@ export async function recordRegistrations(
         registrations.push({ type, name, inputs: given, on: provider?.split("::").at(-2) });
         const component = ["Server", "Client", "EncryptedDisk"].some((it) => type === `netdisk:index:${it}`);
         if (component) return { id: undefined, state: given };
+        if (type.startsWith("command:")) return { id: name, state: given };
         if (type === "pulumi:providers:netdisk") return { id: `${name}-provider`, state: given };
         const definition = byToken.get(type);
         if (!definition) throw new Error(`the program registered ${type}, which no test expects`);
