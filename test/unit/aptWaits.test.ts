@@ -39,7 +39,7 @@ describe("while another apt works", () => {
     expect(status).not.toBe(0);
     expect(stderr).toContain(listsLock);
     expect(host.calls().filter((call) => call.startsWith("apt-get update"))).toEqual([]);
-  }, 30_000);
+  }, 120_000);
 });
 
 describe("what is no lock", () => {
