@@ -4,7 +4,7 @@
 verb_snapshot() {
   local what=${1:-} name=${2:-} dir
   [[ $what =~ ^(save|restore|list|delete)$ ]] || usage_error "snapshot: there is no \"$what\"" "Run \"lab/lab snapshot --help\"."
-  if [[ $what == list ]]; then find "$STATE/snapshots" -mindepth 1 -maxdepth 1 -type d ! -name '*.new' -printf '%f\n' 2>/dev/null | sort; return; fi
+  if [[ $what == list ]]; then snapshot_list; return; fi
   [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ && $name != *.new ]] ||
     usage_error "snapshot $what: \"$name\" is no name for a snapshot" "Use letters, digits, - _ and ., beginning with a letter or digit."
   lock_lab
@@ -15,6 +15,11 @@ verb_snapshot() {
     restore) snapshot_restore "$dir" ;;
     delete) rm -rf "$dir" ;;
   esac
+}
+
+snapshot_list() {
+  [[ -d $STATE/snapshots ]] || return 0
+  find "$STATE/snapshots" -mindepth 1 -maxdepth 1 -type d ! -name '*.new' -printf '%f\n' | sort
 }
 
 # Disks that are in use can't be copied truly, so the guests are shut down for it, and booted again if they ran.
