@@ -1,5 +1,5 @@
 /** From two bare hosts to a disk that keeps its bytes: the default stack. Other stacks: variants.long.test.ts. */
-import { defaultVariant, ladderOf } from "./harness/ladder";
+import { defaultVariant, ladderFromNothing } from "./harness/ladder";
 import { keepMounted } from "./harness/scenario";
 
-ladderOf({ ...defaultVariant, made: keepMounted });
+ladderFromNothing({ ...defaultVariant, made: keepMounted });

@@ -44,7 +44,7 @@ export async function isMounted(path: string): Promise<boolean> {
 }
 
 /** Waits until the chain has brought the disk back by itself. */
-export async function mounted(path = "/mnt/disk", seconds = 120): Promise<void> {
+export async function mounted(path = "/mnt/disk", seconds = 300): Promise<void> {
   await until(`${path} is mounted on the client`, seconds, () => isMounted(path));
 }
 

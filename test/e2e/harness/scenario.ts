@@ -15,31 +15,42 @@ import {
 } from "./project";
 import { checkout } from "./run";
 
-const snapshot = "mounted";
-
-/** Changes with everything that decides what an `up` leaves behind on the hosts and in the state. */
-function fingerprint(): string {
+/** Changes with any of these files. */
+function fingerprint(...paths: string[]): string {
   const hash = createHash("sha256");
   const add = (path: string): void => {
     if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) add(join(path, name));
     else hash.update(path).update(readFileSync(path));
   };
-  for (const folder of ["dist", "templates", "lab", "test/e2e/harness/project.ts"])
-    add(join(checkout, folder));
+  for (const path of paths) add(join(checkout, path));
   return hash.digest("hex");
 }
 
-const fingerprintFile = `${projectDir}.${snapshot}.fingerprint`;
+/** What decides what an `up` leaves behind on the hosts and in the state. */
+const decisive = {
+  mounted: () => fingerprint("dist", "templates", "lab", "test/e2e/harness/project.ts"),
+  // A build that other code would make otherwise is made anew by the `up` that follows.
+  prepared: () => fingerprint("lab", "test/e2e/harness/project.ts"),
+};
 
-async function isCurrent(): Promise<boolean> {
-  if (!isKept(snapshot)) return false;
+type Snapshot = keyof typeof decisive;
+
+const fingerprintFile = (name: Snapshot) => `${projectDir}.${name}.fingerprint`;
+
+async function isCurrent(name: Snapshot): Promise<boolean> {
   const { output } = await lab("snapshot", "list");
-  if (!output.includes(snapshot)) return false;
+  if (!output.split("\n").includes(name)) return false;
   try {
-    return readFileSync(fingerprintFile, "utf8") === fingerprint();
+    return readFileSync(fingerprintFile(name), "utf8") === decisive[name]();
   } catch {
     return false;
   }
+}
+
+/** The snapshot is taken of hosts that were shut down. */
+async function keepHosts(name: Snapshot): Promise<void> {
+  await lab("snapshot", "save", name);
+  writeFileSync(fingerprintFile(name), decisive[name]());
 }
 
 /** Two new hosts and a project that has done nothing yet. */
@@ -49,20 +60,39 @@ export async function pristine(settings?: StackSettings): Promise<void> {
   await newProject(settings);
 }
 
+/** Sees to it that there is a snapshot for `prepared`: as long as from bare hosts, the first time. */
+export async function makePrepared(): Promise<void> {
+  if (await isCurrent("prepared")) return;
+  await pristine();
+  await up();
+  await destroy();
+  // Of the disk nothing is left: neither what destroy keeps nor a note.
+  const forget =
+    "rm -rf /etc/netdisk; find /var/lib/netdisk -mindepth 1 -maxdepth 1 ! -name build -exec rm -r {} +";
+  for (const host of hosts) await on(host, forget);
+  await keepHosts("prepared");
+}
+
+/** Two hosts without a disk that have the packages and a finished build of nbd: saves the first minutes. */
+export async function prepared(settings?: StackSettings): Promise<void> {
+  await makePrepared();
+  await lab("snapshot", "restore", "prepared");
+  await newProject(settings);
+}
+
 /** Keeps hosts and project as they are now, for the tests that begin here. */
 export async function keepMounted(): Promise<void> {
-  // The snapshot is taken of hosts that were shut down; the state must not be newer than the hosts.
-  await lab("snapshot", "save", snapshot);
-  keepProject(snapshot);
-  writeFileSync(fingerprintFile, fingerprint());
+  // The state must not be newer than the hosts.
+  await keepHosts("mounted");
+  keepProject("mounted");
   await mounted();
 }
 
 /** The disk is there, mounted, and nothing is left to do. Takes seconds when an earlier test has kept it. */
 export async function startMounted(): Promise<void> {
-  if (await isCurrent()) {
-    await lab("snapshot", "restore", snapshot);
-    restoreProject(snapshot);
+  if (isKept("mounted") && (await isCurrent("mounted"))) {
+    await lab("snapshot", "restore", "mounted");
+    restoreProject("mounted");
     await mounted();
     return;
   }
@@ -76,6 +106,12 @@ export async function up(...args: string[]): Promise<string> {
   const { code, output } = await pulumi(["up", "--yes", "--skip-preview", ...args]);
   expect(code, output).toBe(0);
   return output;
+}
+
+/** `pulumi destroy` that must succeed. */
+export async function destroy(): Promise<void> {
+  const { code, output } = await pulumi(["destroy", "--yes", "--skip-preview"]);
+  expect(code, output).toBe(0);
 }
 
 /** Nothing differs: the engine's own judgement after reading both hosts. */
