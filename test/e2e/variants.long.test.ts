@@ -1,13 +1,10 @@
 /** The ladder (harness/ladder.ts) for stacks that differ from the default one in what they are made of. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "vitest";
-import { parse } from "yaml";
+import { articleStack, backingFile, keyFile, keyPassphrase } from "./harness/article";
 import { clientTools, defaultVariant, ladderOf, serverTools, type Variant } from "./harness/ladder";
 import { on } from "./harness/lab";
 import { unlocked } from "./harness/passphrase";
-import { defaultStack, pulumi, setDisks, testdisk, type Disk } from "./harness/project";
-import { checkout } from "./harness/run";
+import { defaultStack, pulumi, setDisks, testdisk } from "./harness/project";
 import { expectNoChanges, up } from "./harness/scenario";
 
 const loop: Variant = {
@@ -32,27 +29,10 @@ const loop: Variant = {
   },
 };
 
-/** stacks/Pulumi.article.yaml, on the lab's hosts and with a smaller file. */
-const { config: choices } = parse(readFileSync(join(checkout, "stacks/Pulumi.article.yaml"), "utf8")) as {
-  config: {
-    "netdisk-hosts:server": { allowList: boolean };
-    "netdisk-hosts:disks": { testdisk: Disk & Required<Pick<Disk, "file" | "key">> };
-  };
-};
-const { allowList } = choices["netdisk-hosts:server"];
-const articleDisk = choices["netdisk-hosts:disks"].testdisk;
-const keyFile = articleDisk.key.gpg ?? "";
-const keyPassphrase = "the article's XXXXXXX";
-
 const article: Variant = {
   ...defaultVariant,
   name: "the article's stack",
-  stack: {
-    ...defaultStack,
-    server: { ...defaultStack.server, allowList },
-    disks: { testdisk: { ...articleDisk, file: { ...articleDisk.file, size: "512 MiB" } } },
-    secrets: { ...defaultStack.secrets, "disks.testdisk.key.passphrase": keyPassphrase },
-  },
+  stack: articleStack,
   checks: {
     "the client's own tools say what the article prints": async () => {
       await clientTools([
@@ -95,7 +75,7 @@ const article: Variant = {
       await on("client", `${open} | ${test}`, keyPassphrase);
     },
   },
-  backing: articleDisk.file.path ?? "",
+  backing: backingFile,
   key: keyFile,
   unlock: () => unlocked("testdisk", testdisk.mount.path, keyPassphrase),
 };
