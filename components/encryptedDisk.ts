@@ -125,6 +125,11 @@ export interface EncryptedDiskArgs {
   afterUp?: CommandArgs;
   /** Commands of your own before the disk is taken down for good. */
   beforeDown?: CommandArgs;
+  /**
+   * The order to destroy this disk when it leaves the stack or the stack is destroyed, given with its LUKS UUID;
+   * recorded by `pulumi up`. Without it a disk that leaves the stack is given back unharmed.
+   */
+  erase?: Args<Definitions["Erase"]>["luksUuid"];
 }
 
 /** Where version or cipher are outputs of other resources, so are the defaults that depend on them. */
@@ -208,13 +213,24 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     const sealedBy = args.key?.gpg === undefined ? [] : [client.packages];
     const luksKey = new parts.LuksKey(resourceName, { name, ...args.key }, onClient(...sealedBy));
     const key = { name, keyFile: luksKey.path, ...keyPassphrase };
+    // Between what it destroys the use of and what it needs to reach the device: removed after the one, before the other.
+    const order =
+      args.erase === undefined
+        ? []
+        : [
+            new parts.Erase(
+              resourceName,
+              { name, device: attachment.device, keyFile: luksKey.path, luksUuid: args.erase },
+              onClient(),
+            ),
+          ];
     // A disk that waits for its passphrase is in order; a preview that called it a difference would say so after each
     // boot of the client. A run is the moment at which the passphrase is at hand, and opens it.
     const unlock = args.key?.gpg === undefined ? {} : { unlock: !pulumi.runtime.isDryRun() };
     const luks = new parts.Luks(
       resourceName,
       { ...key, device: attachment.device, ...withLuksDefaults(args.luks) },
-      onClient(client.packages),
+      onClient(client.packages, ...order),
     );
     const header = { ...key, header: luks.header, luksUuid: luks.uuid };
     const recovery =
@@ -292,8 +308,8 @@ export class EncryptedDisk extends pulumi.ComponentResource {
 function backingOf(
   resourceName: string,
   name: string,
-  { server, file, device }: EncryptedDiskArgs,
-  onServer: () => pulumi.CustomResourceOptions,
+  { server, file, device, erase }: EncryptedDiskArgs,
+  onServer: (...dependsOn: pulumi.Resource[]) => pulumi.CustomResourceOptions,
 ): Record<"path" | "stored", pulumi.Output<string>> & { size: parts.BackingFile["size"] } {
   const owner = server.config.user;
   if (device) {
@@ -306,11 +322,13 @@ function backingOf(
   }
   if (!file) throw new Error("a disk with neither file nor device: refuseDiskMistakes lets none through");
   const { loop, ...wishes } = file;
-  const made = new parts.BackingFile(
-    resourceName,
-    { name, owner, ...wishes, path: wishes.path ?? backingFile(name) },
-    onServer(),
-  );
+  const path = wishes.path ?? backingFile(name);
+  // Before the file, so that it is removed after all that uses it.
+  const order =
+    erase === undefined
+      ? []
+      : [new parts.EraseFile(resourceName, { name, path, luksUuid: erase }, onServer())];
+  const made = new parts.BackingFile(resourceName, { name, owner, ...wishes, path }, onServer(...order));
   if (!loop) return { path: made.path, size: made.size, stored: made.path };
   const over = { name, file: made.path, size: made.size, owner };
   const { device: served, size } = new parts.LoopDevice(resourceName, over, onServer());

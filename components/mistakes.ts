@@ -6,6 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as z from "zod";
 import { commandHosts, commandMistakes } from "../schema/commands";
 import type { Field } from "../schema/define";
+import { luksUuid } from "../schema/erase";
 import { diskName } from "../schema/fields";
 import { formatPath, isEmpty, mistakesIn, valueAt, withoutEchoes, type Mistake } from "../schema/mistake";
 import { diskSection, isSecretPath, sections } from "../schema/stack";
@@ -73,6 +74,7 @@ const diskArguments = diskSection.extend({
   server: z.unknown().optional(),
   client: z.unknown().optional(),
   recovery: z.unknown().optional(),
+  erase: luksUuid.optional(),
 });
 
 /** Arguments of an EncryptedDisk. */

@@ -35,3 +35,7 @@ export class Mapping extends resourceOf(definitions.Mapping) {}
 export class Filesystem extends resourceOf(definitions.Filesystem) {}
 export class Mount extends resourceOf(definitions.Mount) {}
 export class DiskTarget extends resourceOf(definitions.DiskTarget) {}
+
+// The order to destroy a disk when it leaves the stack, on either host
+export class Erase extends resourceOf(definitions.Erase) {}
+export class EraseFile extends resourceOf(definitions.EraseFile) {}

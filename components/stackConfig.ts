@@ -65,7 +65,14 @@ export function fromStackConfig(): StackOutputs {
   const outputs: StackOutputs = { disks: {}, recovery: {}, recoverySheet: undefined };
   const sheets: pulumi.Output<string>[] = [];
   for (const [key, disk] of Object.entries(stack.disks)) {
-    const made = new EncryptedDisk(key, { ...disk, server, client, recovery: stack.recovery });
+    const erase = stack.erase?.[key];
+    const made = new EncryptedDisk(key, {
+      ...disk,
+      server,
+      client,
+      recovery: stack.recovery,
+      ...(erase !== undefined && { erase }),
+    });
     const { mountPath, luksUuid, unit, device } = made;
     outputs.disks[key] = { mountPath, luksUuid, unit, device };
     if (made.recovery) outputs.recovery[key] = made.recovery;

@@ -63,6 +63,12 @@ export function holders(found: FoundClaim[], definition: Definition, name: strin
   };
 }
 
+/** Whether any stack has the thing at this moment. */
+export async function isClaimed(host: Host, definition: Definition, name: string): Promise<boolean> {
+  const found = await ask(host, claims);
+  return found.some(({ file }) => file.startsWith(`${folderOf(definition, name)}/`));
+}
+
 export function claimedError(label: string, definition: Definition, name: string, other: FoundClaim): Error {
   return new NetdiskError(
     "CLAIMED",

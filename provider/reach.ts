@@ -67,7 +67,7 @@ async function runStep({ type, host, known, progress }: Work, step: Step): Promi
     if (step.do === "write") {
       await host.writeFile(step.path, step.content, { mode: step.mode, owner: step.owner });
     } else {
-      await host.run(step.command, {
+      const said = await host.run(step.command, {
         stdin: step.stdin,
         timeoutMs: step.timeoutMs ?? defaultStepMs,
         inUse: step.inUse,
@@ -75,6 +75,7 @@ async function runStep({ type, host, known, progress }: Work, step: Step): Promi
         lock: step.lock === undefined ? own : [own, step.lock],
         onLine,
       });
+      if (step.report) progress.say(`${host.label}: ${said.trim()}`);
     }
   });
 }

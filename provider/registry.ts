@@ -7,6 +7,8 @@ import { authorizedKey } from "./resources/authorizedKey";
 import { backingFile } from "./resources/backingFile";
 import { blockDevice } from "./resources/blockDevice";
 import { diskTarget } from "./resources/diskTarget";
+import { erase } from "./resources/erase";
+import { eraseFile } from "./resources/eraseFile";
 import { diskExport } from "./resources/export";
 import { filesystem } from "./resources/filesystem";
 import { hostKey } from "./resources/hostKey";
@@ -37,6 +39,8 @@ const types: ResourceType[] = [
   blockDevice,
   diskExport,
   diskTarget,
+  erase,
+  eraseFile,
   filesystem,
   hostKey,
   kernelModule,

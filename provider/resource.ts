@@ -34,6 +34,8 @@ export interface RunStep {
   timeoutMs?: number;
   /** Exit status with which the command refuses because the thing is in use; its stderr is the whole message. */
   inUse?: number;
+  /** What the command printed is a result that the user is told, not progress. */
+  report?: boolean;
   /** A lock on the host besides the resource's own, for what the whole host shares (`apt`, `nbd-server`). */
   lock?: string;
 }
@@ -113,7 +115,7 @@ export interface ResourceType<D extends Definition = Definition> {
    */
   plan(observed: Observed<D>, inputs: Inputs<D>, known: Known<D>): Step[];
 
-  /** Like plan, towards "not managed here any more". Never destroys data. Pure. */
+  /** Like plan, towards "not managed here any more". Never destroys data, but for an order to erase it. Pure. */
   planRemoval(observed: Observed<D>, inputs: Inputs<D>, known: Known<D>): Step[];
 }
 

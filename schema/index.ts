@@ -2,6 +2,7 @@
 import * as backing from "./backing";
 import * as client from "./client";
 import * as crypt from "./crypt";
+import * as erase from "./erase";
 import type { Definition } from "./define";
 import * as server from "./server";
 import * as session from "./session";
@@ -34,6 +35,8 @@ export const definitions = {
   Filesystem: crypt.filesystem,
   Mount: crypt.mount,
   DiskTarget: crypt.diskTarget,
+  Erase: erase.erase,
+  EraseFile: erase.eraseFile,
 } as const satisfies Record<string, Definition>;
 
 export type Definitions = typeof definitions;

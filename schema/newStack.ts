@@ -2,7 +2,7 @@
 import { stringify } from "yaml";
 import * as z from "zod";
 import { type Field, laterChange } from "./define";
-import { placeDocs, stackFields, type Place } from "./stack";
+import { orders, placeDocs, stackFields, type Place } from "./stack";
 
 export interface NewStack {
   stack: string;
@@ -114,6 +114,12 @@ export function newStackText({ stack, project, values, disk, recovery }: NewStac
     `    ${disk}:`,
     ...body("disks.NAME", "      "),
     "",
+    ...Object.entries<Field>(orders).flatMap(([key, field]) => [
+      ...comment(field.doc, "  "),
+      `  # ${project}:${key}:`,
+      `  #   ${disk}: ${String(field.example)}`,
+      "",
+    ]),
   ].join("\n");
 }
 

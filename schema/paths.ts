@@ -16,6 +16,9 @@ export const madeDir = `${libDir}/made`;
 /** What netdisk made or took for a disk: inode and birth of its file, or identity and size of its device. */
 export const madeNote = (name: string): string => `${madeDir}/${name}`;
 
+/** The order to destroy a disk when it leaves the stack, on either host (schema/erase.ts). */
+export const eraseNote = (name: string): string => `${libDir}/erase/${name}`;
+
 export const nbdServerConfig = "/etc/nbd-server/config";
 export const nbdServerIncludeDir = "/etc/nbd-server/conf.d";
 export const nbdServerAllowFile = "/etc/nbd-server/allow";

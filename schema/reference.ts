@@ -6,7 +6,7 @@ import * as z from "zod";
 import { type Definition, type Field, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf } from "./ownership";
-import { alternatives, placeDocs, required, stackFields, type Place } from "./stack";
+import { alternatives, orders, placeDocs, required, stackFields, type Place } from "./stack";
 
 const code = (value: unknown): string => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
 
@@ -94,6 +94,16 @@ export function referenceText(): string {
     "under `config:`, with or without the project's name (`netdisk-hosts:server`). An unknown key is an error.",
     "",
     ...Object.entries(stackFields).map(([place, fields]) => stackSection(place, fields)),
+    ...Object.entries<Field>(orders).map(([key, field]) =>
+      [
+        `### \`${key}\``,
+        "",
+        table(
+          ["key", "meaning"],
+          fieldRows({ NAME: field }, () => false),
+        ),
+      ].join("\n"),
+    ),
     "## Resource types",
     "",
     "`Server`, `Client` and `EncryptedDisk` make them; each can also be used by itself. Arguments are wishes, and so",

@@ -9,6 +9,7 @@ import { afterUp, beforeDown } from "./commands";
 import { connection } from "./connection";
 import { filesystem, luks, luksKey, mount, recovery } from "./crypt";
 import { field, type Field } from "./define";
+import { luksUuid } from "./erase";
 import { diskName, transportField } from "./fields";
 import { isObject, valueAt } from "./mistake";
 import { nearestOf } from "./nearest";
@@ -84,6 +85,16 @@ export const stackFields = {
   "disks.NAME.beforeDown": beforeDown,
 } as const;
 
+/** Top-level keys that name disks, each with its LUKS UUID; both the key and its lines may be left out. */
+export const orders = {
+  erase: field(luksUuid, {
+    doc: "The disk, by its key under `disks`, and its LUKS UUID: when it leaves the stack, or the stack is destroyed, its data, key, header and sealed copy are destroyed, for good (docs/erase.md). Recorded by `pulumi up`; another UUID is refused.",
+    example: "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11",
+  }),
+} as const;
+
+export type OrderKey = keyof typeof orders;
+
 type Optional<F extends Record<string, Field>> = { [K in keyof F]: z.ZodOptional<F[K]["schema"]> };
 
 /** All optional: defaults are filled in by `check`, not in the stack file. */
@@ -142,6 +153,7 @@ export const sections = {
   }),
   recovery: z.strictObject({ passphrase: at.recovery.passphrase.schema }),
   disks: z.record(z.string(), diskSection),
+  erase: z.record(z.string(), orders.erase.schema),
 } as const;
 
 /** A valid stack file as it is written, without defaults. */
@@ -150,6 +162,7 @@ export interface StackFile {
   client: z.input<typeof sections.client>;
   recovery: "none" | z.input<typeof sections.recovery>;
   disks: Record<string, z.input<typeof diskSection>>;
+  erase?: Record<string, string>;
 }
 
 /** Places of stackFields whose values must be encrypted in the stack file. */

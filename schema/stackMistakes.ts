@@ -19,6 +19,8 @@ import { backingFile } from "./paths";
 import {
   alternatives,
   fieldsAt,
+  type OrderKey,
+  orders,
   isSecretPath,
   placeOf,
   required,
@@ -30,7 +32,7 @@ import {
 type Section = keyof typeof sections;
 
 /** What to write where a whole section is missing. */
-const missing: Record<Section, string> = {
+const missing: Record<Exclude<Section, OrderKey>, string> = {
   server: "Name the host that stores the bytes: `server: { host: … }`.",
   client: "Name the host that mounts the disks: `client: { host: … }`, or `client: { connection: local }`.",
   recovery:
@@ -186,8 +188,12 @@ function keyMistakes(key: unknown, root: string[]): Mistake[] {
       ];
 }
 
+const isOrder = (section: Section): section is OrderKey => section in orders;
+
 function sectionMistakes(section: Section, value: unknown, reading: Reading): Mistake[] {
   const path: string[] = [section];
+  // A disk that has left the stack may still have its line: the run that removed it needed it.
+  if (isOrder(section)) return value === undefined ? [] : mistakesIn(sections[section], value, path, reading);
   if (value === undefined) return [{ path, text: `is missing. ${missing[section]}`, at: "section" }];
   // The engine hands on an empty key as "".
   if (isEmpty(value)) return [{ path, text: `is empty. ${missing[section]}`, at: "key" }];

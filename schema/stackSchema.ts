@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { Field } from "./define";
 import { sizePattern } from "./size";
-import { alternatives, placeDocs, required, stackFields, type Place } from "./stack";
+import { alternatives, orders, placeDocs, required, stackFields, type Place } from "./stack";
 
 type Json = Record<string, unknown>;
 
@@ -67,7 +67,18 @@ function stackSchema(project: string): Json {
       additionalProperties: section("disks.NAME"),
     },
   };
-  const prefixed = Object.entries(sections).map(([key, schema]) => [`${project}:${key}`, schema]);
+  const orderKeys: Json = Object.fromEntries(
+    Object.entries<Field>(orders).map(([key, field]) => [
+      key,
+      {
+        type: "object",
+        description: field.doc,
+        additionalProperties: value(`${key}.NAME`, field),
+      },
+    ]),
+  );
+  const every = { ...sections, ...orderKeys };
+  const prefixed = Object.entries(every).map(([key, schema]) => [`${project}:${key}`, schema]);
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
     title: "A stack of netdisk: one server, one client and their disks",
@@ -75,7 +86,7 @@ function stackSchema(project: string): Json {
     properties: {
       config: {
         type: "object",
-        properties: { ...sections, ...(Object.fromEntries(prefixed) as Json) },
+        properties: { ...every, ...(Object.fromEntries(prefixed) as Json) },
         // Keys of other packages, such as aws:region.
         patternProperties: { [`^(?!${project}:)[^:]+:.+$`]: {} },
         additionalProperties: false,

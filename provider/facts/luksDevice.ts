@@ -46,3 +46,27 @@ export const headerRelation: Fact<[device: string, copy: string, used: number], 
     return relation;
   },
 };
+
+/**
+ * Shell function `uuids PATH`: prints the LUKS UUIDs at the places of the first and the second header, each once. Bytes that
+ * nobody parses; of a device those that it has now, not those in memory.
+ */
+export const uuids = sh`uuids() {
+  for at in 168 16552; do
+    dd if="$1" bs=32768 count=1 iflag="fullblock$(test ! -b "$1" || echo ,direct)" status=none | tail -c +$((at + 1)) | head -c 36 | grep -axE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+  done | sort -u
+}`;
+
+/** Of a device or a file; none where there is no file, or no UUID at these places. */
+export const rawUuid: Fact<[path: string], string[]> = {
+  name: "luksDevice.uuid",
+  command: (path) => sh`test -e ${path} || exit 44
+head -c 1 ${path} >/dev/null || exit 45
+${uuids}
+uuids ${path}`,
+  parse: ({ exitCode, stdout }) => {
+    if (exitCode === 44) return [];
+    if (exitCode !== 0) throw new Error("the header cannot be read");
+    return stdout.split("\n").filter((line) => line !== "");
+  },
+};

@@ -18,6 +18,7 @@ import { statPath } from "../facts/stat";
 import type { Host } from "../host/host";
 import { readIntent } from "../intent";
 import { type Observation, resourceType } from "../resource";
+import { halfErased } from "./eraseOrder";
 import { attachedLayer } from "./layers";
 import { finishHeader, formatIdentity, formatIntent, makeHeader, writeHeader } from "./luksSteps";
 
@@ -139,6 +140,8 @@ export const luks = resourceType<typeof definition>({
 
   async observe(host, inputs, known) {
     const { name, device, keyFile } = inputs;
+    const erased = await halfErased(host, name);
+    if (erased) return { is: "foreign", ...erased };
     const layer = await attachedLayer(host, name, device);
     if (layer.is === "hidden") return layer;
     const last = known.state;

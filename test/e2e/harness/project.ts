@@ -71,13 +71,15 @@ export function writeProject(program = join(checkout, "dist/index.js")): void {
 
 export const stackFile = join(projectDir, `stacks/Pulumi.${stack}.yaml`);
 
-/** Replaces the stack file's disks. */
-export function setDisks(disks: Record<string, Disk>): void {
+/** Replaces a section of the stack file; undefined removes it. */
+export function setSection(key: string, value: unknown): void {
   const file = parse(readFileSync(stackFile, "utf8")) as { config: Record<string, unknown> };
   // The engine has put the project's name before each key.
-  file.config["netdisk-e2e:disks"] = disks;
+  file.config[`netdisk-e2e:${key}`] = value;
   writeFileSync(stackFile, stringify(file));
 }
+
+export const setDisks = (disks: Record<string, Disk>): void => setSection("disks", disks);
 
 /** What a stack file says; secrets come as commands do, by `pulumi config set --secret`. */
 export interface StackSettings {

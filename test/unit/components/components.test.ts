@@ -107,6 +107,20 @@ describe("a disk", () => {
     );
   });
 
+  it("registers an order to erase it on both hosts, only where one is given", async () => {
+    const luksUuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
+    disk({ erase: luksUuid });
+    await settled();
+    expect(registrations.map(short)).toEqual(
+      expect.arrayContaining(["Erase photos on nas", "EraseFile photos on backup"]),
+    );
+    expect(inputsOf(registrations, "Erase")).toMatchObject({ name: "photos", luksUuid });
+    expect(inputsOf(registrations, "EraseFile")).toMatchObject({
+      luksUuid,
+      path: "/var/lib/netdisk/photos.img",
+    });
+  });
+
   it("hands on what the step before found, not what somebody hopes", async () => {
     disk();
     await settled();

@@ -1,0 +1,74 @@
+/**
+ * The order to destroy a disk, the client's part (schema/erase.ts, docs/erase.md). Recorded by `up`; carried out when
+ * this resource is removed and the disk is in no stack any more. What a kill leaves, and what the next run makes of it:
+ * - before the note of the destruction: nothing is destroyed; begins anew.
+ * - after it: device, header, key and sealed copy are each as they were or gone; each is destroyed, if it is there.
+ * - the order's own note goes last: as long as it is there, the disk is neither made anew nor taken over.
+ */
+import { luks as layer } from "../../schema/crypt";
+import type { Inputs } from "../../schema/define";
+import { erase as definition } from "../../schema/erase";
+import { attachUnit, headerFile, recoveryFile } from "../../schema/paths";
+import { inUse, refuseUsed } from "../facts/deviceUsers";
+import { sh } from "../host/sh";
+import { noteIntent } from "../intent";
+import { type RunStep, resourceType } from "../resource";
+import { begunNote, closeOrder, guards, observeOrder, planOrder, planOrderRemoval } from "./eraseOrder";
+
+type Wishes = Inputs<typeof definition>;
+
+/**
+ * Identity first: nothing is destroyed before the device has shown that it is this disk, or was begun on. The device goes
+ * first: with the key still there, a run that is killed can be told from one that never began.
+ */
+function destroy(inputs: Wishes): RunStep {
+  const { name, luksUuid, device, keyFile } = inputs;
+  const [header, sealed] = [headerFile(name), recoveryFile(name)];
+  const unit = attachUnit(name);
+  return {
+    do: "run",
+    title: `ERASE ${name}, LUKS UUID ${luksUuid}`,
+    command: sh`umask 077
+${guards(inputs)}
+timeout 60 systemctl start ${unit} || refuse ${`the server cannot be reached (${unit} does not start; bring it back and run the same again)`}
+${refuseUsed(device)}
+size=$(size_of ${device}) || exit 1
+is_it ${device} || { begun && zero ${device}; } || refuse ${`${device} is not the disk with LUKS UUID ${luksUuid}, its header says:`}" $(uuids ${device})"
+if test -e ${header} && ! begun; then
+  is_it ${header} || refuse ${`${header} is not that of LUKS UUID ${luksUuid}`}
+fi
+${noteIntent(begunNote(name), luksUuid)} || exit 1
+dd if=/dev/zero of=${device} bs=1M count="$(room_of ${device})" iflag=count_bytes conv=nocreat,notrunc,fsync status=none && zero ${device} || exit 1
+if test -e ${header}; then cryptsetup luksErase -q ${header} || echo ${`${header} was damaged already`}; fi
+for file in ${[header, keyFile, sealed]}; do
+  if test -e "$file"; then shred --force --iterations=1 --remove=wipe "$file" && sync "$(dirname "$file")" || exit 1; fi
+done
+systemctl stop ${unit} || exit 1
+${closeOrder(name)} || exit 1
+echo ${`ERASED the disk ${name}, LUKS UUID ${luksUuid}`}: the header on ${device} "($size bytes)", ${`${header}, ${keyFile}, ${sealed}`}`,
+    inUse,
+    report: true,
+    timeoutMs: 600_000,
+  };
+}
+
+export const erase = resourceType<typeof definition>({
+  definition,
+  name: (inputs) => inputs.name,
+
+  async observe(host, inputs, known) {
+    const { device, keyFile } = inputs;
+    const path = headerFile(inputs.name);
+    const place = {
+      layer,
+      path,
+      called: `${path} on this client`,
+      what: `the header on ${device}, the client's header and key, and the sealed copy`,
+    };
+    const order = await observeOrder(host, inputs, place, known.state !== undefined);
+    return order.is === "present" ? { ...order, state: { ...order.state, device, keyFile } } : order;
+  },
+
+  plan: (observed, inputs) => planOrder(observed, inputs, sh`${inputs.luksUuid}`),
+  planRemoval: (observed, inputs) => planOrderRemoval(observed, inputs, destroy(inputs)),
+});
