@@ -1,6 +1,7 @@
 /** What a person sees while a step runs: `make (14 s): CC nbd-client.o`, on the resource's own line. */
 import { Secret } from "../schema/secret";
 import { isTree } from "./wire/values";
+import { trace, type TraceLine } from "./trace";
 import type { Log } from "./wire/engine";
 
 /** Steps that end sooner say nothing. */
@@ -38,6 +39,8 @@ export function maskOf(...properties: unknown[]): Mask {
 export interface Progress {
   /** Runs `work` under a title; `onLine` gets what the host prints meanwhile. */
   during<T>(title: string, work: (onLine: (line: string) => void) => Promise<T>): Promise<T>;
+  /** What NETDISK_TRACE is told. */
+  trace(line: Pick<TraceLine, "event" | "host" | "step">): void;
   /** A line that stays in the display. */
   say(message: string, severity?: "info" | "warning"): void;
 }
@@ -61,6 +64,7 @@ export function progressOf(log: Log, urn: string, mask: Mask): Progress {
         clearInterval(timer);
       }
     },
+    trace: (line) => trace({ urn, ...line, step: mask(line.step) }),
     say: (message, severity = "info") => log.say(urn, mask(message), { severity }),
   };
 }

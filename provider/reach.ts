@@ -61,7 +61,20 @@ export function planned(
   }
 }
 
-async function runStep({ type, host, known, progress }: Work, step: Step): Promise<void> {
+async function runStep(work: Work, step: Step): Promise<void> {
+  const trace = (event: "begin" | "done" | "failed") =>
+    work.progress.trace({ event, host: work.host.label, step: describe(step) });
+  trace("begin");
+  try {
+    await carryOut(work, step);
+  } catch (error) {
+    trace("failed");
+    throw error;
+  }
+  trace("done");
+}
+
+async function carryOut({ type, host, known, progress }: Work, step: Step): Promise<void> {
   const own = lockOf(type.definition, known.name);
   await progress.during(step.title, async (onLine) => {
     if (step.do === "write") {

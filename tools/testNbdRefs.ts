@@ -55,6 +55,7 @@ function notesIn(cells: Record<string, string>): Progress {
         throw error;
       }
     },
+    trace: () => undefined,
     say: (message) => void process.stderr.write(`  ${message}\n`),
   };
 }

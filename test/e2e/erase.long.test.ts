@@ -99,7 +99,7 @@ describe("a disk that leaves the stack", () => {
       await up();
       setDisks({ testdisk });
       expect((await pulumi(["preview"])).output).toMatch(/- +netdisk:index:Erase second delete/);
-      const run = startPulumi("up", "--yes", "--skip-preview");
+      const run = startPulumi(["up", "--yes", "--skip-preview"]);
       await until(
         "the destruction has begun",
         180,

@@ -1,10 +1,11 @@
 /** Create, read, update and delete over real gRPC, on a host where commands really run. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { NetdiskError } from "../../provider/errors";
 import { sh } from "../../provider/host/sh";
 import { type ResourceType, resourceType } from "../../provider/resource";
+import type { TraceLine } from "../../provider/trace";
 import { unknown } from "../../provider/wire/values";
 import { Secret } from "../../schema/secret";
 import { type Existing, Failure, urnOf } from "./client";
@@ -364,6 +365,26 @@ describe("preview", () => {
     expect(engine.host.read("../claims", "thing")).toBeUndefined();
     expect(engine.messages[0]?.message).toContain("would run: mkdir -p /var/lib/netdisk/things/testdisk");
     expect(engine.messages[0]?.ephemeral).toBe(false);
+  });
+
+  it("shows what `up` then runs, which NETDISK_TRACE has", async () => {
+    const engine = await play();
+    const file = join(engine.host.root, "trace");
+    process.env.NETDISK_TRACE = file;
+    try {
+      await engine.create(urn, (await engine.check(urn, wish)).inputs, true);
+      expect(existsSync(file)).toBe(false);
+      await up(engine);
+    } finally {
+      delete process.env.NETDISK_TRACE;
+    }
+    const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+    const trace = lines.map((line) => JSON.parse(line) as TraceLine);
+    expect(trace.map(({ event }) => event)).toEqual(trace.map((_line, i) => (i % 2 ? "done" : "begin")));
+    expect(trace[0]).toMatchObject({ urn, host: "sandbox (root@sandbox:22)" });
+    const begun = trace.filter(({ event }) => event === "begin").map(({ step }) => `would run: ${step}`);
+    const foreseen = engine.messages[0]!.message.split("\n");
+    expect(begun.slice(0, foreseen.length)).toEqual(foreseen);
   });
 
   it("of an update takes no output for known that the change makes anew", async () => {

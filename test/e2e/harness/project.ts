@@ -10,6 +10,9 @@ import { checkout, must, run, start, type Ended, type Running } from "./run";
 export const projectDir = join(checkout, ".lab", `${labName}-project`);
 const cache = process.env.NETDISK_CACHE ?? join(checkout, ".cache");
 
+/** Where a run notes each step (NETDISK_TRACE). */
+export const traceFile = join(projectDir, "trace");
+
 export const passphrase = "end-to-end tests' recovery passphrase";
 export const stack = "e2e";
 
@@ -52,8 +55,8 @@ export const pulumi = (args: string[], more: Record<string, string> = {}): Promi
   run(["pulumi", ...args, "--non-interactive"], { cwd: projectDir, env: { ...env, ...more } });
 
 /** Starts the engine and leaves it running. */
-export const startPulumi = (...args: string[]): Running =>
-  start(["pulumi", ...args, "--non-interactive"], { cwd: projectDir, env });
+export const startPulumi = (args: string[], more: Record<string, string> = {}): Running =>
+  start(["pulumi", ...args, "--non-interactive"], { cwd: projectDir, env: { ...env, ...more } });
 
 const mustPulumi = (...args: string[]): Promise<Ended> => must(["pulumi", ...args], { cwd: projectDir, env });
 

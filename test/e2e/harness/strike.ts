@@ -56,7 +56,7 @@ export type Strike = keyof typeof strikes;
 
 /** Starts `up`, strikes as soon as the program runs on the client, and waits for the end of it all. */
 async function struckUp(strike: Strike, program: string): Promise<void> {
-  const run = startPulumi("up", "--yes", "--skip-preview");
+  const run = startPulumi(["up", "--yes", "--skip-preview"]);
   const engine = run.child.pid!;
   await running(program);
   const providers = providersOf(engine);
