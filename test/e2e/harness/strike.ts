@@ -7,10 +7,10 @@ import { pulumi, setDisks, startPulumi, state, testdisk, type Disk } from "./pro
 import { pause, until, type Running } from "./run";
 import { expectNoChanges, up } from "./scenario";
 
-const second: Disk = {
+export const second = {
   file: { path: "/var/lib/netdisk/second.img", size: "320 MiB" },
   mount: { path: "/mnt/second" },
-};
+} satisfies Disk;
 
 /** Resolves once a program of this name runs on the client: the moment to strike. */
 const running = (name: string) =>
@@ -54,22 +54,26 @@ const strikes = {
 
 export type Strike = keyof typeof strikes;
 
-/** Starts `up`, strikes as soon as the program runs on the client, and waits for the end of it all. */
-async function struckUp(strike: Strike, program: string): Promise<void> {
-  const run = startPulumi(["up", "--yes", "--skip-preview"]);
-  const engine = run.child.pid!;
-  await running(program);
-  const providers = providersOf(engine);
-  strikes[strike](run);
-  const { code, output } = await run.ended;
-  expect(code, output).not.toBe(0);
-  await until("the providers are gone", 10, async () =>
+/** Does it to a run, and waits until nobody of it is left. Returns its exit status. */
+export async function strike(blow: Strike, run: Running): Promise<number> {
+  const providers = providersOf(run.child.pid!);
+  strikes[blow](run);
+  const { code } = await run.ended;
+  await until("the providers are gone", 40, async () =>
     providers.every((pid) => !readdirSync("/proc").includes(String(pid))),
   );
+  return code;
+}
+
+/** Starts `up`, strikes as soon as the program runs on the client, and waits for the end of it all. */
+async function struckUp(blow: Strike, program: string): Promise<void> {
+  const run = startPulumi(["up", "--yes", "--skip-preview"]);
+  await running(program);
+  expect(await strike(blow, run), run.said()).not.toBe(0);
 }
 
 /** The next run works, and neither host nor state holds anything twice or without an owner. */
-async function expectConverges(): Promise<void> {
+export async function expectConverges(): Promise<void> {
   // Needed only after the CLI itself was killed; otherwise there is no lock to take away.
   await pulumi(["cancel", "--yes"]);
   await up();
@@ -96,12 +100,17 @@ async function expectConverges(): Promise<void> {
   }
 }
 
+/** What a removed disk leaves behind on purpose: without it the next one is made from nothing. */
+export async function forgetSecond(): Promise<void> {
+  await on("client", "rm -f /etc/netdisk/keys/second.key /var/lib/netdisk/headers/second.luks");
+  await on("server", `rm -f ${second.file.path}`);
+}
+
 /** Strikes while a second disk is being formatted, next to one that is in use. */
 export async function strikeDuringFormat(strike: Strike): Promise<void> {
   setDisks({ testdisk });
   await up();
-  await on("client", "rm -f /etc/netdisk/keys/second.key /var/lib/netdisk/headers/second.luks");
-  await on("server", "rm -f /var/lib/netdisk/second.img");
+  await forgetSecond();
 
   setDisks({ testdisk, second });
   await struckUp(strike, "cryptsetup");
