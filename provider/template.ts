@@ -74,12 +74,17 @@ export function packageDirectory(): string {
 
 const texts = new Map<string, string>();
 
-/** render("netdisk.target", { name: "photos" }) */
-export function render(file: string, values: Record<string, TemplateValue>): string {
-  let text = texts.get(file);
-  if (text === undefined) {
-    text = readFileSync(join(packageDirectory(), "templates", file), "utf8");
-    texts.set(file, text);
-  }
-  return fill(file, text, values);
+function textOf(file: string): string {
+  const known = texts.get(file);
+  if (known !== undefined) return known;
+  const text = readFileSync(join(packageDirectory(), "templates", file), "utf8");
+  texts.set(file, text);
+  return text;
 }
+
+/** A file of templates/ without holes, for a hole in several others that have these lines in common. */
+export const part = (file: string): Raw => raw(textOf(file).trimEnd());
+
+/** render("netdisk.target", { name: "photos" }) */
+export const render = (file: string, values: Record<string, TemplateValue>): string =>
+  fill(file, textOf(file), values);

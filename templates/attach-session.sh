@@ -19,42 +19,9 @@ io_timeout={{ioTimeout}} max_sectors={{maxSectors}}
 # Seconds, ten years: requests wait this long for a plugin that died.
 dead_timeout=315360000
 
-said=
-# One line in the journal per change of state, however long an outage lasts.
-say() {
-  [ "$1" = "$said" ] || echo "$1"
-  said=$1
-}
-
-# Prints the first nbd device that nobody uses. A dead one that is still held keeps its size, and is not free.
-free_device() {
-  for dir in /sys/block/nbd*; do
-    if [ -e "$dir/size" ] && [ ! -e "$dir/pid" ] && [ "$(cat "$dir/size")" = 0 ]; then
-      basename "$dir"
-      return
-    fi
-  done
-  return 1
-}
+{{nbdDevice}}
 
 connected() { [ -e "/sys/block/$1/pid" ] && [ "$(cat "/sys/block/$1/size")" != 0 ]; }
-
-# Says why the device that is connected must not be used, or returns 0.
-fits() {
-  bytes=$(($(cat "/sys/block/$1/size") * 512))
-  if [ "$(cat "/sys/block/$1/queue/write_cache")" != "write back" ]; then
-    say "refused: the server's export $name does not announce flush, so that an fsync would mean nothing; waiting for one that does"
-    return 1
-  fi
-  if [ "$bytes" != "$size" ]; then
-    say "refused: the server's export $name has $bytes bytes, expected $size: another disk; waiting for the right one"
-    return 1
-  fi
-  if [ "$(cat "/sys/block/$1/queue/logical_block_size")" != "$block_size" ]; then
-    say "/dev/$1 has another block size than $block_size"
-    return 1
-  fi
-}
 
 # Tries once; leaves $device connected, or returns 1.
 attach() {
@@ -82,7 +49,7 @@ attach() {
     return 1
   fi
   exec 9>&-
-  if ! fits "$device" || ! "$helper" keep "/dev/$device" "$dead_timeout"; then
+  if ! fits "$device" || ! right_blocks "$device" || ! "$helper" keep "/dev/$device" "$dead_timeout"; then
     "$client" -d "/dev/$device" >/dev/null
     sleep 4
     return 1
@@ -92,7 +59,7 @@ attach() {
 start() {
   modprobe nbd
   device=$(basename "$(readlink "$link" || echo none)")
-  if connected "$device" && fits "$device"; then
+  if connected "$device" && fits "$device" && right_blocks "$device"; then
     echo "/dev/$device is still attached"
   else
     rm -f "$link"

@@ -20,23 +20,7 @@ open={{open}}
 # How the last move ended: `done`, or why it did not.
 answer={{answer}}
 
-said=
-# One line in the journal per change of state, however long an outage lasts.
-say() {
-  [ "$1" = "$said" ] || echo "$1"
-  said=$1
-}
-
-# Prints the first nbd device that nobody uses. A dead one that is still held keeps its size, and is not free.
-free_device() {
-  for dir in /sys/block/nbd*; do
-    if [ -e "$dir/size" ] && [ ! -e "$dir/pid" ] && [ "$(cat "$dir/size")" = 0 ]; then
-      basename "$dir"
-      return
-    fi
-  done
-  return 1
-}
+{{nbdDevice}}
 
 # Releases before 3.17, and those built without libnl, have only the ioctl way, and no option that asks for it.
 nonetlink=
@@ -50,19 +34,6 @@ held() {
 # True once the kernel has the connection.
 connected() {
   held "$1" && [ "$(cat "/sys/block/$1/size")" != 0 ]
-}
-
-# Says why the device that is connected must not be used, or returns 0.
-fits() {
-  bytes=$(($(cat "/sys/block/$1/size") * 512))
-  if [ "$(cat "/sys/block/$1/queue/write_cache")" != "write back" ]; then
-    say "refused: the server's export $name does not announce flush, so that an fsync would mean nothing; waiting for one that does"
-    return 1
-  fi
-  if [ "$bytes" != "$size" ]; then
-    say "refused: the server's export $name has $bytes bytes, expected $size: another disk; waiting for the right one"
-    return 1
-  fi
 }
 
 # Tries once; leaves the connection on $device and a $child that ends with it, or returns 1.
@@ -115,12 +86,6 @@ attach() {
     sleep 4
     return 1
   fi
-}
-
-right_blocks() {
-  [ "$(cat "/sys/block/$1/queue/logical_block_size")" = "$block_size" ] && return
-  say "/dev/$1 has another block size than $block_size"
-  return 1
 }
 
 publish() {

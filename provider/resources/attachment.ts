@@ -21,6 +21,7 @@ import { isSealed, keyInput } from "../facts/plainKey";
 import { join, sh } from "../host/sh";
 import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
+import { part } from "../template";
 import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { bringUp, bringUpLater, inOrder, takeDown } from "./takeDown";
@@ -44,7 +45,8 @@ function unitOf(inputs: Wish): ChainUnit {
   const { name, transport, client, blockSize, timeout, readAhead, revision } = inputs;
   const [unit, target, device] = [attachUnit(name), diskTarget(name), attachedDevice(name)];
   const size = wholeBlocks(inputs.size, blockSize);
-  const script = { device, client, blockSize, readAhead, size, lock: attachLock };
+  const nbdDevice = part("nbd-device.sh");
+  const script = { device, client, blockSize, readAhead, size, lock: attachLock, nbdDevice };
   if (transport === "forward") {
     return chainUnit("attach", name, unit, {
       script: {
