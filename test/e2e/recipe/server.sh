@@ -36,5 +36,6 @@ chown nbd /dev/loop0
 systemctl restart nbd-server
 ss -4lnp | grep nbd
 
-mkdir -p -m 700 /root/.ssh
+mkdir -p /root/.ssh
+chmod 700 /root/.ssh
 echo "$2" >>/root/.ssh/authorized_keys
