@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { parse } from "yaml";
-import { upAsForeseen } from "./commands";
 import { mounted, on, type HostName } from "./lab";
 import { pulumi } from "./project";
 import { recordDrift } from "./record";
@@ -73,9 +72,7 @@ export async function namedAndRepaired(rows: readonly Drift[]): Promise<void> {
       for (const named of rows.flatMap(({ names }) => names)) expectNamed(preview.output, named);
     }
 
-    // What mends itself may have done so since the preview.
-    if (rows.some(({ heals }) => heals)) await up();
-    else await upAsForeseen(preview.output);
+    await up();
     repaired = true;
     for (const drift of rows) if (drift.check !== undefined) await on(drift.on, drift.check);
     await expectMarker();
