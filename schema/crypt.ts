@@ -65,6 +65,19 @@ export const luksKey = define({
   },
 });
 
+export const attachedDevice = field(absolutePath, {
+  doc: "The attached device.",
+  role: "fixed",
+  cure: "Keep it.",
+  example: "/dev/netdisk/testdisk",
+});
+
+export const keyFile = field(absolutePath, {
+  doc: "Key file on the client.",
+  role: "fixed",
+  cure: "Keep it.",
+});
+
 export const luks = define({
   token: "netdisk:index:Luks",
   kind: "luks",
@@ -72,13 +85,8 @@ export const luks = define({
   shared: false,
   inputs: {
     name: nameField,
-    device: field(absolutePath, {
-      doc: "The attached device.",
-      role: "fixed",
-      cure: "Keep it.",
-      example: "/dev/netdisk/testdisk",
-    }),
-    keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    device: attachedDevice,
+    keyFile,
     keyPassphrase,
     type: field(z.enum(["luks1", "luks2"]).default("luks2"), {
       doc: "LUKS version. `luks1` is the article's.",
@@ -142,7 +150,7 @@ export const recovery = define({
   shared: false,
   inputs: {
     name: nameField,
-    keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    keyFile,
     keyPassphrase,
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
     luksUuid: field(z.string(), { doc: "LUKS UUID that the blob is for.", role: "fixed", cure: "Keep it." }),
@@ -179,7 +187,7 @@ export const mapping = define({
   inputs: {
     name: nameField,
     device: field(absolutePath, { doc: "The attached device.", role: "fixed", cure: "Keep it." }),
-    keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    keyFile,
     keyPassphrase,
     unlock,
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),

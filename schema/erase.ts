@@ -1,5 +1,6 @@
 /** The user's order to destroy a disk when it leaves the stack, one resource on each host. Nothing else destroys data. */
 import * as z from "zod";
+import { attachedDevice, keyFile } from "./crypt";
 import { define, field } from "./define";
 import { absolutePath, nameField } from "./fields";
 
@@ -37,13 +38,8 @@ export const erase = define({
   inputs: {
     name: nameField,
     luksUuid: uuid,
-    device: field(absolutePath, {
-      doc: "The attached device.",
-      role: "fixed",
-      cure: "Keep it.",
-      example: "/dev/netdisk/testdisk",
-    }),
-    keyFile: field(absolutePath, { doc: "Key file on the client.", role: "fixed", cure: "Keep it." }),
+    device: attachedDevice,
+    keyFile,
   },
   ...order,
 });

@@ -59,7 +59,7 @@ export async function strike(blow: Strike, run: Running): Promise<number> {
   const providers = providersOf(run.child.pid!);
   strikes[blow](run);
   const { code } = await run.ended;
-  await until("the providers are gone", 40, async () =>
+  await until("the providers are gone", 10, async () =>
     providers.every((pid) => !readdirSync("/proc").includes(String(pid))),
   );
   return code;
