@@ -115,6 +115,12 @@ export interface EncryptedDiskArgs {
    * @default "forward"
    */
   transport?: Transport;
+  /**
+   * Logical block size of the attached device, bytes; fixed once the disk is made. A disk that was made by hand has 512,
+   * where nbd-client was told nothing else.
+   * @default 4096
+   */
+  blockSize?: InputsOf<Definitions["Attachment"]>["blockSize"];
   luks?: LuksArgs;
   filesystem?: FilesystemArgs;
   mount: MountArgs;
@@ -130,6 +136,11 @@ export interface EncryptedDiskArgs {
    * recorded by `pulumi up`. Without it a disk that leaves the stack is given back unharmed.
    */
   erase?: Args<Definitions["Erase"]>["luksUuid"];
+  /**
+   * LUKS UUID of a disk that was made by hand: it is taken over with its data, and not a byte of it is written
+   * (docs/adopt.md). Once that is done it means nothing.
+   */
+  adopt?: Args<Definitions["Luks"]>["adopt"];
 }
 
 /** Where version or cipher are outputs of other resources, so are the defaults that depend on them. */
@@ -180,6 +191,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       dependsOn,
     });
 
+    const adopt = args.adopt === undefined ? {} : { adopt: args.adopt };
     const backing = backingOf(resourceName, name, args, onServer);
     // For whatever opens the disk, or takes it down and brings it up again.
     const keyPassphrase = args.key?.passphrase === undefined ? {} : { keyPassphrase: args.key.passphrase };
@@ -203,6 +215,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
         transport,
         client: client.build.client,
         size: backing.size,
+        ...(args.blockSize !== undefined && { blockSize: args.blockSize }),
         ...keyPassphrase,
         ...(link.revision && { revision: link.revision }),
       },
@@ -211,7 +224,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
 
     // A sealed one is made by gpg, which comes with the packages.
     const sealedBy = args.key?.gpg === undefined ? [] : [client.packages];
-    const luksKey = new parts.LuksKey(resourceName, { name, ...args.key }, onClient(...sealedBy));
+    const luksKey = new parts.LuksKey(resourceName, { name, ...args.key, ...adopt }, onClient(...sealedBy));
     const key = { name, keyFile: luksKey.path, ...keyPassphrase };
     // Between what it destroys the use of and what it needs to reach the device: removed after the one, before the other.
     const order =
@@ -229,10 +242,10 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     const unlock = args.key?.gpg === undefined ? {} : { unlock: !pulumi.runtime.isDryRun() };
     const luks = new parts.Luks(
       resourceName,
-      { ...key, device: attachment.device, ...withLuksDefaults(args.luks) },
+      { ...key, ...adopt, device: attachment.device, ...withLuksDefaults(args.luks) },
       onClient(client.packages, ...order),
     );
-    const header = { ...key, header: luks.header, luksUuid: luks.uuid };
+    const header = { ...key, keyReading: luks.keyReading, header: luks.header, luksUuid: luks.uuid };
     const recovery =
       args.recovery === "none"
         ? undefined
@@ -288,9 +301,9 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       recovery &&
       pulumi.secret(
         pulumi
-          .all([recovery.luksUuid, server.endpoint, backing.stored, recovery.sealed])
-          .apply(([luksUuid, endpoint, path, sealed]) =>
-            recoverySheet({ name, luksUuid, endpoint, backing: path, sealed }),
+          .all([recovery.luksUuid, server.endpoint, backing.stored, luks.keyReading, recovery.sealed])
+          .apply(([luksUuid, endpoint, path, keyReading, sealed]) =>
+            recoverySheet({ name, luksUuid, endpoint, backing: path, keyReading, sealed }),
           ),
       );
     this.registerOutputs({
@@ -308,14 +321,14 @@ export class EncryptedDisk extends pulumi.ComponentResource {
 function backingOf(
   resourceName: string,
   name: string,
-  { server, file, device, erase }: EncryptedDiskArgs,
+  { server, file, device, erase, adopt }: EncryptedDiskArgs,
   onServer: (...dependsOn: pulumi.Resource[]) => pulumi.CustomResourceOptions,
 ): Record<"path" | "stored", pulumi.Output<string>> & { size: parts.BackingFile["size"] } {
   const owner = server.config.user;
   if (device) {
     const { path, size } = new parts.BlockDevice(
       resourceName,
-      { name, path: device.path, owner },
+      { name, path: device.path, owner, ...(adopt !== undefined && { adopt }) },
       onServer(),
     );
     return { path, size, stored: path };
@@ -328,7 +341,11 @@ function backingOf(
     erase === undefined
       ? []
       : [new parts.EraseFile(resourceName, { name, path, luksUuid: erase }, onServer())];
-  const made = new parts.BackingFile(resourceName, { name, owner, ...wishes, path }, onServer(...order));
+  const made = new parts.BackingFile(
+    resourceName,
+    { name, owner, ...wishes, path, ...(adopt !== undefined && { adopt }) },
+    onServer(...order),
+  );
   if (!loop) return { path: made.path, size: made.size, stored: made.path };
   const over = { name, file: made.path, size: made.size, owner };
   const { device: served, size } = new parts.LoopDevice(resourceName, over, onServer());

@@ -6,8 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as z from "zod";
 import { commandHosts, commandMistakes } from "../schema/commands";
 import type { Field } from "../schema/define";
-import { luksUuid } from "../schema/erase";
-import { diskName } from "../schema/fields";
+import { diskName, luksUuid } from "../schema/fields";
 import { formatPath, isEmpty, mistakesIn, valueAt, withoutEchoes, type Mistake } from "../schema/mistake";
 import { diskSection, isSecretPath, sections } from "../schema/stack";
 import { exampleOf, hostMistakes, togetherMistakes } from "../schema/stackMistakes";
@@ -75,6 +74,7 @@ const diskArguments = diskSection.extend({
   client: z.unknown().optional(),
   recovery: z.unknown().optional(),
   erase: luksUuid.optional(),
+  adopt: luksUuid.optional(),
 });
 
 /** Arguments of an EncryptedDisk. */

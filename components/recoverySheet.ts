@@ -1,4 +1,11 @@
 /** A text to print or to keep offline: one disk's sealed copy, and how any Linux reads the disk with it. Pure. */
+import type { KeyReading } from "../schema/fields";
+
+/** cryptsetup reads a key on its standard input up to the first line break, as that of such a disk was read. */
+const openWith = (reading: KeyReading | undefined): string =>
+  reading === "first line"
+    ? 'cryptsetup open --type luks --header header "$device" rescue <key'
+    : 'cryptsetup open --type luks --header header --key-file key "$device" rescue';
 
 export interface SheetValues {
   name: string;
@@ -7,11 +14,19 @@ export interface SheetValues {
   endpoint: string;
   /** What holds the encrypted bytes on the server. */
   backing: string;
+  keyReading: KeyReading | undefined;
   /** ASCII-armored OpenPGP message. */
   sealed: string;
 }
 
-export const recoverySheet = ({ name, luksUuid, endpoint, backing, sealed }: SheetValues): string => `\
+export const recoverySheet = ({
+  name,
+  luksUuid,
+  endpoint,
+  backing,
+  keyReading,
+  sealed,
+}: SheetValues): string => `\
 netdisk recovery sheet
 
 disk       ${name}
@@ -35,7 +50,7 @@ them, and any Linux with gpg, tar, gzip and cryptsetup. As root, with this text 
 3. Open the disk. disk.img is the file of the server or a copy; a whole device is named in place of "$device".
 
        device=$(losetup --find --show --sector-size 4096 "$here/disk.img")
-       cryptsetup open --type luks --header header --key-file key "$device" rescue
+       ${openWith(keyReading)}
        mount -o ro,norecovery /dev/mapper/rescue /mnt
 
    Read-only, so that looking changes nothing; to go on using the disk, leave \`-o ro,norecovery\` out.

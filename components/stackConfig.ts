@@ -66,12 +66,14 @@ export function fromStackConfig(): StackOutputs {
   const sheets: pulumi.Output<string>[] = [];
   for (const [key, disk] of Object.entries(stack.disks)) {
     const erase = stack.erase?.[key];
+    const adopt = stack.adopt?.[key];
     const made = new EncryptedDisk(key, {
       ...disk,
       server,
       client,
       recovery: stack.recovery,
       ...(erase !== undefined && { erase }),
+      ...(adopt !== undefined && { adopt }),
     });
     const { mountPath, luksUuid, unit, device } = made;
     outputs.disks[key] = { mountPath, luksUuid, unit, device };

@@ -5,7 +5,7 @@
  * A refresh calls it the other way round, with what was just read as the old side and the inputs in state as
  * the new one; nothing here may depend on which is which.
  */
-import type { Field } from "../schema/define";
+import { type Field, isObserved } from "../schema/define";
 import { conditionsOf } from "../schema/ownership";
 import { knownWishes, same, unknownFields } from "./check";
 import type { ResourceType } from "./resource";
@@ -58,6 +58,7 @@ export function fulfilled(
 export function diff(type: ResourceType, { oldInputs, state, news }: Sides): Record<string, Change> {
   const changes: Record<string, Change> = {};
   for (const [key, field] of Object.entries(type.definition.inputs)) {
+    if (field.role === "order") continue;
     const wish = plain(news[key]);
     const before = plain(oldInputs[key]).value;
     const seen = plain(state[key]).value;
@@ -89,7 +90,7 @@ export function project(type: ResourceType, inputs: Properties, state: Propertie
       const seen = state[key];
       if (seen === undefined) return [key, given];
       if (key in conditions) return [key, decided(type, key, state, inputs) ? given : seen];
-      if (!field || field.role === "unobserved" || fulfilled(type, key, field, state, inputs)) {
+      if (!field || !isObserved(field) || fulfilled(type, key, field, state, inputs)) {
         return [key, given];
       }
       return [key, seen];

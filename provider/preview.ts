@@ -5,9 +5,29 @@ import { claimedError, holders, ownerOf } from "./claims";
 import { diff } from "./diff";
 import { type ErrorCode, NetdiskError } from "./errors";
 import { stateOf } from "./outputs";
-import { describe, planned } from "./reach";
+import { describe, planned, remark } from "./reach";
 import type { Request, Wanted } from "./request";
 import { plain, type Properties } from "./wire/values";
+
+/** A create of what is there already: what would be changed of it, before and after. */
+function found({ type }: Request, { name, inputs }: Wanted, state: Properties): string[] {
+  const changes = diff(type, { oldInputs: inputs, state: { ...state, claimed: true }, news: inputs });
+  return [
+    `${type.definition.kind}/${name} is there already, and is taken over as it is`,
+    ...Object.keys(changes).map(
+      (key) => `${key}: ${shown(plain(state[key]))} → ${shown(plain(inputs[key]))}`,
+    ),
+  ];
+}
+
+const shown = ({ value, unknown, secret }: ReturnType<typeof plain>): string =>
+  secret
+    ? "(secret)"
+    : unknown
+      ? "<known later>"
+      : value === undefined
+        ? "(not there)"
+        : JSON.stringify(value);
 
 /** A host that does not answer yet needs no words: all its resources would say the same. */
 const unmade: ReadonlySet<ErrorCode> = new Set(["UNREACHABLE", "TIMEOUT", "CANCELLED"]);
@@ -23,7 +43,7 @@ function differences(
     const before = plain((fromInput ? oldInputs : outputs)[key]);
     const after = plain(inputs[key]);
     if (before.secret || after.secret) return `${key} changes`;
-    return `${key}: ${before.value === undefined ? "(not there)" : JSON.stringify(before.value)} → ${after.unknown ? "<known later>" : JSON.stringify(after.value)}`;
+    return `${key}: ${shown(before)} → ${shown(after)}`;
   });
 }
 
@@ -54,8 +74,11 @@ export async function preview(request: Request, wanted: Wanted & { oldInputs?: P
       throw claimedError(host.label, definition, wanted.name, others[0]);
     if (look.is === "foreign") progress.say(`${host.label}: ${look.what}. ${look.cure}`, "warning");
     if (look.is === "foreign" || look.is === "hidden") return;
+    // Of what is known already, the read before it has just said it.
+    if (!wanted.outputs) remark({ host, progress }, look);
     const steps = planned({ type, host, wishes, known }, "plan", look);
-    const lines = [...differs, ...steps.map((step) => `would run: ${describe(step)}`)];
+    const there = look.is === "present" && !wanted.outputs ? found(request, wanted, look.state) : [];
+    const lines = [...there, ...differs, ...steps.map((step) => `would run: ${describe(step)}`)];
     if (lines.length > 0) progress.say(lines.join("\n"));
   } catch (error) {
     if (wanted.outputs || !(error instanceof NetdiskError) || error.code === "CLAIMED") throw error;

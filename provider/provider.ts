@@ -1,4 +1,5 @@
 /** What the engine's requests mean, one method each; server.ts carries them over the wire. */
+import { isObserved } from "../schema/define";
 import { timeLimit } from "./boundHost";
 import { check, type Checked, type Failure, knownWishes, unknownFields } from "./check";
 import { checkConfiguration, Configuration, type Hosts } from "./configuration";
@@ -15,6 +16,13 @@ import { equal, plain, type Properties, unknown } from "./wire/values";
 
 /** A preview that takes longer is of less use than one that says less. */
 const previewMs = 9000;
+/** What somebody has given an order for is what he wants to see. */
+const orderMs = 120_000;
+
+const isOrdered = ({ definition }: ResourceType, inputs: Properties): boolean =>
+  Object.entries(definition.inputs).some(
+    ([key, { role }]) => role === "order" && plain(inputs[key]).value !== undefined,
+  );
 
 export interface Target {
   token: string;
@@ -132,7 +140,7 @@ export class Provider {
   async #preview(type: ResourceType, wish: Wish, existing?: Existing): Promise<Properties> {
     const { definition } = type;
     if (this.#configuration?.known && unknownFields(type, wish.inputs).length === 0) {
-      const limit = timeLimit(previewMs, wish.signal);
+      const limit = timeLimit(isOrdered(type, wish.inputs) ? orderMs : previewMs, wish.signal);
       const request = this.#request(
         type,
         { ...wish, signal: limit.signal },
@@ -154,7 +162,8 @@ export class Provider {
     }
     // Inputs hold the conditions, too.
     for (const [key, value] of Object.entries(wish.inputs)) {
-      if (definition.inputs[key]?.role !== "unobserved") outputs[key] = value;
+      const field = definition.inputs[key];
+      if (!field || isObserved(field)) outputs[key] = value;
     }
     return outputs;
   }

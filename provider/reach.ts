@@ -1,10 +1,12 @@
 /** Observe → plan → run, until the plan is empty: how every create, update and delete gets there. */
 import type { Definition, Inputs, State } from "../schema/define";
 import { lockOf } from "./claims";
+import { fulfilled } from "./diff";
 import { foreign, NetdiskError } from "./errors";
 import type { Host } from "./host/host";
 import type { Progress } from "./progress";
 import type { Known, Observation, Observed, ResourceType, Step } from "./resource";
+import type { Properties } from "./wire/values";
 
 /** One resource, as one request of the engine works on it. */
 export interface Work {
@@ -23,6 +25,19 @@ const defaultStepMs = 120_000;
 
 export const idOf = ({ type, known }: Pick<Work, "type" | "known">): string =>
   `${type.definition.kind}/${known.name}`;
+
+/** Says what a person should hear of a thing that is in order. `said`: what need not be said again. */
+export function remark(
+  { host, progress }: Pick<Work, "host" | "progress">,
+  look: Observation<unknown>,
+  said = new Set<string>(),
+): void {
+  if (look.is !== "present") return;
+  const { note, warning } = look;
+  if (note !== undefined && !said.has(note)) progress.say(`${host.label}: ${note}`);
+  if (warning !== undefined && !said.has(warning)) progress.say(`${host.label}: ${warning}.`, "warning");
+  for (const text of [note, warning]) if (text !== undefined) said.add(text);
+}
 
 /** Foreign and hidden end the work: nothing is planned on what is not understood. */
 export function plannable(
@@ -47,6 +62,27 @@ export function describe(step: Step): string {
   return text.includes("\n") || text.length > 160 ? step.title : text;
 }
 
+/**
+ * What is there before the stack knows of it is taken over as it is: what can never change must be as wished, or the
+ * next run would refuse what this one did.
+ */
+function refuseOther(
+  { type, wishes, known }: Pick<Work, "type" | "wishes" | "known">,
+  observed: Observed<Definition>,
+) {
+  if (known.state !== undefined || observed.is !== "present") return;
+  const state: Properties = observed.state;
+  for (const [key, field] of Object.entries(type.definition.inputs)) {
+    const [seen, wish] = [state[key], (wishes as Properties)[key]];
+    if (field.role !== "fixed" || field.growable || seen === undefined || field.secret) continue;
+    if (fulfilled(type, key, field, state, wishes)) continue;
+    throw new NetdiskError(
+      "CONFIG",
+      `${idOf({ type, known })} is there already, with ${key} ${JSON.stringify(seen)} and not ${JSON.stringify(wish)}. ${field.cure ?? "Keep it."}`,
+    );
+  }
+}
+
 /** The steps; a plan that refuses knows no host, so its error gets the name here. */
 export function planned(
   { type, host, wishes, known }: Pick<Work, "type" | "host" | "wishes" | "known">,
@@ -54,6 +90,7 @@ export function planned(
   observed: Observed<Definition>,
 ): Step[] {
   try {
+    if (goal === "plan") refuseOther({ type, wishes, known }, observed);
     return type[goal](observed, wishes, known);
   } catch (error) {
     if (!(error instanceof NetdiskError)) throw error;
@@ -104,9 +141,12 @@ export async function reach(
 ): Promise<Observed<Definition>> {
   const { type, host, wishes, known, progress } = work;
   const observe = () => progress.during("look", () => type.observe(host, wishes, known));
+  const said = new Set<string>();
   for (let round = 1; ; round++) {
     const look = round === 1 && first ? first : await observe();
     const observed = plannable(work, look);
+    // Of what is known already, each run's read says it.
+    if (goal === "plan" && known.state === undefined) remark(work, look, said);
     const steps = planned(work, goal, observed);
     if (steps.length === 0) return observed;
     if (round > maxRounds) {

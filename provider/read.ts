@@ -7,6 +7,7 @@ import { project } from "./diff";
 import { foreign, NetdiskError } from "./errors";
 import type { FoundClaim } from "./facts/claims";
 import { nonceOf, outputsOf, stateOf } from "./outputs";
+import { remark } from "./reach";
 import { InitFailed, nameOf, type Present, type Request } from "./request";
 import type { Observation, ResourceType } from "./resource";
 import type { Properties } from "./wire/values";
@@ -61,7 +62,7 @@ export async function read(
         `${host.label}: ${id} cannot be seen: ${look.by}. \`pulumi up\` brings it back.`,
       );
     case "present": {
-      if (look.note !== undefined) request.progress.say(`${host.label}: ${look.note}`);
+      remark(request, look);
       const outputs = outputsOf(definition, look.state, inputs, ownership);
       const whole = imported
         ? {

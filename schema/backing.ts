@@ -1,7 +1,7 @@
 /** What may lie under an export besides a plain file: a loop device over it, or a real disk. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, account, canonicalSize, nameField, size } from "./fields";
+import { absolutePath, account, adoptField, canonicalSize, nameField, size } from "./fields";
 
 export const loopDevice = define({
   token: "netdisk:index:LoopDevice",
@@ -72,6 +72,9 @@ export const blockDevice = define({
     owner: field(account.default("nbd"), {
       doc: "User that may open the device: the one nbd-server runs as.",
     }),
+    adopt: adoptField(
+      "the device is taken although it is not blank, if it begins with this LUKS container and nobody uses or serves it any more.",
+    ),
   },
   conditions: {
     exists: { value: true, doc: "The device is there. Nothing takes the place of one that is gone." },

@@ -3,8 +3,11 @@ import * as z from "zod";
 import { define, field } from "./define";
 import {
   absolutePath,
+  adoptField,
   canonicalSize,
   keyPassphrase,
+  keyReading,
+  keyReadings,
   nameField,
   passphrase,
   size,
@@ -49,6 +52,7 @@ export const luksKey = define({
       role: "unobserved",
       secret: true,
     }),
+    adopt: adoptField("its key must be there, and none is made."),
   },
   conditions: {
     private: {
@@ -81,7 +85,7 @@ export const keyFile = field(absolutePath, {
 export const luks = define({
   token: "netdisk:index:Luks",
   kind: "luks",
-  doc: "The LUKS container on the attached device; the article's `cryptsetup luksFormat`, done only when the device is proven blank. The client keeps the header that is used, and never takes the device's: what the server does to its copy cannot weaken the encryption. Stays when the resource is removed.",
+  doc: "The LUKS container on the attached device; the article's `cryptsetup luksFormat`, done only when the device is proven blank. The client keeps the header that is used, and never takes the device's, but for that of a disk to adopt: what the server does to its copy cannot weaken the encryption. Stays when the resource is removed.",
   shared: false,
   inputs: {
     name: nameField,
@@ -124,6 +128,9 @@ export const luks = define({
       role: "fixed",
       cure: cipherCure,
     }),
+    adopt: adoptField(
+      "its header is copied from the device, once, if the key opens it and all else is as wished here. Nothing is written to the device.",
+    ),
   },
   conditions: {
     headerOnDevice: {
@@ -133,13 +140,19 @@ export const luks = define({
     complete: { value: true, doc: "No note of an interrupted luksFormat is left." },
     kept: {
       value: true,
-      doc: "The client has its copy of the header, and the key. What it has lost is put back by Recovery; the device's header is never taken.",
+      doc: "The client has its copy of the header, and the key. What it has lost is put back by Recovery; the device's header is taken only to adopt a disk.",
     },
   },
   outputs: {
     uuid: field(z.string(), { doc: "LUKS UUID: the identity of the disk." }),
     header: field(z.string(), { doc: "Path of the client's copy of the header." }),
     offset: field(z.int(), { doc: "Start of the encrypted data on the device, bytes." }),
+    keyReading: field(z.enum(keyReadings).optional(), {
+      doc: "How much of the key file is the key: both readings are tried, this one opens the disk. `first line`: up to its first line break.",
+    }),
+    keyBytes: field(z.int().optional(), {
+      doc: "Length of the key where it is the first line only, bytes. Fewer than 16 can be guessed by whoever has the header, and each run warns of it.",
+    }),
   },
 });
 
@@ -152,6 +165,7 @@ export const recovery = define({
     name: nameField,
     keyFile,
     keyPassphrase,
+    keyReading,
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
     luksUuid: field(z.string(), { doc: "LUKS UUID that the blob is for.", role: "fixed", cure: "Keep it." }),
     passphrase: field(passphrase, {
@@ -189,6 +203,7 @@ export const mapping = define({
     device: field(absolutePath, { doc: "The attached device.", role: "fixed", cure: "Keep it." }),
     keyFile,
     keyPassphrase,
+    keyReading,
     unlock,
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
     luksUuid: field(z.string(), {

@@ -9,9 +9,10 @@ import type { Secret } from "./secret";
  * What may happen to an input after creation:
  * - `settable`: the host's real value is observed and brought back to the wish, in place;
  * - `fixed`: the host's real value is observed, but a change is refused with a cure (it would cost data);
- * - `unobserved`: cannot be read back from the host (a passphrase); a change is seen against the old wish.
+ * - `unobserved`: cannot be read back from the host (a passphrase); a change is seen against the old wish;
+ * - `order`: what a run may do, and nothing of the thing's own: given, changed or left out, it is no difference.
  */
-export type Role = "settable" | "fixed" | "unobserved";
+export type Role = "settable" | "fixed" | "unobserved" | "order";
 
 export interface FieldOptions {
   /** What it means, with its unit. Goes to schema.json, the reference page and the editor's tooltip. */
@@ -42,6 +43,9 @@ export function field<T extends z.ZodType>(schema: T, options: FieldOptions): Fi
 export function field<T extends z.ZodType>(schema: T, options: FieldOptions): Field<T> {
   return { role: "settable", secret: false, ...options, schema };
 }
+
+/** Whether the host shows what became of the wish. */
+export const isObserved = ({ role }: Field): boolean => role !== "unobserved" && role !== "order";
 
 /** What becomes of a later change, in a sentence; empty where any is carried out. */
 export function laterChange({ role, growable }: Field): string {
@@ -115,7 +119,7 @@ type Widen<V> = V extends boolean ? boolean : V extends string ? string : never;
 
 /**
  * What was read on the host: the real value of every observable input, of every condition and output.
- * Inputs of role `unobserved` are left out (optional here, because a role is not visible to the type).
+ * Inputs of role `unobserved` and `order` are left out (optional here, because a role is not visible to the type).
  */
 export type State<D> =
   D extends Definition<infer I, infer C, infer O>

@@ -2,15 +2,7 @@
 import * as z from "zod";
 import { attachedDevice, keyFile } from "./crypt";
 import { define, field } from "./define";
-import { absolutePath, nameField } from "./fields";
-
-/** As cryptsetup prints it. */
-export const luksUuid = z
-  .string()
-  .regex(
-    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
-    "must be the disk's LUKS UUID, such as 30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11; `pulumi stack output disks` shows it",
-  );
+import { absolutePath, luksUuid, nameField } from "./fields";
 
 const uuid = field(luksUuid, {
   doc: "LUKS UUID of the disk that is to be destroyed; another one is refused.",

@@ -41,10 +41,34 @@ export const nameField = field(diskName, {
   example: "testdisk",
 });
 
+/** As cryptsetup prints it. */
+export const luksUuid = z
+  .string()
+  .regex(
+    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
+    "must be the disk's LUKS UUID, such as 30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11; `cryptsetup luksUUID` and `pulumi stack output disks` show it",
+  );
+
+/** The order to take over what was made by hand; what each resource takes is said where it is used. */
+export const adoptField = (takes: string) =>
+  field(luksUuid.optional(), {
+    doc: `LUKS UUID of a disk that was made without netdisk, to take it over as it is: ${takes} Means nothing once that is done.`,
+    role: "order",
+    example: "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11",
+  });
+
 export const passphrase = z
   .string()
   .min(8, "must have at least 8 characters")
   .regex(/^[^\n\r\0]*$/, "must be one line");
+
+export const keyReadings = ["whole", "first line"] as const;
+export type KeyReading = (typeof keyReadings)[number];
+
+export const keyReading = field(z.enum(keyReadings).default("whole"), {
+  doc: "How much of the key file is the key. `first line`: up to its first line break, as cryptsetup reads a pipe that it is not told to read to its end (`--key-file -`).",
+  role: "unobserved",
+});
 
 export const keyPassphrase = field(passphrase.optional(), {
   doc: "Passphrase of the key file; given where gpg sealed that.",

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import { components, requiredOf as requiredOfComponent, sectionsBelow, type Component } from "./components";
 import { connection } from "./connection";
-import { type Definition, type Field, laterChange } from "./define";
+import { type Definition, type Field, isObserved, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf, ownershipOutputs } from "./ownership";
 import { placeDocs, required, stackFields, type Place } from "./stack";
@@ -59,7 +59,7 @@ const requiredOf = (fields: Record<string, Field>): string[] =>
   Object.keys(fields).filter((key) => !fields[key]?.schema.safeParse(undefined).success);
 
 function resource(definition: Definition): Json {
-  const observed = Object.entries(definition.inputs).filter(([, field]) => field.role !== "unobserved");
+  const observed = Object.entries(definition.inputs).filter(([, field]) => isObserved(field));
   const outputs = { ...Object.fromEntries(observed), ...definition.outputs, ...ownershipOutputs };
   const conditions = Object.entries(conditionsOf(definition)).map(([key, { value, doc }]) => [
     key,

@@ -1,7 +1,7 @@
 /** What a server has once, and what it has for each disk. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, account, canonicalSize, nameField, size } from "./fields";
+import { absolutePath, account, adoptField, canonicalSize, nameField, size } from "./fields";
 import { nbdPort, nbdServerAllowFile, nbdServerIncludeDir, tunnelUser } from "./paths";
 
 const packageName = z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, "must be the name of a Debian package");
@@ -62,6 +62,9 @@ export const backingFile = define({
       {
         doc: "Permission bits, octal.",
       },
+    ),
+    adopt: adoptField(
+      "the file must be there, begin with this LUKS container, and be used and served by nobody any more.",
     ),
   },
   conditions: {

@@ -4,13 +4,12 @@
  */
 import * as z from "zod";
 import { blockDevice } from "./backing";
-import { endpoint, jump, sourceBuild } from "./client";
+import { attachment, endpoint, jump, sourceBuild } from "./client";
 import { afterUp, beforeDown } from "./commands";
 import { connection } from "./connection";
 import { filesystem, luks, luksKey, mount, recovery } from "./crypt";
 import { field, type Field } from "./define";
-import { luksUuid } from "./erase";
-import { diskName, transportField } from "./fields";
+import { diskName, luksUuid, transportField } from "./fields";
 import { isObject, valueAt } from "./mistake";
 import { nearestOf } from "./nearest";
 import { backingFile, diskExport, serverConfig } from "./server";
@@ -57,6 +56,7 @@ export const stackFields = {
       example: "photos",
     }),
     transport: transportField,
+    ...pick(attachment.inputs, "blockSize"),
   },
   "disks.NAME.file": {
     ...pick(backingFile.inputs, "size", "path", "allocation"),
@@ -87,6 +87,10 @@ export const stackFields = {
 
 /** Top-level keys that name disks, each with its LUKS UUID; both the key and its lines may be left out. */
 export const orders = {
+  adopt: field(luksUuid, {
+    doc: "A disk that was made by hand, by its key under `disks`, and its LUKS UUID: it is taken over with its data, and not a byte of it is written (docs/adopt.md). Another UUID, and whatever else is in the way, is refused. Afterwards the line may go.",
+    example: "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11",
+  }),
   erase: field(luksUuid, {
     doc: "The disk, by its key under `disks`, and its LUKS UUID: when it leaves the stack, or the stack is destroyed, its data, key, header and sealed copy are destroyed, for good (docs/erase.md). Recorded by `pulumi up`; another UUID is refused.",
     example: "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11",
@@ -154,6 +158,7 @@ export const sections = {
   recovery: z.strictObject({ passphrase: at.recovery.passphrase.schema }),
   disks: z.record(z.string(), diskSection),
   erase: z.record(z.string(), orders.erase.schema),
+  adopt: z.record(z.string(), orders.adopt.schema),
 } as const;
 
 /** A valid stack file as it is written, without defaults. */
@@ -163,6 +168,7 @@ export interface StackFile {
   recovery: "none" | z.input<typeof sections.recovery>;
   disks: Record<string, z.input<typeof diskSection>>;
   erase?: Record<string, string>;
+  adopt?: Record<string, string>;
 }
 
 /** Places of stackFields whose values must be encrypted in the stack file. */

@@ -19,9 +19,9 @@ import { backingFile } from "./paths";
 import {
   alternatives,
   fieldsAt,
+  isSecretPath,
   type OrderKey,
   orders,
-  isSecretPath,
   placeOf,
   required,
   sections,
@@ -190,6 +190,17 @@ function keyMistakes(key: unknown, root: string[]): Mistake[] {
 
 const isOrder = (section: Section): section is OrderKey => section in orders;
 
+/** A disk is adopted only as long as it is in the stack: a line for any other is misspelled. */
+function adoptMistakes(adopt: unknown, disks: unknown): Mistake[] {
+  if (!isObject(adopt) || !isObject(disks)) return [];
+  return Object.keys(adopt)
+    .filter((key) => !(key in disks))
+    .map((key): Mistake => {
+      const text = `is no disk under \`disks\`, which has ${Object.keys(disks).join(", ")}. Describe the disk there, correct the name, or remove the line.`;
+      return { path: ["adopt", key], text, at: "key" };
+    });
+}
+
 function sectionMistakes(section: Section, value: unknown, reading: Reading): Mistake[] {
   const path: string[] = [section];
   // A disk that has left the stack may still have its line: the run that removed it needed it.
@@ -238,7 +249,7 @@ export function stackMistakes(
   const found = (known as Section[]).flatMap((section) => sectionMistakes(section, raw[section], reading));
   const disks = Object.entries(isObject(raw.disks) ? raw.disks : {});
   const commands = disks.flatMap(([key, disk]) => commandMistakes(disk, ["disks", key], raw));
-  return withoutEchoes([...unknown, ...found, ...commands]);
+  return withoutEchoes([...unknown, ...found, ...commands, ...adoptMistakes(raw.adopt, raw.disks)]);
 }
 
 /** Fixes the type once there are no mistakes. */

@@ -8,6 +8,8 @@ header={{header}}
 # A key of random bytes, or where it is sealed, that key as gpg wrote it.
 key={{key}}
 sealed={{sealed}}
+# How much of it is the key: all of it, or only its first line, as for a disk that was made by a bare pipe.
+reading={{reading}}
 question={{question}}
 uuid={{uuid}}
 cipher={{cipher}}
@@ -85,6 +87,8 @@ plain_key() {
       --passphrase-fd 0 --decrypt "$key"
 }
 
+whole_key() { if [ "$sealed" = no ]; then cat "$key"; else plain_key; fi; }
+
 # Asks until the passphrase opens the key: whoever answers for systemd, an operator at a terminal or Pulumi.
 # Passphrase and key are only ever in memory and in pipes.
 ask_passphrase() {
@@ -131,7 +135,9 @@ open_as() {
   opened=$1
   shift
   # cryptsetup has a status 3 of its own, for too little memory: that passes.
-  if [ "$sealed" = no ]; then
+  if [ "$reading" = "first line" ]; then
+    whole_key | cryptsetup open --type luks --header "$header" "$@" "$real" "$opened" || exit 1
+  elif [ "$sealed" = no ]; then
     cryptsetup open --type luks --header "$header" --key-file "$key" "$@" "$real" "$opened" || exit 1
   else
     # Unlike a bare pipe, `-` does not end at the first line break.

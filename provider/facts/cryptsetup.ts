@@ -1,6 +1,7 @@
 /** What a LUKS header says, and whether a key opens it. */
 import type { Fact } from "../fact";
-import { sh } from "../host/sh";
+import type { ExecResult } from "../host/host";
+import { type Command, sh } from "../host/sh";
 import { derivationMs, sealedStatus, unseal, withKey } from "./plainKey";
 
 export interface LuksHeader {
@@ -92,17 +93,23 @@ function parseHeader(exitCode: number, stdout: string): LuksHeader {
   return parseMetadata(match[2] ?? "", match[1] ?? "");
 }
 
+/** luksUUID says nothing at all about a damaged header, so luksDump goes first. What follows `if`, up to its end. */
+const dump = (path: string | Command): Command =>
+  sh`cryptsetup isLuks --type luks1 ${path}; then cryptsetup luksDump ${path}; else cryptsetup luksDump --dump-json-metadata ${path} && cryptsetup luksUUID ${path}; fi`;
+
+/** Prints what `parseDump` understands. */
+export const dumpHeader = (path: string | Command): Command => sh`if ${dump(path)}`;
+
+/** Undefined where it is no LUKS header. */
+export function parseDump({ exitCode, stdout, stderr }: ExecResult): LuksHeader | undefined {
+  return exitCode === 1 && notLuks.test(stderr) ? undefined : parseHeader(exitCode, stdout);
+}
+
 /** Undefined where there is no such file, or one that is not a LUKS header. */
 export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
   name: "cryptsetup.header",
-  // luksUUID says nothing at all about a damaged header, so luksDump goes first.
-  command: (path) =>
-    sh`if ! test -e ${path}; then exit 44; elif cryptsetup isLuks --type luks1 ${path}; then cryptsetup luksDump ${path}; else cryptsetup luksDump --dump-json-metadata ${path} && cryptsetup luksUUID ${path}; fi`,
-  parse: ({ exitCode, stdout, stderr }) => {
-    if (exitCode === 44) return undefined;
-    if (exitCode === 1 && notLuks.test(stderr)) return undefined;
-    return parseHeader(exitCode, stdout);
-  },
+  command: (path) => sh`if ! test -e ${path}; then exit 44; elif ${dump(path)}`,
+  parse: (result) => (result.exitCode === 44 ? undefined : parseDump(result)),
 };
 
 /** Whether the key opens one of the header's key slots; nothing is mapped. Of a sealed key, wants the passphrase on stdin. */
@@ -110,7 +117,7 @@ export const luksOpens: Fact<[header: string, keyFile: string, sealed?: boolean]
   name: "cryptsetup.opens",
   timeoutMs: derivationMs,
   command: (header, keyFile, sealed = false) =>
-    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (file) => sh`cryptsetup open --test-passphrase --key-file ${file} ${header}`)}`,
+    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --test-passphrase ${key} ${header}`)}`,
   parse: ({ exitCode }) => {
     if (exitCode === 0) return true;
     if (exitCode === 2 || exitCode === sealedStatus) return false;

@@ -3,6 +3,7 @@
  * by gpg is opened into a pipe, with a passphrase that comes as the first line of standard input: neither of the two is
  * ever in a file, in the environment or among arguments.
  */
+import type { KeyReading } from "../../schema/fields";
 import { Secret } from "../../schema/secret";
 import { type Command, sh } from "../host/sh";
 import { gpgBy } from "./gpgCommand";
@@ -47,6 +48,20 @@ plain_key >/dev/null || { echo ${`the passphrase does not open ${keyFile}; give 
 `
     : sh``;
 
-/** A command that is given the key; `use` gets what stands after `--key-file`. cryptsetup reads `-` beyond line breaks. */
-export const withKey = (keyFile: string, sealed: boolean, use: (file: string) => Command): Command =>
-  sealed ? sh`plain_key | ${use("-")}` : use(keyFile);
+/**
+ * A command that is given the key; `use` gets the option that names it. cryptsetup reads `--key-file -` beyond line
+ * breaks; its standard input without that option only up to the first one.
+ */
+export function withKey(
+  keyFile: string,
+  sealed: boolean,
+  use: (option: Command) => Command,
+  reading: KeyReading = "whole",
+): Command {
+  if (reading === "first line") return sh`${sealed ? sh`plain_key` : sh`cat ${keyFile}`} | ${use(sh``)}`;
+  return sealed ? sh`plain_key | ${use(sh`--key-file -`)}` : use(sh`--key-file ${keyFile}`);
+}
+
+/** The length of the key's first line, without its line break. */
+export const firstLineBytes = (keyFile: string, sealed: boolean): Command =>
+  sh`${sealed ? sh`plain_key` : sh`cat ${keyFile}`} | head -n 1 | tr -d '\\n' | wc -c`;

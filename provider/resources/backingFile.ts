@@ -8,6 +8,7 @@ import { userAccess } from "../facts/access";
 import { usersOfFile } from "../facts/fileUsers";
 import { takeover } from "../facts/takeover";
 import { statAllocation } from "../facts/allocation";
+import { adoptable, takenDown } from "./adoption";
 import { type Command, sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
 
@@ -117,6 +118,13 @@ export const backingFile = resourceType<typeof definition>({
     const before = known.state?.size;
     const pinned = known.state?.pinnedSize;
     if (!found) {
+      if (before === undefined && inputs.adopt !== undefined) {
+        return {
+          is: "foreign",
+          what: `there is no ${path}, and the disk "${name}" is to be adopted`,
+          cure: "Give the disk the path of the file that holds it.",
+        };
+      }
       if (before === undefined) return { is: "absent" };
       // Never "absent" once it was there: a new, empty file would take the place of somebody's data.
       return {
@@ -148,11 +156,17 @@ export const backingFile = resourceType<typeof definition>({
       return {
         is: "foreign",
         what: `${what} that netdisk did not make, and in use: ${users.join(", ")}`,
-        cure: "End that use to take the file over, or name another path.",
+        cure:
+          inputs.adopt === undefined
+            ? "End that use to take the file over, or name another path."
+            : takenDown,
       };
     }
+    const adopted = before === undefined ? await adoptable(host, inputs) : undefined;
+    if (adopted?.is === "foreign") return adopted;
     return {
       is: "present",
+      ...(adopted && { note: adopted.note }),
       state: {
         name,
         path,

@@ -14,6 +14,7 @@ import { udevIdentity } from "../facts/udev";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { type Observation, resourceType, type Step } from "../resource";
+import { adoptable, takenDown } from "./adoption";
 import { isPlainForUdev, udevReload, udevRule } from "./udevRule";
 
 type Wish = Inputs<typeof definition>;
@@ -31,7 +32,7 @@ const anotherDevice = "Name a device that nobody uses, or free this one if you k
 /** Whether the device holds what netdisk may take for this disk: nothing at all, or what it held when we had it. */
 async function refusal(
   host: Host,
-  { name, path }: Wish,
+  { name, path, adopt }: Wish,
   note: string,
   taken: boolean,
 ): Promise<Seen | undefined> {
@@ -39,6 +40,8 @@ async function refusal(
   const luks = signature?.type === "crypto_LUKS";
   // Of what was ours the client is the judge: it has a header to compare with.
   if (taken && (signature === undefined || luks)) return undefined;
+  // Judged by the UUID that it begins with.
+  if (adopt !== undefined) return undefined;
   const proof = await ask(host, blankProof, path, 0);
   if (proof.blank) return undefined;
   const found = proof.found ?? "data";
@@ -108,7 +111,10 @@ export const blockDevice = resourceType<typeof definition>({
     const wished = noteOf(identity, size);
     const taken = note?.toString() === wished;
     const inUse = (users: string[]) =>
-      foreign(`${path} is in use on the server: ${users.join(", ")}`, anotherDevice);
+      foreign(
+        `${path} is in use on the server: ${users.join(", ")}`,
+        inputs.adopt === undefined ? anotherDevice : takenDown,
+      );
     if (!pinned) {
       if (use.layers.length > 0) return inUse(use.layers);
       const refused = await refusal(host, inputs, wished, taken);
@@ -117,8 +123,11 @@ export const blockDevice = resourceType<typeof definition>({
       const users = taken ? [] : await ask(host, usersOfDevice, path);
       if (users.length > 0) return inUse(users);
     }
+    const adopted = pinned ? undefined : await adoptable(host, inputs);
+    if (adopted?.is === "foreign") return adopted;
     return {
       is: "present",
+      ...(adopted && { note: adopted.note }),
       state: {
         name,
         path,

@@ -4,14 +4,16 @@
  * killed run leaves on the device is zero or bytes of that file (luksSteps.ts).
  */
 import { luks as definition } from "../../schema/crypt";
-import type { State } from "../../schema/define";
+import type { Inputs, State } from "../../schema/define";
 import { luksMistakes } from "../../schema/luksChoices";
 import { headerFile } from "../../schema/paths";
+import type { Secret } from "../../schema/secret";
 import { ask, askWith } from "../fact";
 import { blankProof } from "../facts/blank";
 import { blkidProbe } from "../facts/blkid";
 import { type LuksHeader, luksHeader, luksOpens } from "../facts/cryptsetup";
 import { usersOfDevice } from "../facts/deviceUsers";
+import { deviceHeader, deviceOpens, lineOpens } from "../facts/handMade";
 import { headerRelation } from "../facts/luksDevice";
 import { isSealed, keyInput } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
@@ -20,7 +22,14 @@ import { readIntent } from "../intent";
 import { type Observation, resourceType } from "../resource";
 import { halfErased } from "./eraseOrder";
 import { attachedLayer } from "./layers";
-import { finishHeader, formatIdentity, formatIntent, makeHeader, writeHeader } from "./luksSteps";
+import {
+  adoptHeader,
+  finishHeader,
+  formatIdentity,
+  formatIntent,
+  makeHeader,
+  writeHeader,
+} from "./luksSteps";
 
 type Seen = Observation<State<typeof definition>>;
 type Conditions = Pick<State<typeof definition>, "headerOnDevice" | "complete" | "kept">;
@@ -36,6 +45,8 @@ interface Place {
   /** LUKS UUID of the last observation. */
   pinned?: string;
 }
+
+type Reading = Partial<Pick<State<typeof definition>, "keyReading" | "keyBytes">>;
 
 const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
 
@@ -61,6 +72,19 @@ function present({ name, device, keyFile }: Place, header: LuksHeader, condition
     is: "present",
     state: { ...state, header: headerFile(name), offset, ...conditions } as State<typeof definition>,
   };
+}
+
+/** Bytes of a key that nobody can guess, however fast: 128 bits. */
+const strong = 16;
+
+/** What was seen, with how the key was read. A weak one is said in each run. */
+function opened(seen: Seen, name: string, reading: Reading): Seen {
+  if (seen.is !== "present") return seen;
+  const { keyBytes = strong } = reading;
+  const warning =
+    `the key of the disk "${name}" is weak: it ends at its first line break, after ${keyBytes} bytes, and one of fewer than ${strong} can be guessed by whoever has the header. ` +
+    "Make a second disk, whose key netdisk makes, and copy the files (docs/adopt.md)";
+  return { ...seen, state: { ...seen.state, ...reading }, ...(keyBytes < strong && { warning }) };
 }
 
 /** Key or header are not on the client; what state has of the disk still holds. */
@@ -100,6 +124,45 @@ async function withoutCopy(host: Host, place: Place): Promise<Seen> {
   );
 }
 
+/**
+ * The header of a disk to adopt, as the device has it: present, but not kept. What may not be believed of it is in
+ * luksSteps.ts; what is not as wished is refused before anything is taken.
+ */
+async function toAdopt(
+  host: Host,
+  place: Place,
+  adopt: string,
+  sealed: boolean,
+  key: Secret | undefined,
+): Promise<Seen> {
+  const { name, device, keyFile } = place;
+  const header = await ask(host, deviceHeader, device);
+  if (header?.uuid !== adopt) {
+    return foreign(
+      `${device} is not the disk to adopt: it has ${header === undefined ? "no LUKS header" : `LUKS UUID ${header.uuid}`}, expected ${adopt}`,
+      "Correct the disk's line under `adopt`, or bring the right file or device back on the server.",
+    );
+  }
+  const { by, bytes } = await askWith(host, deviceOpens, { stdin: key }, device, keyFile, sealed);
+  if (by === "any") {
+    return foreign(
+      `the header on ${device} opens with any key: it is not what was made for the disk "${name}"`,
+      "Somebody on the server has changed it. Bring the right header back from a backup of yours (`cryptsetup luksHeaderRestore`).",
+    );
+  }
+  if (by === "none") {
+    return foreign(
+      `${keyFile} does not open the disk to adopt, neither as a whole nor up to its first line break`,
+      `Bring its key there${sealed ? ", or give the passphrase that the file was sealed with" : ""}.`,
+    );
+  }
+  const note = `${device} is the disk to adopt: ${header.type}, ${header.cipher}, LUKS UUID ${adopt}; the key is ${
+    by === "whole" ? `all of ${keyFile}` : `the first line of ${keyFile}, ${bytes} bytes`
+  }`;
+  const seen = present(place, header, { kept: false, headerOnDevice: true, complete: true });
+  return seen.is === "present" ? { ...seen, note } : seen;
+}
+
 async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<Seen> {
   const { name, device, size } = place;
   const [relation, intent] = await Promise.all([
@@ -129,6 +192,25 @@ async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<See
   }
 }
 
+/** How the key opens the client's copy of the header; undefined where it does not. */
+async function readingOf(
+  host: Host,
+  inputs: Inputs<typeof definition>,
+  last: Reading["keyReading"],
+): Promise<Reading | undefined> {
+  const { name, keyFile } = inputs;
+  const [sealed, options] = [isSealed(inputs), { stdin: keyInput(inputs) }];
+  const header = headerFile(name);
+  const whole = async (): Promise<Reading | undefined> =>
+    (await askWith(host, luksOpens, options, header, keyFile, sealed)) ? { keyReading: "whole" } : undefined;
+  const line = async (): Promise<Reading | undefined> => {
+    const keyBytes = await askWith(host, lineOpens, options, header, keyFile, sealed);
+    return keyBytes === undefined ? undefined : { keyReading: "first line", keyBytes };
+  };
+  // Each try takes as long as the key slot wants it to.
+  return last === "first line" ? ((await line()) ?? whole()) : ((await whole()) ?? line());
+}
+
 export const luks = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -139,39 +221,44 @@ export const luks = resourceType<typeof definition>({
   keepWhenGone: true,
 
   async observe(host, inputs, known) {
-    const { name, device, keyFile } = inputs;
+    const { name, device, keyFile, adopt } = inputs;
     const erased = await halfErased(host, name);
     if (erased) return { is: "foreign", ...erased };
+    const kept = headerFile(name);
+    // Once its header was taken, the order means nothing.
+    const adopting =
+      adopt !== undefined && known.state?.keyReading === undefined && !(await ask(host, statPath, kept));
     const layer = await attachedLayer(host, name, device);
     if (layer.is === "hidden") return layer;
     const last = known.state;
     const place: Place = { name, device, keyFile, size: layer.device.size, last, pinned: last?.uuid };
-    const kept = headerFile(name);
     const sealed = isSealed(inputs);
     const [file, copy, key] = await Promise.all([
       ask(host, statPath, kept),
       ask(host, luksHeader, kept),
       ask(host, statPath, keyFile),
     ]);
+    if (!file && adopting && key) return toAdopt(host, place, adopt, sealed, keyInput(inputs));
     if (!file) return withoutCopy(host, place);
     if (!key && last) return lost(last);
     if (!copy) return foreign(`${kept} is there, but is no LUKS header`, restore);
     if (place.pinned !== undefined && copy.uuid !== place.pinned) {
       return foreign(`${kept} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`, restore);
     }
-    const [opens, seen] = await Promise.all([
-      askWith(host, luksOpens, { stdin: keyInput(inputs) }, kept, keyFile, sealed),
+    const [reading, seen] = await Promise.all([
+      readingOf(host, inputs, last?.keyReading),
       withCopy(host, place, copy),
     ]);
+    if (reading) return opened(seen, name, reading);
     const or = sealed ? ", or the passphrase is not that of the key file" : "";
-    return opens
-      ? seen
-      : foreign(`${keyFile} does not open ${kept}: one of them is another disk's${or}`, restore);
+    return foreign(`${keyFile} does not open ${kept}: one of them is another disk's${or}`, restore);
   },
 
   plan(observed, inputs) {
     if (observed.is === "absent") return [makeHeader(inputs), writeHeader(inputs)];
-    const { headerOnDevice, complete } = observed.state;
+    const { headerOnDevice, complete, kept, keyReading, offset } = observed.state;
+    if (inputs.adopt !== undefined && !kept && keyReading === undefined)
+      return [adoptHeader(inputs, inputs.adopt, offset)];
     if (!headerOnDevice) return [writeHeader(inputs)];
     return complete ? [] : [finishHeader(inputs)];
   },

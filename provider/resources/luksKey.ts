@@ -11,6 +11,7 @@ import { keyInput, plainKey } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import { type Command, sh } from "../host/sh";
 import { resourceType } from "../resource";
+import { notTakenDown } from "./adoption";
 
 type Wishes = Inputs<typeof definition>;
 
@@ -48,9 +49,14 @@ export const luksKey = resourceType<typeof definition>({
   },
 
   async observe(host, inputs, known) {
-    const { name, bytes, gpg, passphrase } = inputs;
+    const { name, bytes, gpg, passphrase, adopt } = inputs;
     const path = pathOf(inputs);
     const header = headerFile(inputs.name);
+    // Asked here, because this is the first thing of the disk on the client: before a second nbd-client attaches it.
+    if (adopt !== undefined && !known.state) {
+      const left = await notTakenDown(host, name, adopt);
+      if (left) return left;
+    }
     const [file, directory, copy] = await Promise.all([
       ask(host, statPath, path),
       ask(host, statPath, dirname(path)),
@@ -68,6 +74,16 @@ export const luksKey = resourceType<typeof definition>({
         is: "foreign",
         what: `the key of the disk "${inputs.name}", ${path}, is gone, but the header that it opens is there (${header})`,
         cure: `Put the key back, from a backup or from the sealed copy in the stack's state (docs/recovery.md); to give the old disk up, remove ${header}.`,
+      };
+    }
+    if (!file && adopt !== undefined) {
+      return {
+        is: "foreign",
+        what: `there is no ${path}, which would be the key of the disk to adopt, "${name}"`,
+        cure:
+          gpg === undefined
+            ? `Put the key there (\`install -D -m 0400 KEY ${path}\`), or name the file that gpg sealed in \`key.gpg\`.`
+            : "Name the file that gpg sealed in `key.gpg`, or put it there.",
       };
     }
     if (!file) return { is: "absent" };

@@ -12,6 +12,7 @@ import type { Inputs } from "../../schema/define";
 import { headerFile } from "../../schema/paths";
 import { proveBlank } from "../facts/blank";
 import { inUse, refuseUsed } from "../facts/deviceUsers";
+import { readHeader, tryKey } from "../facts/handMade";
 import { compareHeader } from "../facts/luksDevice";
 import { isSealed, keyInput, unseal, withKey } from "../facts/plainKey";
 import { Command, sh } from "../host/sh";
@@ -66,8 +67,8 @@ export function makeHeader(inputs: Wishes): RunStep {
   const format = withKey(
     keyFile,
     sealed,
-    (file) =>
-      sh`cryptsetup luksFormat -q --type ${type} --header ${made} --offset ${dataOffset(type) / 512} --cipher ${cipher} --key-size ${keySize} ${derivation(inputs)} --sector-size ${sectorSize} --key-file ${file} ${device}`,
+    (key) =>
+      sh`cryptsetup luksFormat -q --type ${type} --header ${made} --offset ${dataOffset(type) / 512} --cipher ${cipher} --key-size ${keySize} ${derivation(inputs)} --sector-size ${sectorSize} ${key} ${device}`,
   );
   return {
     do: "run",
@@ -80,6 +81,33 @@ ${format} &&
 ${trim(made, dataOffset(type))} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
     stdin: keyInput(inputs),
     inUse,
+    timeoutMs: 1_200_000,
+  };
+}
+
+/**
+ * The one time that a device's header is taken: what the server may have made of it is looked for in the very bytes that
+ * are kept. Its UUID and its cipher must be the disk's, the key must open it, and a key that nobody has must not: a
+ * header that opens with that holds a volume key which whoever made it knows.
+ */
+export function adoptHeader(inputs: Wishes, adopt: string, offset: number): RunStep {
+  const { name, device, keyFile, cipher } = inputs;
+  const sealed = isSealed(inputs);
+  const kept = headerFile(name);
+  const made = `${kept}.new`;
+  const refuse = (found: string) => sh`{ echo ${`${found}: the header was not taken`} >&2; exit 1; }`;
+  return {
+    do: "run",
+    title: "copy the LUKS header of the disk to adopt to the client",
+    command: sh`${unseal(keyFile, sealed)}umask 077
+install -d -m 0700 ${dirname(kept)} && rm -f ${made} && ${readHeader(device)} >${made} || exit 1
+[ "$(cryptsetup luksUUID ${made})" = ${adopt} ] || ${refuse(`${device} is not the LUKS container ${adopt} any more`)}
+[ "$(cryptsetup luksDump ${made} | awk '/^Cipher name:/ { n = $NF } /^Cipher mode:/ { print n "-" $NF } /^\tcipher:/ { print $NF }')" = ${cipher} ] || ${refuse(`${device} has another cipher than ${cipher}`)}
+try_key() { ${tryKey(made, keyFile, sealed)}; }
+opened=$(try_key) || exit 1
+case $opened in whole | line*) ;; *) ${refuse(`${device} does not open with ${keyFile}, or with any key`)} ;; esac
+${trim(made, offset)} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
+    stdin: keyInput(inputs),
     timeoutMs: 1_200_000,
   };
 }

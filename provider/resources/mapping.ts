@@ -15,7 +15,7 @@ import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock
 
 /** Nobody may be there to give a passphrase for days; a key that is at hand takes seconds. */
 const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
-  const { name, device, header, keyFile, luksUuid, cipher } = inputs;
+  const { name, device, header, keyFile, keyReading, luksUuid, cipher } = inputs;
   const sealed = isSealed(inputs);
   return chainUnit("open", name, openUnit(name), {
     script: {
@@ -23,6 +23,7 @@ const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
       header,
       key: keyFile,
       sealed: sealed ? "yes" : "no",
+      reading: keyReading,
       question: passphraseId(name),
       uuid: luksUuid,
       cipher,
@@ -45,17 +46,21 @@ ${start.command}`,
 });
 
 function widen(inputs: Inputs<typeof definition>): RunStep {
-  const { name, header, keyFile } = inputs;
+  const { name, header, keyFile, keyReading } = inputs;
   const sealed = isSealed(inputs);
   const resize = withKey(
     keyFile,
     sealed,
-    (file) => sh`cryptsetup resize --header ${header} --key-file ${file} ${name}`,
+    (key) => sh`cryptsetup resize --header ${header} ${key} ${name}`,
+    keyReading,
   );
   return {
     do: "run",
     title: `cryptsetup resize ${name}`,
-    command: sealed ? sh`${unseal(keyFile, sealed)}${resize}` : sh`${resize} </dev/null`,
+    command:
+      sealed || keyReading === "first line"
+        ? sh`${unseal(keyFile, sealed)}${resize}`
+        : sh`${resize} </dev/null`,
     stdin: keyInput(inputs),
   };
 }

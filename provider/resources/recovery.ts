@@ -19,13 +19,14 @@ import { resourceType, type RunStep, type Step, writeStep } from "../resource";
 
 /** Only what opens the disk is sealed: a blob that does may be the last one. */
 function seal(inputs: Inputs<typeof definition>): RunStep {
-  const { name, keyFile, header, luksUuid, passphrase } = inputs;
+  const { name, keyFile, keyReading, header, luksUuid, passphrase } = inputs;
   const kept = recoveryFile(name);
   const sealed = isSealed(inputs);
   const opens = withKey(
     keyFile,
     sealed,
-    (file) => sh`cryptsetup open --test-passphrase --key-file ${file} ${header}`,
+    (key) => sh`cryptsetup open --test-passphrase ${key} ${header}`,
+    keyReading,
   );
   return {
     do: "run",
@@ -48,7 +49,7 @@ const putBack = (name: string, sealed: Secret): Step[] => [
 
 /** Only a pair that opens this disk is put back. What lies there already and differs keeps another name. */
 function restore(inputs: Inputs<typeof definition>): RunStep {
-  const { name, keyFile, header, luksUuid, passphrase } = inputs;
+  const { name, keyFile, keyReading, header, luksUuid, passphrase } = inputs;
   const kept = recoveryFile(name);
   const sealed = isSealed(inputs);
   // A key file that gpg sealed gets its passphrase back. Sealed anew it would differ, so the one that is right stays.
@@ -56,13 +57,17 @@ function restore(inputs: Inputs<typeof definition>): RunStep {
     ? sh`if [ -e ${keyFile} ] && ${plainKey(keyFile)} | cmp -s - "$t/key"; then exit 0; fi
 printf '%s\\n' "$passphrase" | { exec 3<&0 </dev/null && ${gpgBy(3)} ${sealing} --output "$t/sealed" "$t/key"; } && put "$t/sealed" ${keyFile} 0400`
     : sh`put "$t/key" ${keyFile} 0400`;
+  const opens =
+    keyReading === "first line"
+      ? sh`cryptsetup open --test-passphrase "$t/header" <"$t/key"`
+      : sh`cryptsetup open --test-passphrase --key-file "$t/key" "$t/header"`;
   return {
     do: "run",
     title: "put key and header back from the blob (gpg --decrypt)",
     command: sh`(
 { ${inMemory("restore")}${sealed ? sh` && IFS= read -r passphrase` : sh``} && exec 3<&0 </dev/null; } || exit 1
 { ${gpgBy(3)} --decrypt ${kept} || : >"$t/failed"; } | tar -C "$t" -xzf - key header && [ ! -e "$t/failed" ] || { echo ${`${kept} cannot be opened: it is damaged, or sealed with another passphrase than the stack's. Give the stack the passphrase that the blob was sealed with (docs/recovery.md).`} >&2; exit 1; }
-[ "$(cryptsetup luksUUID "$t/header")" = ${luksUuid} ] && cryptsetup open --test-passphrase --key-file "$t/key" "$t/header" || { echo ${`${kept} does not open the disk with LUKS UUID ${luksUuid}: nothing was put back. Use the blob of this disk (docs/recovery.md).`} >&2; exit 1; }
+[ "$(cryptsetup luksUUID "$t/header")" = ${luksUuid} ] && ${opens} || { echo ${`${kept} does not open the disk with LUKS UUID ${luksUuid}: nothing was put back. Use the blob of this disk (docs/recovery.md).`} >&2; exit 1; }
 put() {
   install -d -m 0700 "\${2%/*}" || return 1
   if [ -e "$2" ]; then

@@ -11,15 +11,24 @@ const inputs = {
   allocation: "full" as const,
   owner: "nbd",
   mode: "0600",
+  adopt: undefined,
 };
 
-/** `holds`: what takeover.ts finds in it. */
-function observe(holds: string, users: string) {
+const uuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
+
+/** `holds`: what takeover.ts finds in it. `adopt`: with the order to adopt it, what it begins with and who serves it. */
+function observe(holds: string, users: string, adopt?: { uuid: string; served?: string }) {
   const script: [RegExp, string][] = [
     [/^stat /, `regular file|${2 ** 30}|${2 ** 21}|512|nbd|600\n`],
     [/^if test -e/, `${holds}\n`],
     [/^file=/, users],
     [/^group=/, ""],
+    ...(adopt
+      ? ([
+          [/^test -e .* \|\| exit 44/, `${adopt.uuid}\n`],
+          [/^for file in /, adopt.served ?? ""],
+        ] satisfies [RegExp, string][])
+      : []),
   ];
   const exec = (command: Command) => {
     const stdout = script.find(([words]) => words.test(command.text))?.[1];
@@ -27,7 +36,8 @@ function observe(holds: string, users: string) {
     return Promise.resolve({ exitCode: 0, stdout, stderr: "" });
   };
   const host = { label: "server", exec } as unknown as Host;
-  return backingFile.observe(host, inputs, { name: "photos", state: undefined });
+  const wishes = adopt ? { ...inputs, adopt: uuid } : inputs;
+  return backingFile.observe(host, wishes, { name: "photos", state: undefined });
 }
 
 describe("a file that was there before", () => {
@@ -47,5 +57,53 @@ describe("a file that was there before", () => {
 
   it("is ours with nbd-server as its user when netdisk made it", async () => {
     expect(await observe("made", "process 8 (nbd-server) has it open\n")).toMatchObject({ is: "present" });
+  });
+});
+
+describe("a file that is to be adopted", () => {
+  it("is taken with the UUID that was named, and the preview says so", async () => {
+    expect(await observe("begins", "", { uuid })).toMatchObject({
+      is: "present",
+      note: expect.stringContaining(`holds the LUKS container ${uuid}, the one to adopt`) as string,
+    });
+  });
+
+  it.each([
+    [
+      "another UUID",
+      "",
+      { uuid: "5796cca7-6149-42b5-ab40-e765711a3551" },
+      "is not the disk to adopt: it has LUKS UUID 5796cca7",
+    ],
+    ["no header", "", { uuid: "" }, "it has no LUKS header"],
+    ["a user", "behind /dev/loop1\n", { uuid }, "in use: behind /dev/loop1"],
+    [
+      "an export of somebody's",
+      "",
+      { uuid, served: "/etc/nbd-server/conf.d/local.conf (exportname = /dev/loop1)\n" },
+      "by what was written by hand: /etc/nbd-server/conf.d/local.conf (exportname = /dev/loop1)",
+    ],
+  ])("is refused with %s", async (_, users, adopt, what) => {
+    const look = await observe("begins", users, adopt);
+    expect(look).toMatchObject({ is: "foreign", what: expect.stringContaining(what) as string });
+  });
+
+  it("is never made where there is none", async () => {
+    const exec = () =>
+      Promise.resolve({
+        exitCode: 1,
+        stdout: "",
+        stderr: "stat: cannot statx '/srv/photos.img': No such file or directory\n",
+      });
+    const host = { label: "server", exec } as unknown as Host;
+    const look = await backingFile.observe(
+      host,
+      { ...inputs, adopt: uuid },
+      { name: "photos", state: undefined },
+    );
+    expect(look).toMatchObject({
+      is: "foreign",
+      what: expect.stringContaining("there is no /srv/photos.img") as string,
+    });
   });
 });

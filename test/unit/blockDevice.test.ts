@@ -5,7 +5,7 @@ import type { Command } from "../../provider/host/sh";
 import { blockDevice } from "../../provider/resources/blockDevice";
 
 const path = "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4";
-const inputs = { name: "vault", path, owner: "nbd" };
+const inputs = { name: "vault", path, owner: "nbd", adopt: undefined };
 const identity = "WWN 0x5000c500a1b2c3d4";
 const note = `${identity}, 4 GiB\n`;
 const state = { identity, size: "4 GiB" };

@@ -72,17 +72,20 @@ describe("mount.sh start", () => {
 });
 
 describe("open.sh start", () => {
-  const script = render("open.sh", {
-    name: "t1",
-    unit: "netdisk-open@t1.service",
-    device: "/dev/netdisk/t1",
-    header: "/var/lib/netdisk/headers/t1.luks",
-    key: "/etc/netdisk/keys/t1.key",
-    sealed: "no",
-    question: "netdisk:t1",
-    uuid,
-    cipher: "aes-xts-plain64",
-  });
+  const scriptFor = (reading: string) =>
+    render("open.sh", {
+      name: "t1",
+      unit: "netdisk-open@t1.service",
+      device: "/dev/netdisk/t1",
+      header: "/var/lib/netdisk/headers/t1.luks",
+      key: "/etc/netdisk/keys/t1.key",
+      sealed: "no",
+      reading,
+      question: "netdisk:t1",
+      uuid,
+      cipher: "aes-xts-plain64",
+    });
+  const script = scriptFor("whole");
   const start = () => shell.run(script, "start");
   const headerOf = (id: string) => {
     const bytes = Buffer.alloc(65536, 7);
@@ -108,6 +111,17 @@ describe("open.sh start", () => {
     expect(start()).toMatchObject({ status: 0, stdout: expect.stringContaining("opened over") as string });
     expect(shell.calls().some((call) => call.startsWith("blkid"))).toBe(false);
     expect(shell.calls().find((call) => call.startsWith("cryptsetup open"))).toContain("--header");
+  });
+
+  it.each([
+    ["whole", "all\nof it\n"],
+    ["first line", "all"],
+  ])("gives cryptsetup the key: %s", (reading, key) => {
+    shell.write("/etc/netdisk/keys/t1.key", "all\nof it\n");
+    const takes = `case $* in *--key-file\\ */t1.key*) cat ${shell.path("etc/netdisk/keys/t1.key")} ;; *) IFS= read -r line; printf %s "$line" ;; esac >given; touch open`;
+    shell.stub("cryptsetup", `case $1 in luksUUID) echo ${uuid} ;; open) ${takes} ;; esac`);
+    expect(shell.run(scriptFor(reading), "start").status).toBe(0);
+    expect(shell.read("given")).toBe(key);
   });
 
   it.each([

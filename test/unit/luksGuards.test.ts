@@ -121,7 +121,7 @@ it("a device's name is nothing that the shell runs", () => {
 });
 
 describe("makeKey", () => {
-  const plain = { name: "t1", bytes: 64, gpg: undefined, passphrase: undefined };
+  const plain = { name: "t1", bytes: 64, gpg: undefined, passphrase: undefined, adopt: undefined };
   const make = () => shell.run(commandOf(luksKey.plan({ is: "absent" }, plain, { name: "t1" })[0]));
 
   it("leaves one link to it, and no other file", () => {
@@ -140,7 +140,7 @@ describe("makeKey", () => {
 describe("seal", () => {
   const blob = "/var/lib/netdisk/recovery/t1.gpg";
   const wish = {
-    ...{ name: "t1", keyFile: key, keyPassphrase: undefined, header, luksUuid: uuid },
+    ...{ name: "t1", keyFile: key, keyPassphrase: undefined, keyReading: "whole" as const, header, luksUuid: uuid },
     passphrase: new Secret("long enough"),
   };
   const seal = () => shell.run(commandOf(recovery.plan({ is: "absent" }, wish, { name: "t1" })[0]));
@@ -166,6 +166,7 @@ describe("restore", () => {
     name: "t1",
     keyFile: key,
     keyPassphrase: undefined,
+    keyReading: "whole" as const,
     header,
     luksUuid: uuid,
     passphrase: new Secret("long enough"),

@@ -121,6 +121,18 @@ describe("a disk", () => {
     });
   });
 
+  it("hands the order to adopt it to what holds its data, key and header, and to nothing else", async () => {
+    const luksUuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
+    disk({ adopt: luksUuid });
+    await settled();
+    const told = registrations.filter(({ inputs }) => (inputs as { adopt?: string }).adopt === luksUuid);
+    expect(told.map(short).sort()).toEqual([
+      "BackingFile photos on backup",
+      "Luks photos on nas",
+      "LuksKey photos on nas",
+    ]);
+  });
+
   it("hands on what the step before found, not what somebody hopes", async () => {
     disk();
     await settled();
@@ -152,6 +164,7 @@ describe("a disk", () => {
       name: "photos",
       device: "attachment.device",
       keyFile: "luks-key.path",
+      keyReading: "luks.keyReading",
       header: "luks.header",
       luksUuid: "luks.uuid",
       cipher: "aes-xts-plain64",

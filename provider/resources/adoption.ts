@@ -1,0 +1,60 @@
+/** What a disk that was made by hand must be like before it is taken over (docs/adopt.md). Changes nothing. */
+import { exportFile } from "../../schema/paths";
+import { ask } from "../fact";
+import { rawUuid } from "../facts/luksDevice";
+import { remains, served } from "../facts/handMade";
+import type { Host } from "../host/host";
+
+interface Foreign {
+  is: "foreign";
+  what: string;
+  cure: string;
+}
+
+const foreign = (what: string, cure: string): Foreign => ({ is: "foreign", what, cure });
+
+/** As it was brought up, the other way round. */
+export const takenDown =
+  "Take the disk down first as it was brought up: on the client `umount`, `cryptsetup close`, end its nbd-client; on the server `losetup --detach` (docs/adopt.md). Then run the same again.";
+
+/**
+ * Whether what lies at a path of the server is the disk that is to be adopted: its LUKS UUID, and nobody else serves it.
+ * Undefined where none is.
+ */
+export async function adoptable(
+  host: Host,
+  { name, path, adopt }: { name: string; path: string; adopt: string | undefined },
+): Promise<Foreign | { is: "it"; note: string } | undefined> {
+  if (adopt === undefined) return undefined;
+  const [uuids, others] = await Promise.all([
+    ask(host, rawUuid, path),
+    ask(host, served, path, exportFile(name)),
+  ]);
+  if (!uuids.includes(adopt)) {
+    const found = uuids.length === 0 ? "no LUKS header" : `LUKS UUID ${uuids.join(", ")}`;
+    return foreign(
+      `${path} is not the disk to adopt: it has ${found}, expected ${adopt}`,
+      "Name the file or device that holds it, or correct its line under `adopt`: `cryptsetup luksUUID` shows the UUID.",
+    );
+  }
+  if (others.length > 0) {
+    return foreign(
+      `nbd-server serves ${path} already, or a loop device by its number, by what was written by hand: ${others.join(", ")}`,
+      "Take these sections out: netdisk writes one of its own, and nbd-server is restarted with it.",
+    );
+  }
+  return {
+    is: "it",
+    note: `${path} holds the LUKS container ${adopt}, the one to adopt; not a byte of it is changed`,
+  };
+}
+
+/** Whether the client still has the disk in use, or would bring it up by itself, in the way it was made. */
+export async function notTakenDown(host: Host, name: string, adopt: string): Promise<Foreign | undefined> {
+  const found = await ask(host, remains, name, adopt);
+  if (found.length === 0) return undefined;
+  return foreign(
+    `the disk "${name}" is not taken down: ${found.join("; ")}`,
+    "End that first (`umount`, `cryptsetup close`, end the nbd-client; take the lines out), then run the same again (docs/adopt.md).",
+  );
+}

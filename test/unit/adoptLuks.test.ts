@@ -1,0 +1,155 @@
+/** The LUKS header of a disk to adopt: when it is taken for the disk's, by what the client answers. */
+import { describe, expect, it } from "vitest";
+import type { Host } from "../../provider/host/host";
+import type { Command } from "../../provider/host/sh";
+import { luks } from "../../provider/resources/luks";
+import { luksKey } from "../../provider/resources/luksKey";
+
+const uuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
+const keyFile = "/etc/netdisk/keys/t1.key";
+const device = "/dev/netdisk/t1";
+
+const inputs = {
+  name: "t1",
+  device,
+  keyFile,
+  keyPassphrase: undefined,
+  type: "luks1",
+  cipher: "twofish-cbc-essiv:sha256",
+  keySize: 256,
+  hash: "sha256",
+  pbkdf: "pbkdf2",
+  iterTime: undefined,
+  sectorSize: 512,
+  adopt: uuid,
+} as const;
+
+const dump = (of: string) => `LUKS header information for h
+
+Version:       	1
+Cipher name:   	twofish
+Cipher mode:   	cbc-essiv:sha256
+Hash spec:     	sha256
+Payload offset:	4096
+MK bits:       	256
+UUID:          	${of}
+
+Key Slot 0: ENABLED
+	Key material offset:	8
+	AF stripes:            	4000
+`;
+
+interface Answers {
+  /** UUID of the header on the device. */
+  onDevice?: string;
+  /** How the key opens: `whole`, `line BYTES`, `none`, `any`. */
+  opens?: string;
+  /** The client has its copy. */
+  copy?: boolean;
+  key?: boolean;
+  remains?: string;
+  attached?: boolean;
+}
+
+function clientOf({
+  onDevice = uuid,
+  opens = "line 188",
+  copy = false,
+  key = true,
+  remains = "",
+  attached = true,
+}: Answers): Host {
+  const noFile = { exitCode: 1, stdout: "", stderr: "stat: No such file or directory\n" };
+  const file = { exitCode: 0, stdout: "regular file|4096|400|root:root\n", stderr: "" };
+  const said = (stdout: string, exitCode = 0) => ({ exitCode, stdout, stderr: "" });
+  const unit = (active: boolean) =>
+    `Id=netdisk-attach@t1.service\nLoadState=loaded\nActiveState=${active ? "active" : "inactive"}\nSubState=exited\nResult=success\nUnitFileState=static\nFragmentPath=/x\nDropInPaths=\nNeedDaemonReload=no\nMainPID=0\nInvocationID=\n`;
+  const script: [RegExp, { exitCode: number; stdout: string; stderr: string }][] = [
+    [/^stat .*headers/, copy ? file : noFile],
+    [/^stat /, key ? file : noFile],
+    [/^for dm in/, said(remains)],
+    [/^systemctl show/, said(unit(attached))],
+    [/^if test -b/, said("/sys/class/block/nbd0\n43:0\n1048576\n")],
+    [/refused\(\)/, said(`${opens}\n`)],
+    [/^if ! test -e/, copy ? said(dump(uuid)) : said("", 44)],
+    [/^cat .* wc -c$/, /^line/.test(opens) ? said(`${opens.slice(5)}\n`) : said("", 2)],
+    [/^cryptsetup open/, said("", opens === "whole" ? 0 : 2)],
+    [/used=/, said("equal\n")],
+    [/skip|isLuks/, said(dump(onDevice))],
+  ];
+  return {
+    label: "client",
+    exec: ({ text }: Command) => {
+      const answer = script.find(([words]) => words.test(text))?.[1];
+      return answer ? Promise.resolve(answer) : Promise.resolve(said("", 44));
+    },
+    readFile: () => Promise.resolve(undefined),
+  } as unknown as Host;
+}
+
+const observe = (answers: Answers, state?: object) =>
+  luks.observe(clientOf(answers), inputs, { name: "t1", state: state as never });
+
+describe("the header on the device", () => {
+  it("is found, and not yet kept; the reading of the key that fits is said", async () => {
+    expect(await observe({})).toMatchObject({
+      is: "present",
+      state: { uuid, cipher: inputs.cipher, type: "luks1", kept: false, offset: 2097152 },
+      note: expect.stringContaining(`the key is the first line of ${keyFile}, 188 bytes`) as string,
+    });
+  });
+
+  it.each<[string, Answers, string]>([
+    [
+      "another UUID",
+      { onDevice: "5796cca7-6149-42b5-ab40-e765711a3551" },
+      "is not the disk to adopt: it has LUKS UUID 5796cca7",
+    ],
+    ["a key that does not open it", { opens: "none" }, "neither as a whole nor up to its first line break"],
+    ["any key", { opens: "any" }, "opens with any key"],
+  ])("is refused with %s", async (_, answers, what) => {
+    expect(await observe(answers)).toMatchObject({
+      is: "foreign",
+      what: expect.stringContaining(what) as string,
+    });
+  });
+
+  it("is not looked at again once the client has its copy, and a weak key is warned of", async () => {
+    const look = await observe({ copy: true, opens: "line 7", onDevice: "another" });
+    expect(look).toMatchObject({
+      is: "present",
+      state: { kept: true, keyReading: "first line", keyBytes: 7 },
+      warning: expect.stringContaining("ends at its first line break, after 7 bytes") as string,
+    });
+  });
+
+  it("says nothing of a key that nobody can guess", async () => {
+    expect(await observe({ copy: true, opens: "whole" })).toEqual({
+      is: "present",
+      state: expect.objectContaining({ keyReading: "whole" }) as object,
+    });
+  });
+});
+
+describe("the key", () => {
+  const wishes = { name: "t1", bytes: 64, gpg: undefined, passphrase: undefined, adopt: uuid };
+  const look = (answers: Answers, state?: object) =>
+    luksKey.observe(clientOf(answers), wishes, { name: "t1", state: state as never });
+
+  it("is not made where it is missing", async () => {
+    expect(await look({ key: false })).toMatchObject({
+      is: "foreign",
+      what: `there is no ${keyFile}, which would be the key of the disk to adopt, "t1"`,
+    });
+  });
+
+  it("is not taken while the disk is still open by hand, and that is asked only before it is taken", async () => {
+    const remains = "/dev/mapper/t1 is open\n/dev/mapper/t1 is mounted at /mnt/disk\n";
+    expect(await look({ remains })).toMatchObject({
+      is: "foreign",
+      what: 'the disk "t1" is not taken down: /dev/mapper/t1 is open; /dev/mapper/t1 is mounted at /mnt/disk',
+    });
+    const later = await look({ remains }, { name: "t1", bytes: 64 });
+    expect(later).not.toMatchObject({ what: expect.stringContaining("taken down") as string });
+  });
+});
