@@ -38,19 +38,20 @@ export async function lookAtNbdServer(host: Host): Promise<Running> {
 
 export const digest = (content: Buffer): string => createHash("sha256").update(content).digest("hex");
 
-const unlessItFails = sh`{ journalctl --no-pager -o cat -n 20 -u ${nbdServerUnit} >&2; exit 1; }`;
+const showWhy = sh`{ journalctl --no-pager -o cat -n 20 -u ${nbdServerUnit} >&2; exit 1; }`;
 
 /** Ends no session of an attached disk (templates/nbd-server.service.conf). */
 export const restart = (): RunStep => ({
   do: "run",
   title: `systemctl restart ${nbdServerUnit}`,
-  command: sh`systemctl restart ${nbdServerUnit} || ${unlessItFails}`,
+  command: sh`systemctl restart ${nbdServerUnit} || ${showWhy}`,
   lock,
 });
 
 /**
  * Makes nbd-server read its files again, unless that has happened meanwhile: many exports made at the same
- * time need few restarts. `try-restart` leaves one that does not run alone.
+ * time need few restarts. `try-restart` leaves one that does not run alone, and one without any export may end: nbd-server
+ * does not run with none, and the first export starts it.
  */
 export const load = (verb: "restart" | "try-restart"): RunStep => ({
   do: "run",
@@ -59,6 +60,6 @@ export const load = (verb: "restart" | "try-restart"): RunStep => ({
   echo "invocation $(systemctl show --property=InvocationID --value ${nbdServerUnit})"
   sha256sum ${nbdServerConfig} ${nbdServerIncludeDir}/*.conf
 } 2>/dev/null | cmp -s - ${nbdServerRecord} && systemctl is-active -q ${nbdServerUnit} ||
-  systemctl ${verb} ${nbdServerUnit} || ${unlessItFails}`,
+  systemctl ${verb} ${nbdServerUnit} ||${verb === "restart" ? sh`` : sh` ! grep -qs '^\[' ${nbdServerIncludeDir}/*.conf ||`} ${showWhy}`,
   lock,
 });
