@@ -41,7 +41,7 @@ export interface FileArgs {
 /** How nbd-server serves the disk. Defaults: `sync` and `fua`, so that what the client was told is written survives a power loss of the server. */
 export type ExportArgs = Pick<InputsOf<Definitions["Export"]>, "fua" | "sync">;
 
-/** The disk's key; fixed once the disk is made. Default: 64 random bytes in a file that only root of the client can read. */
+/** The disk's key. Default: 64 random bytes in a file that only root of the client can read. */
 export interface KeyArgs {
   /**
    * Path on the client of a key file that `gpg --symmetric` seals; made if missing. When the client has booted, the disk
@@ -56,6 +56,11 @@ export interface KeyArgs {
    * @default 64
    */
   bytes?: InputsOf<Definitions["LuksKey"]>["bytes"];
+  /**
+   * Key slot of the key, 0 to 7. Another number than now changes the key in place, while the disk is in use (docs/keys.md).
+   * @default the slot that it has
+   */
+  slot?: InputsOf<Definitions["Luks"]>["keySlot"];
 }
 
 export interface DeviceArgs {
@@ -224,7 +229,8 @@ export class EncryptedDisk extends pulumi.ComponentResource {
 
     // A sealed one is made by gpg, which comes with the packages.
     const sealedBy = args.key?.gpg === undefined ? [] : [client.packages];
-    const luksKey = new parts.LuksKey(resourceName, { name, ...args.key, ...adopt }, onClient(...sealedBy));
+    const { slot, ...keyArgs } = args.key ?? {};
+    const luksKey = new parts.LuksKey(resourceName, { name, ...keyArgs, ...adopt }, onClient(...sealedBy));
     const key = { name, keyFile: luksKey.path, ...keyPassphrase };
     // Between what it destroys the use of and what it needs to reach the device: removed after the one, before the other.
     const order =
@@ -242,14 +248,24 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     const unlock = args.key?.gpg === undefined ? {} : { unlock: !pulumi.runtime.isDryRun() };
     const luks = new parts.Luks(
       resourceName,
-      { ...key, ...adopt, device: attachment.device, ...withLuksDefaults(args.luks) },
+      {
+        ...key,
+        ...adopt,
+        device: attachment.device,
+        ...withLuksDefaults(args.luks),
+        ...(slot !== undefined && { keySlot: slot }),
+      },
       onClient(client.packages, ...order),
     );
     const header = { ...key, keyReading: luks.keyReading, header: luks.header, luksUuid: luks.uuid };
     const recovery =
       args.recovery === "none"
         ? undefined
-        : new parts.Recovery(resourceName, { ...header, passphrase: args.recovery.passphrase }, onClient());
+        : new parts.Recovery(
+            resourceName,
+            { ...header, keySlot: luks.keySlot, passphrase: args.recovery.passphrase },
+            onClient(),
+          );
     const mapping = new parts.Mapping(
       resourceName,
       { ...header, ...unlock, device: attachment.device, cipher: luks.cipher },

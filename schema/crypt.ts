@@ -29,6 +29,11 @@ const unlock = field(z.boolean().default(true), {
   doc: "Whether a disk that waits for its passphrase is to be opened. A program gives false in a preview (`isDryRun`): then a locked disk is no difference.",
 });
 
+const keySlot = field(z.int().min(0).max(7).optional(), {
+  doc: "Key slot of the disk's key, 0 to 7. Another number than now changes the key, in place and while the disk is in use: a new one is made, its slot verified, the key file replaced, the old slot destroyed, and the sealed copy renewed (docs/keys.md). Default: the slot that it has, 0 in a new disk.",
+  example: 1,
+});
+
 export const luksKey = define({
   token: "netdisk:index:LuksKey",
   kind: "luks-key",
@@ -59,6 +64,10 @@ export const luksKey = define({
       value: true,
       doc: "Owned by root, mode 0400; a plain key also in a directory that only root can enter.",
     },
+    sealed: {
+      value: true,
+      doc: "The key file opens with the passphrase, where it is sealed. One that opens with the passphrase of the last run is sealed anew.",
+    },
     exists: {
       value: true,
       doc: "The key is on the client. One that was there and is gone is never made anew: Recovery puts it back.",
@@ -66,6 +75,10 @@ export const luksKey = define({
   },
   outputs: {
     path: field(z.string(), { doc: "Path of the key file on the client." }),
+    openedBy: field(z.string().optional(), {
+      doc: "Passphrase that the sealed key file last opened with.",
+      secret: true,
+    }),
   },
 });
 
@@ -131,6 +144,7 @@ export const luks = define({
     adopt: adoptField(
       "its header is copied from the device, once, if the key opens it and all else is as wished here. Nothing is written to the device.",
     ),
+    keySlot,
   },
   conditions: {
     headerOnDevice: {
@@ -138,6 +152,7 @@ export const luks = define({
       doc: "The header on the device is the same LUKS container, byte for byte the client's copy.",
     },
     complete: { value: true, doc: "No note of an interrupted luksFormat is left." },
+    settled: { value: true, doc: "No change of the key was begun and not finished." },
     kept: {
       value: true,
       doc: "The client has its copy of the header, and the key. What it has lost is put back by Recovery; the device's header is taken only to adopt a disk.",
@@ -153,6 +168,12 @@ export const luks = define({
     keyBytes: field(z.int().optional(), {
       doc: "Length of the key where it is the first line only, bytes. Fewer than 16 can be guessed by whoever has the header, and each run warns of it.",
     }),
+    slots: field(z.array(z.int()), { doc: "Key slots in use, as `cryptsetup luksDump` has them." }),
+    changeFrom: field(z.int().optional(), {
+      doc: "Of a change of the key that was begun: the old key's slot.",
+    }),
+    changeTo: field(z.int().optional(), { doc: "… and the new key's." }),
+    newKeyOpens: field(z.boolean().optional(), { doc: "… and whether the new key is there and opens it." }),
   },
 });
 
@@ -168,6 +189,10 @@ export const recovery = define({
     keyReading,
     header: field(absolutePath, { doc: "The client's copy of the header.", role: "fixed", cure: "Keep it." }),
     luksUuid: field(z.string(), { doc: "LUKS UUID that the blob is for.", role: "fixed", cure: "Keep it." }),
+    keySlot: field(z.int().optional(), {
+      doc: "Key slot of the disk's key. Another one means another key: the blob is sealed anew.",
+      role: "unobserved",
+    }),
     passphrase: field(passphrase, {
       doc: "Recovery passphrase. Whoever has it and this stack's state can read the disk.",
       role: "unobserved",

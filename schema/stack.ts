@@ -68,7 +68,7 @@ export const stackFields = {
   },
   "disks.NAME.device": pick(blockDevice.inputs, "path"),
   "disks.NAME.export": pick(diskExport.inputs, "fua", "sync"),
-  "disks.NAME.key": pick(luksKey.inputs, "gpg", "passphrase", "bytes"),
+  "disks.NAME.key": { ...pick(luksKey.inputs, "gpg", "passphrase", "bytes"), slot: luks.inputs.keySlot },
   "disks.NAME.luks": pick(
     luks.inputs,
     "type",

@@ -2,7 +2,7 @@
 import type { Fact } from "../fact";
 import type { ExecResult } from "../host/host";
 import { type Command, sh } from "../host/sh";
-import { derivationMs, sealedStatus, unseal, withKey } from "./plainKey";
+import { derivationMs, firstLineBytes, sealedStatus, unseal, withKey } from "./plainKey";
 
 export interface LuksHeader {
   type: "luks1" | "luks2";
@@ -17,6 +17,8 @@ export interface LuksHeader {
   pbkdf: string;
   /** Start of the encrypted data on the device, bytes. */
   offset: number;
+  /** Numbers of the key slots in use. */
+  slots: number[];
   /** Bytes from the start on that are in use: the metadata (LUKS2 has two copies) and the key slots' areas. */
   used: number;
 }
@@ -52,6 +54,7 @@ function parseMetadata(uuid: string, json: string): LuksHeader {
     hash: slot.af.hash,
     pbkdf: slot.kdf.type,
     offset: Number(segment.offset),
+    slots: Object.keys(keyslots).map(Number),
     used: Math.max(...slots.map(({ area }) => Number(area.offset) + Number(area.size))),
   };
 }
@@ -79,6 +82,7 @@ function parseLuks1(dump: string): LuksHeader {
     hash: value("Hash spec"),
     pbkdf: "pbkdf2",
     offset: Number(value("Payload offset", "[0-9]+")) * 512,
+    slots: enabled.map((slot) => Number(slot[0])),
     used: Math.max(...ends),
   };
 }
@@ -112,15 +116,39 @@ export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
   parse: (result) => (result.exitCode === 44 ? undefined : parseDump(result)),
 };
 
-/** Whether the key opens one of the header's key slots; nothing is mapped. Of a sealed key, wants the passphrase on stdin. */
-export const luksOpens: Fact<[header: string, keyFile: string, sealed?: boolean], boolean> = {
+const keySlot = /^Key slot ([0-9]+) unlocked\.$/m;
+
+/** Which of the header's key slots the key opens, if any; nothing is mapped. Of a sealed key, wants the passphrase on stdin. */
+export const luksOpens: Fact<[header: string, keyFile: string, sealed?: boolean], number | undefined> = {
   name: "cryptsetup.opens",
   timeoutMs: derivationMs,
   command: (header, keyFile, sealed = false) =>
-    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --test-passphrase ${key} ${header}`)}`,
-  parse: ({ exitCode }) => {
-    if (exitCode === 0) return true;
-    if (exitCode === 2 || exitCode === sealedStatus) return false;
-    throw new Error("cryptsetup failed");
+    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --verbose --test-passphrase ${key} ${header}`)}`,
+  parse: ({ exitCode, stdout }) => {
+    if (exitCode === 2 || exitCode === sealedStatus) return undefined;
+    const slot = keySlot.exec(stdout)?.[1];
+    if (exitCode !== 0 || slot === undefined) throw new Error("cryptsetup failed");
+    return Number(slot);
+  },
+};
+
+/**
+ * The same of the key's first line, whose length, in bytes, is the key's. Only a disk that was made by hand has such a
+ * key (docs/adopt.md).
+ */
+export const lineOpens: Fact<
+  [header: string, keyFile: string, sealed: boolean],
+  { keySlot: number; bytes: number } | undefined
+> = {
+  name: "cryptsetup.lineOpens",
+  timeoutMs: derivationMs,
+  command: (header, keyFile, sealed) =>
+    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --verbose --test-passphrase ${key} ${header}`, "first line")} && ${firstLineBytes(keyFile, sealed)}`,
+  parse: ({ exitCode, stdout }) => {
+    if (exitCode === 2 || exitCode === sealedStatus) return undefined;
+    const slot = keySlot.exec(stdout)?.[1];
+    const bytes = /^([0-9]+)\n$/m.exec(stdout)?.[1];
+    if (exitCode !== 0 || slot === undefined || bytes === undefined) throw new Error("cryptsetup failed");
+    return { keySlot: Number(slot), bytes: Number(bytes) };
   },
 };

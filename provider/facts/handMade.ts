@@ -63,22 +63,6 @@ function parseOpened({ exitCode, stdout }: { exitCode: number; stdout: string })
     : { by: "first line", bytes: Number(match[2]) };
 }
 
-/**
- * Length of the key's first line, where that opens the client's copy of a header; undefined where it does not. Of a
- * sealed key, wants the passphrase on stdin.
- */
-export const lineOpens: Fact<[header: string, keyFile: string, sealed: boolean], number | undefined> = {
-  name: "handMade.lineOpens",
-  timeoutMs: derivationMs,
-  command: (header, keyFile, sealed) =>
-    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --test-passphrase ${key} ${header}`, "first line")} && ${firstLineBytes(keyFile, sealed)}`,
-  parse: ({ exitCode, stdout }) => {
-    if (exitCode === 2 || exitCode === sealedStatus) return undefined;
-    if (exitCode !== 0 || !/^[0-9]+\n$/.test(stdout)) throw new Error("cryptsetup could not try the key");
-    return Number(stdout);
-  },
-};
-
 /** Which reading of the key opens the header that the device has. Of a sealed key, wants the passphrase on stdin. */
 export const deviceOpens: Fact<[device: string, keyFile: string, sealed: boolean], Opened> = {
   name: "handMade.deviceOpens",

@@ -14,6 +14,7 @@ import { sh } from "../host/sh";
 import { noteIntent } from "../intent";
 import { type RunStep, resourceType } from "../resource";
 import { begunNote, closeOrder, guards, observeOrder, planOrder, planOrderRemoval } from "./eraseOrder";
+import { changeNote, leftovers } from "./keyChange";
 
 type Wishes = Inputs<typeof definition>;
 
@@ -30,7 +31,7 @@ function destroy(inputs: Wishes): RunStep {
     title: `ERASE ${name}, LUKS UUID ${luksUuid}`,
     command: sh`umask 077
 ${guards(inputs)}
-timeout 60 systemctl start ${unit} || refuse ${`the server cannot be reached (${unit} does not start; bring it back and run the same again)`}
+timeout 60 systemctl start ${unit} || refuse ${`the server cannot be reached (${unit} does not start)`}
 ${refuseUsed(device)}
 size=$(size_of ${device}) || exit 1
 is_it ${device} || { begun && zero ${device}; } || refuse ${`${device} is not the disk with LUKS UUID ${luksUuid}, its header says:`}" $(uuids ${device})"
@@ -40,9 +41,10 @@ fi
 ${noteIntent(begunNote(name), luksUuid)} || exit 1
 dd if=/dev/zero of=${device} bs=1M count="$(room_of ${device})" iflag=count_bytes conv=nocreat,notrunc,fsync status=none && zero ${device} || exit 1
 if test -e ${header}; then cryptsetup luksErase -q ${header} || echo ${`${header} was damaged already`}; fi
-for file in ${[header, keyFile, sealed]}; do
+for file in ${[header, keyFile, sealed, ...leftovers(inputs)]}; do
   if test -e "$file"; then shred --force --iterations=1 --remove=wipe "$file" && sync "$(dirname "$file")" || exit 1; fi
 done
+rm -f ${changeNote(name)} || exit 1
 systemctl stop ${unit} || exit 1
 ${closeOrder(name)} || exit 1
 echo ${`ERASED the disk ${name}, LUKS UUID ${luksUuid}`}: the header on ${device} "($size bytes)", ${`${header}, ${keyFile}, ${sealed}`}`,

@@ -11,9 +11,9 @@ import type { Secret } from "../../schema/secret";
 import { ask, askWith } from "../fact";
 import { blankProof } from "../facts/blank";
 import { blkidProbe } from "../facts/blkid";
-import { type LuksHeader, luksHeader, luksOpens } from "../facts/cryptsetup";
+import { lineOpens, type LuksHeader, luksHeader, luksOpens } from "../facts/cryptsetup";
 import { usersOfDevice } from "../facts/deviceUsers";
-import { deviceHeader, deviceOpens, lineOpens } from "../facts/handMade";
+import { deviceHeader, deviceOpens } from "../facts/handMade";
 import { headerRelation } from "../facts/luksDevice";
 import { isSealed, keyInput } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
@@ -21,6 +21,7 @@ import type { Host } from "../host/host";
 import { readIntent } from "../intent";
 import { type Observation, resourceType } from "../resource";
 import { halfErased } from "./eraseOrder";
+import { type KeyChange, keyChange, planKeyChange } from "./keyChange";
 import { attachedLayer } from "./layers";
 import {
   adoptHeader,
@@ -32,7 +33,7 @@ import {
 } from "./luksSteps";
 
 type Seen = Observation<State<typeof definition>>;
-type Conditions = Pick<State<typeof definition>, "headerOnDevice" | "complete" | "kept">;
+type Conditions = Pick<State<typeof definition>, "headerOnDevice" | "complete" | "kept"> & Partial<KeyChange>;
 
 interface Place {
   name: string;
@@ -46,7 +47,7 @@ interface Place {
   pinned?: string;
 }
 
-type Reading = Partial<Pick<State<typeof definition>, "keyReading" | "keyBytes">>;
+type Reading = Partial<Pick<State<typeof definition>, "keyReading" | "keyBytes" | "keySlot">>;
 
 const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
 
@@ -54,7 +55,7 @@ const restore =
   "Move the wrong one away: `pulumi up` puts key and header back from the sealed copy in the state (docs/recovery.md, A).";
 
 function present({ name, device, keyFile }: Place, header: LuksHeader, conditions: Conditions): Seen {
-  const { type, cipher, keySize, hash, pbkdf, sectorSize, uuid, offset } = header;
+  const { type, cipher, keySize, hash, pbkdf, sectorSize, uuid, offset, slots } = header;
   // Values outside the schema's choices are shown as they are: the comparison with the wish is what counts.
   const state = {
     name,
@@ -70,15 +71,15 @@ function present({ name, device, keyFile }: Place, header: LuksHeader, condition
   };
   return {
     is: "present",
-    state: { ...state, header: headerFile(name), offset, ...conditions } as State<typeof definition>,
+    state: { ...state, header: headerFile(name), offset, slots, ...conditions } as State<typeof definition>,
   };
 }
 
 /** Bytes of a key that nobody can guess, however fast: 128 bits. */
 const strong = 16;
 
-/** What was seen, with how the key was read. A weak one is said in each run. */
-function opened(seen: Seen, name: string, reading: Reading): Seen {
+/** What was seen, with how the key was read and whether it is being changed. A weak one is said in each run. */
+function opened(seen: Seen, name: string, reading: Reading & KeyChange): Seen {
   if (seen.is !== "present") return seen;
   const { keyBytes = strong } = reading;
   const warning =
@@ -90,7 +91,7 @@ function opened(seen: Seen, name: string, reading: Reading): Seen {
 /** Key or header are not on the client; what state has of the disk still holds. */
 const lost = (last: State<typeof definition>): Seen => ({
   is: "present",
-  state: { ...last, kept: false, headerOnDevice: true, complete: true },
+  state: { ...last, kept: false, headerOnDevice: true, complete: true, settled: true },
 });
 
 const otherDisk = ({ name, device, pinned }: Place, found: string): Seen =>
@@ -159,7 +160,10 @@ async function toAdopt(
   const note = `${device} is the disk to adopt: ${header.type}, ${header.cipher}, LUKS UUID ${adopt}; the key is ${
     by === "whole" ? `all of ${keyFile}` : `the first line of ${keyFile}, ${bytes} bytes`
   }`;
-  const seen = present(place, header, { kept: false, headerOnDevice: true, complete: true });
+  const seen = present(place, header, {
+    ...{ kept: false, headerOnDevice: true },
+    ...{ complete: true, settled: true },
+  });
   return seen.is === "present" ? { ...seen, note } : seen;
 }
 
@@ -201,11 +205,13 @@ async function readingOf(
   const { name, keyFile } = inputs;
   const [sealed, options] = [isSealed(inputs), { stdin: keyInput(inputs) }];
   const header = headerFile(name);
-  const whole = async (): Promise<Reading | undefined> =>
-    (await askWith(host, luksOpens, options, header, keyFile, sealed)) ? { keyReading: "whole" } : undefined;
+  const whole = async (): Promise<Reading | undefined> => {
+    const keySlot = await askWith(host, luksOpens, options, header, keyFile, sealed);
+    return keySlot === undefined ? undefined : { keyReading: "whole", keySlot };
+  };
   const line = async (): Promise<Reading | undefined> => {
-    const keyBytes = await askWith(host, lineOpens, options, header, keyFile, sealed);
-    return keyBytes === undefined ? undefined : { keyReading: "first line", keyBytes };
+    const by = await askWith(host, lineOpens, options, header, keyFile, sealed);
+    return by && { keyReading: "first line", keyBytes: by.bytes, keySlot: by.keySlot };
   };
   // Each try takes as long as the key slot wants it to.
   return last === "first line" ? ((await line()) ?? whole()) : ((await whole()) ?? line());
@@ -245,13 +251,16 @@ export const luks = resourceType<typeof definition>({
     if (place.pinned !== undefined && copy.uuid !== place.pinned) {
       return foreign(`${kept} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`, restore);
     }
-    const [reading, seen] = await Promise.all([
+    const [reading, seen, change] = await Promise.all([
       readingOf(host, inputs, last?.keyReading),
       withCopy(host, place, copy),
+      keyChange(host, inputs, copy.uuid),
     ]);
-    if (reading) return opened(seen, name, reading);
-    const or = sealed ? ", or the passphrase is not that of the key file" : "";
-    return foreign(`${keyFile} does not open ${kept}: one of them is another disk's${or}`, restore);
+    if (reading === undefined) {
+      const or = sealed ? ", or the passphrase is not that of the key file" : "";
+      return foreign(`${keyFile} does not open ${kept}: one of them is another disk's${or}`, restore);
+    }
+    return opened(seen, name, { ...reading, ...change });
   },
 
   plan(observed, inputs) {
@@ -260,7 +269,7 @@ export const luks = resourceType<typeof definition>({
     if (inputs.adopt !== undefined && !kept && keyReading === undefined)
       return [adoptHeader(inputs, inputs.adopt, offset)];
     if (!headerOnDevice) return [writeHeader(inputs)];
-    return complete ? [] : [finishHeader(inputs)];
+    return complete ? planKeyChange(observed.state, inputs) : [finishHeader(inputs)];
   },
 
   planRemoval: () => [],

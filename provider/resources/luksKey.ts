@@ -1,16 +1,20 @@
-/** The disk's key on the client (schema/crypt.ts). Made once, never overwritten, never removed, never read by us. */
+/**
+ * The disk's key on the client (schema/crypt.ts). Made once; what it holds is changed by Luks only (keyChange.ts), and
+ * nobody removes it but an order to erase the disk. Never read by us.
+ */
 import { basename, dirname } from "node:path";
 import { luksKey as definition } from "../../schema/crypt";
 import type { Inputs } from "../../schema/define";
 import { headerFile, keyFile } from "../../schema/paths";
+import { Secret } from "../../schema/secret";
 import { ask, askWith } from "../fact";
 import { gpgKeyBytes } from "../facts/gpg";
 import { gpgBy, sealing } from "../facts/gpgCommand";
 import { inMemory } from "../facts/inMemory";
-import { keyInput, plainKey } from "../facts/plainKey";
+import { derivationMs, keyInput, plainKey } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import { type Command, sh } from "../host/sh";
-import { resourceType } from "../resource";
+import { resourceType, type RunStep } from "../resource";
 import { notTakenDown } from "./adoption";
 
 type Wishes = Inputs<typeof definition>;
@@ -28,6 +32,23 @@ const makePlain = (made: string, bytes: number): Command =>
 function makeKey(path: string, make: (made: string) => Command): Command {
   const made = `${dirname(path)}/.${basename(path)}.new`;
   return sh`umask 077; rm -f ${made} && ${make(made)} && chmod 0400 ${made} && sync ${made} && mv -nT ${made} ${path} && [ ! -e ${made} ] && sync ${dirname(path)}`;
+}
+
+/** The same key under another passphrase: compared before it takes the place of the old file. */
+function sealAnew(path: string, before: Secret, now: Secret): RunStep {
+  const made = `${dirname(path)}/.${basename(path)}.new`;
+  return {
+    do: "run",
+    title: `seal ${path} with the new passphrase (gpg --symmetric)`,
+    command: sh`{ ${inMemory("key")}; } && IFS= read -r passphrase && IFS= read -r now && rm -f ${made} || exit 1
+digest=$({ ${plainKey(path)} || : >"$t/failed"; } | sha256sum) && [ ! -e "$t/failed" ] || exit 1
+printf '%s\\n' "$now" | { exec 3<&0 && ${plainKey(path)} | ${gpgBy(3)} ${sealing} --output ${made}; } || exit 1
+passphrase=$now
+[ "$(${plainKey(made)} | sha256sum)" = "$digest" ] || { echo ${`${made} does not hold the key of ${path}: that stays as it was`} >&2; exit 1; }
+chmod 0400 ${made} && sync ${made} && mv -fT ${made} ${path} && sync ${dirname(path)}`,
+    stdin: new Secret(`${before.reveal()}\n${now.reveal()}\n`),
+    timeoutMs: derivationMs,
+  };
 }
 
 export const luksKey = resourceType<typeof definition>({
@@ -66,7 +87,10 @@ export const luksKey = resourceType<typeof definition>({
       // Never "absent" once it was there: a new key would open nothing. Recovery puts it back.
       return {
         is: "present",
-        state: { name, bytes: known.state.bytes ?? bytes, gpg, private: true, exists: false, path },
+        state: {
+          ...{ name, bytes: known.state.bytes ?? bytes, gpg, path, openedBy: known.state.openedBy },
+          ...{ private: true, sealed: true, exists: false },
+        },
       };
     }
     if (!file && copy) {
@@ -87,10 +111,13 @@ export const luksKey = resourceType<typeof definition>({
       };
     }
     if (!file) return { is: "absent" };
-    const length =
-      gpg === undefined || file.kind !== "regular file"
-        ? file.size
-        : await askWith(host, gpgKeyBytes, { stdin: keyInput({ keyPassphrase: passphrase }) }, path);
+    const plain = gpg === undefined || file.kind !== "regular file";
+    const bytesBy = (keyPassphrase: Secret | undefined) =>
+      askWith(host, gpgKeyBytes, { stdin: keyInput({ keyPassphrase }) }, path);
+    const now = plain ? file.size : await bytesBy(passphrase);
+    const sealed = now !== undefined;
+    const openedBy = sealed ? passphrase : known.state?.openedBy;
+    const length = sealed ? now : openedBy && (await bytesBy(openedBy));
     if (length === undefined) {
       return {
         is: "foreign",
@@ -109,7 +136,10 @@ export const luksKey = resourceType<typeof definition>({
       file.mode === "400" &&
       file.owner === "root:root" &&
       (gpg !== undefined || (directory?.mode === "700" && directory.owner === "root:root"));
-    return { is: "present", state: { name, bytes: length, gpg, private: isPrivate, exists: true, path } };
+    return {
+      is: "present",
+      state: { name, bytes: length, gpg, private: isPrivate, sealed, exists: true, path, openedBy },
+    };
   },
 
   plan(observed, inputs) {
@@ -126,6 +156,8 @@ export const luksKey = resourceType<typeof definition>({
         },
       ];
     }
+    const { openedBy } = observed.state;
+    if (!observed.state.sealed && openedBy && passphrase) return [sealAnew(path, openedBy, passphrase)];
     if (observed.state.private) return [];
     // Who may enter the directory of a sealed key is not ours to say: it may be any.
     const directory =

@@ -39,11 +39,11 @@ const identityOnHost = (device: string): Command =>
  * Length of a header's used part: to the end of the last key slot's area. LUKS1 gives its begin in sectors, and what
  * its length is made of; as facts/cryptsetup.ts reckons.
  */
-const usedPart = (header: string): Command =>
+export const usedPart = (header: string): Command =>
   sh`cryptsetup luksDump ${header} | awk '/Area offset:/ { sub(/.*:/, ""); o = $1 } /Area length:/ { sub(/.*:/, ""); if (o + $1 > n) n = o + $1 } /^MK bits:/ { bits = $NF } /Key material offset:/ { o = $NF * 512 } bits && /AF stripes:/ { e = int((o + bits / 8 * $NF + 4095) / 4096) * 4096; if (e > n) n = e } END { print n + 0 }'`;
 
 /** What lies behind the used part means nothing: zeros keep the file small, on disk and sealed. */
-const trim = (header: string, size: number): Command =>
+export const trim = (header: string, size: number | Command): Command =>
   sh`used=$(${usedPart(header)}) && [ "$used" -gt 32768 ] && truncate -s "$used" ${header} && truncate -s ${size} ${header} && chmod 0600 ${header} && sync ${header}`;
 
 /**
@@ -51,7 +51,7 @@ const trim = (header: string, size: number): Command =>
  * slow down. Fixed costs (RFC 9106's second choice: 64 MiB) instead of a benchmark make luksFormat and each
  * start of the disk take under a second on any machine, and fit into small ones.
  */
-function derivation({ hash, pbkdf, iterTime }: Wishes): (string | number)[] {
+export function derivation({ hash, pbkdf, iterTime }: Wishes): (string | number)[] {
   const argon2 = pbkdf === "argon2id";
   const time =
     iterTime === undefined ? ["--pbkdf-force-iterations", argon2 ? 4 : 100_000] : ["--iter-time", iterTime];

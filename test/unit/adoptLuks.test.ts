@@ -22,6 +22,7 @@ const inputs = {
   iterTime: undefined,
   sectorSize: 512,
   adopt: uuid,
+  keySlot: undefined,
 } as const;
 
 const dump = (of: string) => `LUKS header information for h
@@ -62,6 +63,7 @@ function clientOf({
   const noFile = { exitCode: 1, stdout: "", stderr: "stat: No such file or directory\n" };
   const file = { exitCode: 0, stdout: "regular file|4096|400|root:root\n", stderr: "" };
   const said = (stdout: string, exitCode = 0) => ({ exitCode, stdout, stderr: "" });
+  const unlocked = "Key slot 0 unlocked.\nCommand successful.\n";
   const unit = (active: boolean) =>
     `Id=netdisk-attach@t1.service\nLoadState=loaded\nActiveState=${active ? "active" : "inactive"}\nSubState=exited\nResult=success\nUnitFileState=static\nFragmentPath=/x\nDropInPaths=\nNeedDaemonReload=no\nMainPID=0\nInvocationID=\n`;
   const script: [RegExp, { exitCode: number; stdout: string; stderr: string }][] = [
@@ -72,8 +74,8 @@ function clientOf({
     [/^if test -b/, said("/sys/class/block/nbd0\n43:0\n1048576\n")],
     [/refused\(\)/, said(`${opens}\n`)],
     [/^if ! test -e/, copy ? said(dump(uuid)) : said("", 44)],
-    [/^cat .* wc -c$/, /^line/.test(opens) ? said(`${opens.slice(5)}\n`) : said("", 2)],
-    [/^cryptsetup open/, said("", opens === "whole" ? 0 : 2)],
+    [/^cat .* wc -c$/, /^line/.test(opens) ? said(`${unlocked}${opens.slice(5)}\n`) : said("", 2)],
+    [/^cryptsetup open/, opens === "whole" ? said(unlocked) : said("", 2)],
     [/used=/, said("equal\n")],
     [/skip|isLuks/, said(dump(onDevice))],
   ];
@@ -126,7 +128,7 @@ describe("the header on the device", () => {
   it("says nothing of a key that nobody can guess", async () => {
     expect(await observe({ copy: true, opens: "whole" })).toEqual({
       is: "present",
-      state: expect.objectContaining({ keyReading: "whole" }) as object,
+      state: expect.objectContaining({ keyReading: "whole", keySlot: 0 }) as object,
     });
   });
 });

@@ -85,6 +85,7 @@ Key Slot 0: ENABLED
     iterTime: undefined,
     sectorSize: 512,
     adopt: uuid,
+    keySlot: undefined,
   } as const;
   const take = () => shell.run(commandOf(adoptHeader(wish, uuid, 2 * 2 ** 20)));
 

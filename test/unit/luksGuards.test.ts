@@ -140,7 +140,8 @@ describe("makeKey", () => {
 describe("seal", () => {
   const blob = "/var/lib/netdisk/recovery/t1.gpg";
   const wish = {
-    ...{ name: "t1", keyFile: key, keyPassphrase: undefined, keyReading: "whole" as const, header, luksUuid: uuid },
+    ...{ name: "t1", keyFile: key, keyPassphrase: undefined, keySlot: undefined, header, luksUuid: uuid },
+    keyReading: "whole" as const,
     passphrase: new Secret("long enough"),
   };
   const seal = () => shell.run(commandOf(recovery.plan({ is: "absent" }, wish, { name: "t1" })[0]));
@@ -167,6 +168,7 @@ describe("restore", () => {
     keyFile: key,
     keyPassphrase: undefined,
     keyReading: "whole" as const,
+    keySlot: undefined,
     header,
     luksUuid: uuid,
     passphrase: new Secret("long enough"),

@@ -44,5 +44,10 @@ export async function makeByHand(): Promise<void> {
   await on("client", "apt-get update -q");
   await recipe("server", script("server"), `${sizeMiB} '${key}'`);
   const { repository, ref } = config.client.nbd;
-  await recipe("client", withoutBuild(script("client")), `${repository} ${ref} ${address}`, `${keyPassphrase}\n`);
+  await recipe(
+    "client",
+    withoutBuild(script("client")),
+    `${repository} ${ref} ${address}`,
+    `${keyPassphrase}\n`,
+  );
 }

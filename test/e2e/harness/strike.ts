@@ -65,11 +65,32 @@ export async function strike(blow: Strike, run: Running): Promise<number> {
   return code;
 }
 
-/** Starts `up`, strikes as soon as the program runs on the client, and waits for the end of it all. */
-async function struckUp(blow: Strike, program: string): Promise<void> {
+/** Starts `up`, strikes at the moment, and waits for the end of it all. */
+async function struckUp(blow: Strike, moment: () => Promise<unknown>): Promise<void> {
   const run = startPulumi(["up", "--yes", "--skip-preview"]);
-  await running(program);
+  await moment();
   expect(await strike(blow, run), run.said()).not.toBe(0);
+}
+
+/**
+ * Strikes exactly when the client is about to run this program with such arguments (a shell pattern): a stand-in holds it
+ * there. What the run did before is done, what comes after is not.
+ */
+export async function strikeBefore(blow: Strike, program: string, pattern: string): Promise<void> {
+  const standIn = `/usr/local/sbin/${program}`;
+  const real = await on("client", `rm -f ${standIn} /run/struck; command -v ${program}`);
+  const text = `#!/bin/sh\ncase "$*" in ${pattern}) touch /run/struck; exec sleep 900 ;; esac\nexec ${real} "$@"\n`;
+  await on("client", `cat >${standIn} && chmod 0755 ${standIn}`, text);
+  try {
+    await struckUp(blow, () =>
+      until(`${program} ${pattern} is held on the client`, 900, async () => {
+        const held = await tryOn("client", "test -e /run/struck");
+        return held.code === 0;
+      }),
+    );
+  } finally {
+    await on("client", `rm -f ${standIn} /run/struck`);
+  }
 }
 
 /** The next run works, and neither host nor state holds anything twice or without an owner. */
@@ -113,7 +134,7 @@ export async function strikeDuringFormat(strike: Strike): Promise<void> {
   await forgetSecond();
 
   setDisks({ testdisk, second });
-  await struckUp(strike, "cryptsetup");
+  await struckUp(strike, () => running("cryptsetup"));
   await expectConverges();
   await mounted(second.mount.path);
 }
@@ -125,7 +146,7 @@ export async function strikeDuringBuild(strike: Strike): Promise<void> {
   // Without the finished build that is kept, repair means to build.
   await on("client", "rm -rf /var/lib/netdisk/build/nbd-stage");
   await on("client", "cp /bin/true /opt/nbd/sbin/new && mv /opt/nbd/sbin/new /opt/nbd/sbin/nbd-client");
-  await struckUp(strike, "make");
+  await struckUp(strike, () => running("make"));
   // A build that goes on without its run would be met by the next one.
   await pause(1);
   await expectConverges();
