@@ -5,26 +5,38 @@ import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import { hosts, labName, on, sshConfig, tryOn, type HostName } from "./harness/lab";
 import { defaultVariant, ladderOf, type Variant } from "./harness/ladder";
-import { defaultStack } from "./harness/project";
+import { defaultStack, pulumi } from "./harness/project";
 import { checkout } from "./harness/run";
+import { expectNoChanges, up } from "./harness/scenario";
 
-const password = "the owner's sudo password";
+/** Whom the engine logs in as, and what sudo wants to hear from them. */
+const logins: Record<HostName, { user: string; password: string }> = {
+  server: { user: "keeper", password: "the keeper's sudo password" },
+  client: { user: "owner", password: "the owner's sudo password" },
+};
 const folder = join(checkout, ".lab", `${labName}-hosts`);
 const at = (name: string) => join(folder, name);
 
-/** A login whose shell greets, as some do. `rule`: what sudoers says of it. */
-async function makeLogin(host: HostName, user: string, rule: string): Promise<void> {
+/** A login that gives its password to sudo; its shell greets, as some do. */
+async function makeLogin(host: HostName): Promise<void> {
+  const { user, password } = logins[host];
   await on(
     host,
     `set -e
      useradd --create-home --shell /bin/bash ${user}
      install -d -m 700 -o ${user} -g ${user} /home/${user}/.ssh
      install -m 600 -o ${user} -g ${user} /root/.ssh/authorized_keys /home/${user}/.ssh/authorized_keys
-     echo 'echo "a greeting that is no answer"' >/home/${user}/.bashrc
-     echo '${user} ALL=(ALL) ${rule}' >/etc/sudoers.d/${user}
-     chmod 440 /etc/sudoers.d/${user}`,
+     echo 'echo "a greeting that is no answer"' >/home/${user}/.bashrc`,
   );
+  await mayUseSudo(host, "PASSWD");
+  // Few rounds: sudo checks the password at each command, and a guest's processor is slow.
+  await on(host, "chpasswd --crypt-method SHA512 --sha-rounds 1000", `${user}:${password}\n`);
 }
+
+const mayUseSudo = (host: HostName, how: "PASSWD" | "NOPASSWD") => {
+  const { user } = logins[host];
+  return on(host, `install -m 440 /dev/stdin /etc/sudoers.d/${user}`, `${user} ALL=(ALL) ${how}: ALL\n`);
+};
 
 const address = { server: "10.77.0.2", client: "10.77.0.3" };
 /** Another sshd on the server, with a key of its own: the only way in for the tunnel, and the way to nothing else. */
@@ -71,7 +83,7 @@ function operatorConfig(): string {
 
 Host vault
   HostName ${address.server}
-  User keeper
+  User ${logins.server.user}
   IdentityFile ${identity}
   UserKnownHostsFile ${at("known_hosts")}
   GlobalKnownHostsFile none
@@ -82,9 +94,12 @@ Host vault
 }
 
 /** By sudo's own book, over all boots. */
-const sudoCalls = async (host: HostName, user: string): Promise<number> =>
+const sudoCalls = async (host: HostName): Promise<number> =>
   Number(
-    await on(host, `journalctl -t sudo --no-pager -o cat | grep -c '${user} .*COMMAND=' || test $? = 1`),
+    await on(
+      host,
+      `journalctl -t sudo --no-pager -o cat | grep -c '${logins[host].user} .*COMMAND=' || test $? = 1`,
+    ),
   );
 
 function sudoAndJumps(): Variant {
@@ -92,7 +107,7 @@ function sudoAndJumps(): Variant {
   const config = operatorConfig();
   return {
     ...defaultVariant,
-    name: "logins that use sudo, with a password on the client, and jump hosts on both ways to the server",
+    name: "logins that use sudo with a password, and jump hosts on both ways to the server",
     stack: {
       ...defaultStack,
       server: {
@@ -101,24 +116,26 @@ function sudoAndJumps(): Variant {
         endpoint: `${address.server}:22`,
         jump: { ...gate, hostKey },
       },
-      client: { ...defaultStack.client, user: "owner", sshConfig: config },
-      secrets: { ...defaultStack.secrets, "client.sudoPassword": password },
+      client: { ...defaultStack.client, user: logins.client.user, sshConfig: config },
+      secrets: {
+        ...defaultStack.secrets,
+        "server.sudoPassword": logins.server.password,
+        "client.sudoPassword": logins.client.password,
+      },
     },
     async prepare() {
-      await makeLogin("server", "keeper", "NOPASSWD: ALL");
-      await makeLogin("client", "owner", "PASSWD: ALL");
-      // Few rounds: sudo checks the password at each command, and a guest's processor is slow.
-      await on("client", "chpasswd --crypt-method SHA512 --sha-rounds 1000", `owner:${password}\n`);
+      for (const host of hosts) await makeLogin(host);
       await makeGate();
     },
     checks: {
       ...defaultVariant.checks,
-      "all of it went through sudo, and nothing holds the password": async () => {
-        expect(await sudoCalls("server", "keeper")).toBeGreaterThan(10);
-        expect(await sudoCalls("client", "owner")).toBeGreaterThan(10);
+      "all of it went through sudo, and nothing holds a password": async () => {
         const places = "/tmp /var/tmp /run /var/log /etc /root /home /var/lib/netdisk";
-        const found = `grep -rlaF "${password}" ${places} 2>/dev/null || test $? -le 2`;
-        for (const host of hosts) expect(await on(host, found)).toBe("");
+        for (const host of hosts) {
+          expect(await sudoCalls(host)).toBeGreaterThan(10);
+          const found = `grep -rlaF "${logins[host].password}" ${places} 2>/dev/null || test $? -le 2`;
+          expect(await on(host, found)).toBe("");
+        }
       },
       "the tunnel goes through the gate, and could not go without": async () => {
         const peers = await on("server", "ss -Htn state established '( sport = :22 )' | awk '{ print $4 }'");
@@ -133,6 +150,15 @@ function sudoAndJumps(): Variant {
         expect(direct.output).toContain("Permission denied");
         const lines = await on("client", "cut -d' ' -f1 /etc/netdisk/tunnel/testdisk.known_hosts");
         expect(lines.split("\n")).toEqual([address.server, `[${address.server}]:2222`]);
+      },
+      "sudo on the server without a password, from here on, is as good": async () => {
+        await mayUseSudo("server", "NOPASSWD");
+        const { code, output } = await pulumi(["config", "rm", "--path", "server.sudoPassword"]);
+        expect(code, output).toBe(0);
+        const before = await sudoCalls("server");
+        await up();
+        await expectNoChanges();
+        expect(await sudoCalls("server")).toBeGreaterThan(before);
       },
     },
   };
