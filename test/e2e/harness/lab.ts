@@ -12,7 +12,7 @@ export const sshConfig = join(checkout, ".lab", labName, "ssh_config");
 
 export const lab = (...args: string[]): Promise<Ended> => must([script, ...args], { env });
 
-const ssh = (host: HostName, command: string): string[] => [
+export const ssh = (host: HostName, command: string): string[] => [
   "ssh",
   ...["-F", sshConfig, "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"],
   ...["-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=3"],

@@ -2,13 +2,14 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import { sh } from "../../../provider/host/sh";
 import type { StackFile } from "../../../schema/stack";
-import { labName, sshConfig } from "./lab";
-import { checkout, must, run, start, type Ended, type Running } from "./run";
+import { labName, ssh, sshConfig, type HostName } from "./lab";
+import { checkout, must, run, start, type Ended, type RunOptions, type Running } from "./run";
 
 // Below the checkout: Node finds the checkout's packages from there.
 export const projectDir = join(checkout, ".lab", `${labName}-project`);
-const cache = process.env.NETDISK_CACHE ?? join(checkout, ".cache");
+export const cache = process.env.NETDISK_CACHE ?? join(checkout, ".cache");
 
 /** Where a run notes each step (NETDISK_TRACE). */
 export const traceFile = join(projectDir, "trace");
@@ -50,13 +51,29 @@ export interface State {
   pendingOperations: unknown[];
 }
 
+let engineHost: HostName | undefined;
+
+/** From now on the engine runs on a host, which has to see this machine's files under their own paths. */
+export function runEngineOn(host: HostName): void {
+  engineHost = host;
+}
+
+/** The engine in the project, as run and start take it. */
+function engine(args: string[], more: Record<string, string> = {}): [string[], RunOptions] {
+  const command = ["pulumi", ...args, "--non-interactive"];
+  const settings = { ...env, ...more };
+  if (engineHost === undefined) return [command, { cwd: projectDir, env: settings }];
+  const words = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
+  return [ssh(engineHost, sh`cd ${projectDir} && exec env ${[...words, ...command]}`.text), {}];
+}
+
 /** Runs the engine in the project; every exit status is an answer. */
 export const pulumi = (args: string[], more: Record<string, string> = {}): Promise<Ended> =>
-  run(["pulumi", ...args, "--non-interactive"], { cwd: projectDir, env: { ...env, ...more } });
+  run(...engine(args, more));
 
 /** Starts the engine and leaves it running. */
 export const startPulumi = (args: string[], more: Record<string, string> = {}): Running =>
-  start(["pulumi", ...args, "--non-interactive"], { cwd: projectDir, env: { ...env, ...more } });
+  start(...engine(args, more));
 
 const mustPulumi = (...args: string[]): Promise<Ended> => must(["pulumi", ...args], { cwd: projectDir, env });
 
