@@ -4,18 +4,19 @@
  */
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Size } from "../../schema/size";
-import { mounted, on, startOn, tryOn } from "./harness/lab";
+import { mounted, on } from "./harness/lab";
+import { installFio, kernelErrors, mountId, startFio } from "./harness/load";
 import { pulumi, setDisks, state, testdisk } from "./harness/project";
-import { until, type Running } from "./harness/run";
+import { until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
 import { firstMissing, startWriter } from "./harness/writer";
 
 const minutes = (n: number) => n * 60_000;
 const image = "/var/lib/netdisk/testdisk.img";
+const path = testdisk.mount.path;
 const GiB = 2 ** 30;
 
 const wish = (size: Size) => setDisks({ testdisk: { ...testdisk, file: { size } } });
-const mountId = () => on("client", "findmnt -n -o ID /mnt/disk");
 /** Bytes of the file, the device and the file system. */
 async function sizes(): Promise<number[]> {
   const file = await on("server", `stat -c %s ${image}`);
@@ -31,32 +32,12 @@ async function expectSize(bytes: number): Promise<void> {
   expect(bytes - filesystem).toBeLessThan(32 * 2 ** 20);
 }
 
-/** fio writes and verifies, round after round, until it is told to stop; the first error ends it. */
-function startFio(): { rounds(): number; stop(): Promise<void> } {
-  const command =
-    "fio --name=verify --filename=/mnt/disk/fio --size=16M --bs=16k --rw=randwrite --ioengine=psync --fsync=32 --verify=crc32c --verify_fatal=1 --minimal";
-  const running: Running = startOn(
-    "client",
-    `rounds=0; while test ! -e /run/stop-fio; do ${command} >/tmp/fio.log 2>&1 || { cat /tmp/fio.log; exit 1; }; rounds=$((rounds+1)); echo "verified $rounds"; done`,
-  );
-  const rounds = () => Number([...running.said().matchAll(/^verified (\d+)$/gm)].at(-1)?.[1] ?? 0);
-  return {
-    rounds,
-    async stop() {
-      await on("client", "touch /run/stop-fio");
-      const { code, output } = await running.ended;
-      await on("client", "rm /run/stop-fio");
-      expect(code, output).toBe(0);
-    },
-  };
-}
-
 /** Runs `act` under fio and a writer; nobody may see an error, and nothing may be unmounted. */
 async function underLoad(act: () => Promise<void>): Promise<void> {
-  const before = await mountId();
-  const file = `/mnt/disk/records-${Date.now()}`;
+  const before = await mountId(path);
+  const file = `${path}/records-${Date.now()}`;
   const writer = startWriter(file);
-  const fio = startFio();
+  const fio = startFio(path);
   await until("both are at work", 180, async () => writer.acknowledged() >= 10 && fio.rounds() >= 1);
   await act();
   const [records, rounds] = [writer.acknowledged(), fio.rounds()];
@@ -69,23 +50,12 @@ async function underLoad(act: () => Promise<void>): Promise<void> {
   await fio.stop();
   expect(writer.failure()).toBeUndefined();
   expect(await firstMissing(file, writer.acknowledged())).toBeUndefined();
-  expect(await mountId()).toBe(before);
+  expect(await mountId(path)).toBe(before);
 }
-
-const kernelErrors = async () =>
-  (
-    await tryOn(
-      "client",
-      "journalctl --dmesg --boot | grep -E 'error.*(WRITE|FLUSH|dm-)|XFS.*([Ee]rror|[Ss]hut)'",
-    )
-  ).output;
 
 beforeAll(async () => {
   await startMounted();
-  await on(
-    "client",
-    "{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends fio; } >/dev/null 2>&1",
-  );
+  await installFio();
 }, minutes(15));
 
 describe("growing", () => {

@@ -26,14 +26,17 @@ export const config = {
   client: { host: "client", sshConfig, nbd: { repository: "git://git.lab/nbd.git", ref: "nbd-3.26.1" } },
 };
 
-const env: Record<string, string> = {
+/** The engine with a home and a backend of its own in a directory. */
+export const engineIn = (directory: string): Record<string, string> => ({
   PATH: `${join(cache, "engine/bin")}:${process.env.PATH ?? ""}`,
   PULUMI_SKIP_UPDATE_CHECK: "true",
   PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-  PULUMI_HOME: join(projectDir, "home"),
-  PULUMI_BACKEND_URL: `file://${join(projectDir, "state")}`,
+  PULUMI_HOME: join(directory, "home"),
+  PULUMI_BACKEND_URL: `file://${join(directory, "state")}`,
   PULUMI_CONFIG_PASSPHRASE: "e2e",
-};
+});
+
+const env = engineIn(projectDir);
 
 export interface StateResource {
   urn: string;
@@ -89,7 +92,9 @@ export function writeProject(program = join(checkout, "dist/index.js")): void {
   writeFileSync(join(projectDir, "Pulumi.yaml"), stringify(project));
 }
 
-export const stackFile = join(projectDir, `stacks/Pulumi.${stack}.yaml`);
+const stackFileOf = (name: string): string => join(projectDir, `stacks/Pulumi.${name}.yaml`);
+
+export const stackFile = stackFileOf(stack);
 
 /** Replaces a section of the stack file; undefined removes it. */
 export function setSection(key: string, value: unknown): void {
@@ -116,16 +121,22 @@ export const defaultStack: StackSettings = {
   secrets: { "recovery.passphrase": passphrase },
 };
 
+/** Describes one more stack, for calls with `--stack NAME`. */
+export async function addStack(name: string, { secrets, ...settings }: StackSettings): Promise<void> {
+  writeFileSync(stackFileOf(name), stringify({ config: settings }));
+  await mustPulumi("stack", "init", name, "--no-select");
+  for (const [path, secret] of Object.entries(secrets)) {
+    await mustPulumi("config", "set", "--stack", name, "--secret", "--path", path, secret);
+  }
+}
+
 /** An empty project with a stack described and nothing done. */
-export async function newProject({ secrets, ...settings }: StackSettings = defaultStack): Promise<void> {
+export async function newProject(settings: StackSettings = defaultStack): Promise<void> {
   rmSync(projectDir, { recursive: true, force: true });
   for (const folder of ["home", "state", "stacks"]) mkdirSync(join(projectDir, folder), { recursive: true });
   writeProject();
-  writeFileSync(stackFile, stringify({ config: settings }));
-  await mustPulumi("stack", "init", stack);
-  for (const [path, secret] of Object.entries(secrets)) {
-    await mustPulumi("config", "set", "--secret", "--path", path, secret);
-  }
+  await addStack(stack, settings);
+  await mustPulumi("stack", "select", stack);
 }
 
 /** Keeps project and state under a name, or brings them back. */
