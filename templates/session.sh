@@ -50,7 +50,7 @@ start() {
   rm -f "$socket"
   exec nbdkit -f -U "$socket" -t 64 "$plugin" \
     name="$name" export="$name" control="$control" retain-file="$retained" retain="$retain" \
-    chunk=128K timeout=20 dial-timeout=30 max-wait=2 max-wait-refused=30 max-wait-error=30 stop-timeout=20 \
+    chunk=128K timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 \
     command=ssh arg=-F arg="$ssh_config" arg=server arg="serve $(identity)"
 }
 

@@ -1,7 +1,9 @@
-/* netdisk-helper: what a shell script cannot do for a disk: talk to the control socket, and to the kernel's nbd by netlink.
+/* netdisk-helper: what a shell script cannot do for a disk: talk to the control socket, and to the kernel's nbd by netlink,
+ * and connect over a link that comes and goes.
  *
  *   ask SOCKET WORD            sends WORD to a control socket and prints the answer; status 1 where nobody answers
  *   keep DEVICE SECONDS        requests wait this long for a new connection when the present one dies
+ *   dial HOST PORT             connects, and passes the connection to ssh (ProxyCommand with ProxyUseFdpass)
  *   reconnect DEVICE SOCKET    gives a device whose connection died a new one; waits for both sides to be ready
  *
  * nbd-client can do neither of the latter two: it has no switch for the dead-connection timeout, and its -persist loop
@@ -23,7 +25,10 @@
 
 #include <libnbd.h>
 
+#include "dial.h"
+
 #define READY_WITHIN_S 60       /* the plugin locks its memory before it listens; the kernel needs a moment to see a dead socket */
+#define DIAL_WITHIN_MS 10000    /* then ssh is started anew, which looks the host's name up again */
 #define ANSWER_WITHIN_S 70      /* a little more than the plugin takes at most */
 
 static void
@@ -188,15 +193,34 @@ reconnect (const char *device, const char *socket)
   return EXIT_FAILURE;
 }
 
+static int
+dial_for_ssh (const char *host, const char *port)
+{
+  const char *why;
+  int fd = dial (host, port, DIAL_WITHIN_MS, &why);
+
+  if (fd == -1) {
+    fprintf (stderr, "connect to host %s port %s: %s\n", host, port, why);
+    return EXIT_FAILURE;
+  }
+  if (dial_pass (STDOUT_FILENO, fd) == -1) {
+    complain ("standard output", "is not ssh's");
+    return EXIT_FAILURE;
+  }
+  return EXIT_SUCCESS;
+}
+
 int
 main (int argc, char *argv[])
 {
+  if (argc == 4 && strcmp (argv[1], "dial") == 0)
+    return dial_for_ssh (argv[2], argv[3]);
   if (argc == 4 && strcmp (argv[1], "ask") == 0)
     return ask (argv[2], argv[3]);
   if (argc == 4 && strcmp (argv[1], "keep") == 0)
     return keep (argv[2], argv[3]);
   if (argc == 4 && strcmp (argv[1], "reconnect") == 0)
     return reconnect (argv[2], argv[3]);
-  fprintf (stderr, "usage: netdisk-helper ask SOCKET WORD | keep DEVICE SECONDS | reconnect DEVICE SOCKET\n");
+  fprintf (stderr, "usage: netdisk-helper ask SOCKET WORD | dial HOST PORT | keep DEVICE SECONDS | reconnect DEVICE SOCKET\n");
   return 2;
 }

@@ -103,7 +103,14 @@ transport_socket (const char *path)
   return fd;
 }
 
-/* Keeps the last line that is not empty, printable. */
+/* ssh's own words after those of its ProxyCommand, which say why. */
+static bool
+says_nothing (const char *line)
+{
+  return strncmp (line, "mm_receive_fd: ", 15) == 0 || strncmp (line, "proxy dialer did not", 20) == 0;
+}
+
+/* Keeps the last line that says something, printable. */
 static void
 hear (struct transport *t, char *text, size_t length)
 {
@@ -111,7 +118,7 @@ hear (struct transport *t, char *text, size_t length)
 
   text[length] = 0;
   while ((line = strsep (&rest, "\r\n")))
-    if (line[0] != 0) {
+    if (line[0] != 0 && !says_nothing (line)) {
       snprintf (t->words, sizeof t->words, "%s", line);
       for (char *c = t->words; *c; c++)
         if ((unsigned char) *c < ' ' || *c == 0x7f)

@@ -70,7 +70,11 @@ function unitOf(inputs: Wish): ChainUnit {
     user,
     key: tunnelKeyFile(name),
     knownHosts: knownHostsFile(name),
-    proxy: raw(jump ? `\tProxyCommand ${proxyCommand(name, jump)}\n` : ""),
+    proxy: raw(
+      jump
+        ? `\tProxyCommand ${proxyCommand(name, jump)}\n`
+        : `\tProxyCommand ${sessionHelper} dial %h %p\n\tProxyUseFdpass yes\n`,
+    ),
   });
   return {
     unit,
