@@ -7,7 +7,10 @@ helper={{helper}}
 
 usage() {
   cat <<'END'
-netdisk status [NAME] [--json]   every disk with a session: link, since when and why, what waits, what is not safe yet
+netdisk status [NAME]            every disk with a session: link, since when and why, what waits, what is not safe yet,
+                                 and the bytes per second that are read and written just now
+netdisk status [NAME] --json     the same without the rates, for programs; it does not wait for a second to pass
+netdisk status [NAME] --metrics  for Prometheus: what node_exporter's textfile collector reads
 netdisk resume NAME              dial the server now (after a full or failing disk there was cured)
 netdisk fail NAME                pass the server's error replies up to the programs, instead of waiting
 netdisk abort NAME               give the disk up: what the server does not have is lost
@@ -47,40 +50,91 @@ json_of() {
 # The value of a key in $line.
 value() { printf '%s' "$line" | sed -n "s/.*[{,]\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
 
-status() {
-  json='' only=''
-  for word in "$@"; do
-    case $word in
-      --json) json=1 ;;
-      -*) usage >&2 && exit 2 ;;
-      *) session "$word" && only=$word ;;
+# metric NAME TYPE HELP KEY: one for each disk in $all. KEY: of the status, or an expression with a `=`, which is 1 or 0.
+metric() {
+  printf '# HELP netdisk_%s %s\n# TYPE netdisk_%s %s\n' "$1" "$3" "$1" "$2"
+  for name in $all; do
+    line=$(json_of "$name")
+    case $4 in
+      *=*) if [ "$(value "${4%%=*}")" = "${4#*=}" ]; then number=1; else number=0; fi ;;
+      *) number=$(value "$4") ;;
     esac
+    printf 'netdisk_%s{disk="%s"} %s\n' "$1" "$name" "${number:-0}"
   done
-  all=${only:-$(names)}
-  if [ -n "$json" ]; then
-    separator='['
-    for name in $all; do
-      printf '%s%s' "$separator" "$(json_of "$name")"
-      separator=',
+}
+
+metrics() {
+  metric up gauge "1 while there is a session with the server and nothing waits for a replay" state=up
+  metric parked gauge "1 while requests wait for the link or the server" state=parked
+  metric state_seconds gauge "How long the state has lasted" since
+  metric waiting_requests gauge "Requests of the kernel that wait for an answer" waiting
+  metric oldest_request_seconds gauge "How long the oldest of them waits" oldest
+  metric retained_bytes gauge "Acknowledged bytes that the server has not made safe yet" retained
+  metric retain_limit_bytes gauge "What may be retained at most" retain_limit
+  metric read_bytes_total counter "Read by the kernel since the plugin started" read
+  metric written_bytes_total counter "Written by the kernel since the plugin started" written
+  metric replayed_bytes_total counter "Written again after a lost session, since the plugin started" replayed
+  metric sessions_total counter "Sessions with the server since the plugin started" sessions
+  metric dials_total counter "Attempts to reach the server since the plugin started" dials
+  metric lost_bytes_total counter "Acknowledged bytes that were given up" lost
+}
+
+json() {
+  separator='['
+  for name in $all; do
+    printf '%s%s' "$separator" "$(json_of "$name")"
+    separator=',
  '
-    done
-    [ "$separator" != '[' ] || printf '['
-    echo ']'
-    return
-  fi
-  form='%-16s %-10s %8s %8s %12s %10s %9s  %s\n'
+  done
+  [ "$separator" != '[' ] || printf '['
+  echo ']'
+}
+
+# `NAME READ WRITTEN` of each disk, bytes.
+counted() {
+  for name in $all; do
+    line=$(json_of "$name")
+    echo "$name $(value read) $(value written)"
+  done
+}
+
+# rate NUMBER-OF-COLUMN: bytes per second between $before and $after.
+rate() {
+  printf '%s\n%s\n' "$before" "$after" |
+    awk -v name="$name" -v column="$1" '$1 == name { n[++i] = $column } END { d = n[2] - n[1]; printf "%d", (d > 0 ? d : 0) }'
+}
+
+table() {
+  before=$(counted)
+  sleep 1
+  after=$(counted)
+  form='%-16s %-10s %8s %8s %12s %10s %9s %10s %10s  %s\n'
   # shellcheck disable=SC2059  # a form of our own
-  printf "$form" DISK STATE SINCE WAITING RETAINED SESSIONS OLDEST MOUNT
+  printf "$form" DISK STATE SINCE WAITING RETAINED SESSIONS OLDEST READ/S WRITTEN/S MOUNT
   for name in $all; do
     line=$(json_of "$name")
     # shellcheck disable=SC2059
-    printf "$form" "$name" "$(value state)" "$(value since)" "$(value waiting)" "$(value retained)" "$(value sessions)" "$(value oldest)" "$(value mount)"
+    printf "$form" "$name" "$(value state)" "$(value since)" "$(value waiting)" "$(value retained)" \
+      "$(value sessions)" "$(value oldest)" "$(rate 2)" "$(rate 3)" "$(value mount)"
     case $(value state) in
       up | stopped) ;;
       *) echo "  $(value kind): $(printf '%s' "$line" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p')" ;;
     esac
     [ -z "$(value given_up)" ] || echo "  given up on $(printf '%s' "$line" | sed -n 's/.*"given_up":"\([^"]*\)".*/\1/p')"
   done
+}
+
+status() {
+  as=table only=''
+  for word in "$@"; do
+    case $word in
+      --json | --metrics) as=${word#--} ;;
+      -*) usage >&2 && exit 2 ;;
+      *) session "$word" && only=$word ;;
+    esac
+  done
+  all=${only:-$(names)}
+  "$as"
 }
 
 # A word to the plugin; its answer to the user.

@@ -1,0 +1,99 @@
+/** The command `netdisk` on the client, with stand-ins for the plugin's helper and the host's tools. */
+import { beforeEach, expect, it } from "vitest";
+import { render } from "../../provider/template";
+import { stubbedShell, type StubbedShell } from "./stubbedShell";
+
+const lib = "/var/lib/netdisk/lib";
+let shell: StubbedShell;
+const netdisk = (...args: string[]) =>
+  shell.run(render("netdisk.sh", { dir: lib, helper: `${lib}/netdisk-helper` }), ...args);
+
+/** What the plugin says of a disk, as agent/src/status.c has it. */
+const status = (name: string, more: object) =>
+  JSON.stringify({
+    ...{
+      name,
+      pid: 7,
+      state: "up",
+      since: 12.5,
+      reason: "",
+      kind: "",
+      waiting: 0,
+      oldest: 0,
+      retained: 4096,
+    },
+    ...{
+      retain_limit: 67108864,
+      sessions: 3,
+      dials: 5,
+      replayed: 0,
+      read: 1000,
+      written: 2000,
+      lost: 0,
+      ...more,
+    },
+  });
+
+function disk(name: string, more: object = {}): void {
+  shell.write(`${lib}/session@${name}`, `#!/bin/sh\n[ "$1" != status ] || echo '${status(name, more)}'\n`);
+  shell.run(`chmod +x ${lib}/session@${name}`);
+}
+
+beforeEach(() => {
+  shell = stubbedShell();
+  shell.stub("cryptsetup", "exit 1");
+  shell.stub("findmnt", "echo /mnt/photos");
+  shell.stub("sleep", "");
+});
+
+it("shows a disk that is up, and why another one is not", () => {
+  disk("photos");
+  disk("vault", { state: "parked", kind: "unanswered", reason: "no session: No route to host", waiting: 2 });
+  const { status: code, stdout } = netdisk("status");
+  expect(code).toBe(0);
+  const [head, photos, vault, why] = stdout.split("\n");
+  expect(head?.split(/ +/)).toContain("WRITTEN/S");
+  expect(photos).toMatch(/^photos +up +12.5 +0 +4096 +3 +0 +0 +0 +\/mnt\/photos$/);
+  expect(vault).toMatch(/^vault +parked +12.5 +2 /);
+  expect(why).toBe("  unanswered: no session: No route to host");
+});
+
+it("says what is read and written per second", () => {
+  disk("photos");
+  // The plugin has counted on when the second has passed.
+  shell.stub(
+    "sleep",
+    `sed -i 's/"read":1000/"read":1500/; s/"written":2000/"written":9000/' ${shell.path(lib)}/session@photos`,
+  );
+  expect(netdisk("status", "photos").stdout).toMatch(/ 500 +7000 +\/mnt\/photos/);
+});
+
+it("is JSON for programs, also with no disk", () => {
+  expect(JSON.parse(netdisk("status", "--json").stdout)).toEqual([]);
+  disk("photos");
+  expect(JSON.parse(netdisk("status", "--json").stdout)).toMatchObject([
+    { name: "photos", mount: "/mnt/photos" },
+  ]);
+});
+
+it("is Prometheus' text format: each metric with its type, once, and a sample for each disk", () => {
+  disk("photos");
+  disk("vault", { state: "parked", waiting: 2 });
+  const { stdout } = netdisk("status", "--metrics");
+  for (const line of stdout.trimEnd().split("\n"))
+    expect(line).toMatch(
+      /^(# HELP netdisk_[a-z_]+ .+|# TYPE netdisk_[a-z_]+ (gauge|counter)|netdisk_[a-z_]+\{disk="[a-z]+"\} [0-9.]+)$/,
+    );
+  expect(stdout.match(/^# TYPE netdisk_up /gm)).toHaveLength(1);
+  expect(stdout).toContain('netdisk_up{disk="photos"} 1\nnetdisk_up{disk="vault"} 0\n');
+  expect(stdout).toContain('netdisk_waiting_requests{disk="vault"} 2\n');
+  expect(stdout).toContain('netdisk_written_bytes_total{disk="photos"} 2000\n');
+});
+
+it("names the cure where a disk is not known, and refuses what it does not know", () => {
+  expect(netdisk("status", "nothing")).toMatchObject({
+    status: 1,
+    stderr: "netdisk: there is no disk nothing with a session on this host. netdisk status lists them.\n",
+  });
+  expect(netdisk("status", "--xml").status).toBe(2);
+});
