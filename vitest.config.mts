@@ -39,7 +39,7 @@ export default defineConfig({
     },
     projects: [
       // Pure: no process, no network.
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: seconds(30) } },
       // Real gRPC and processes, scripted SSH.
       {
         test: {

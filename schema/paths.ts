@@ -101,6 +101,7 @@ export const sessionPluginFile = `${scriptDir}/nbdkit-netdisk-session-plugin.so`
 export const sessionHelper = `${scriptDir}/netdisk-helper`;
 export const sessionManifest = `${libDir}/session-plugin.sums`;
 export const netdiskCommand = "/usr/local/sbin/netdisk";
+export const sleepUnit = "netdisk-sleep.service";
 
 /** Sockets, retained writes and the attachment's id, for as long as this boot lasts. */
 export const sessionDir = (name: string): string => `${runDir}/${name}`;

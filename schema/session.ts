@@ -3,7 +3,7 @@ import * as z from "zod";
 import { endpoint, tunnel } from "./client";
 import { define, field } from "./define";
 import { absolutePath, account, canonicalSize, nameField, size } from "./fields";
-import { serveUser } from "./paths";
+import { serveUser, sleepUnit } from "./paths";
 
 export const serve = define({
   token: "netdisk:index:Serve",
@@ -58,6 +58,10 @@ export const sessionPlugin = define({
   conditions: {
     current: { value: true, doc: "Built from the sources of this version of netdisk." },
     intact: { value: true, doc: "The installed files have the digests that were recorded after the build." },
+    vetoesSleep: {
+      value: true,
+      doc: `${sleepUnit} keeps the client from going to sleep while a disk with a session is attached.`,
+    },
   },
   outputs: {
     source: field(z.string(), { doc: "SHA-256 of the sources that were built." }),

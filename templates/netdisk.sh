@@ -137,6 +137,15 @@ status() {
   "$as"
 }
 
+# Asked by {{sleepUnit}}: while the host sleeps nobody answers the kernel's requests, and programs that wait for one keep
+# the kernel from sleeping.
+may_sleep() {
+  for name in $(names); do
+    node=$(readlink -e "/dev/netdisk/$name") && [ -e "/sys/block/${node##*/}/pid" ] || continue
+    die "this host does not go to sleep while the disk $name is attached. systemctl stop netdisk@$name.target detaches it."
+  done
+}
+
 # A word to the plugin; its answer to the user.
 tell() {
   answer=$("$helper" ask "/run/netdisk/$name/control.sock" "$1") || die "the plugin of $name does not run. systemctl start netdisk@$name.target starts it."
@@ -152,6 +161,7 @@ case "$verb $#" in
   "abort 1") session "$1" && "$session" abort "by hand" ;;
   "lease 1") session "$1" && "$session" lease ;;
   "takeover 1") session "$1" && "$session" takeover && tell resume ;;
+  "may-sleep 0") may_sleep ;;
   "--help 0" | "help 0") usage ;;
   *)
     usage >&2

@@ -1,4 +1,5 @@
 /** nbdkit's plugin and its helper, built on the client, and the command `netdisk` (schema/session.ts). */
+import { dirname } from "node:path";
 import {
   agentSource,
   netdiskCommand,
@@ -6,17 +7,24 @@ import {
   sessionHelper,
   sessionManifest,
   sessionPluginFile,
+  sleepUnit,
+  unitDir,
 } from "../../schema/paths";
 import { sessionPlugin as definition } from "../../schema/session";
 import { agentSources } from "../agentSources";
 import { ask } from "../fact";
 import { fileDigests } from "../facts/nbdBuild";
+import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
 import { resourceType, type Step, writeStep } from "../resource";
 import { render } from "../template";
 
 const programs = [sessionPluginFile, sessionHelper];
-const command = (): string => render("netdisk.sh", { dir: scriptDir, helper: sessionHelper });
+const command = (): string => render("netdisk.sh", { dir: scriptDir, helper: sessionHelper, sleepUnit });
+
+const sleepUnitFile = `${unitDir}/${sleepUnit}`;
+const sleepUnitLink = `${unitDir}/sleep.target.requires/${sleepUnit}`;
+const sleepUnitText = (): string => render("netdisk-sleep.service", { command: netdiskCommand });
 
 /** `source DIGEST`, then the lines of sha256sum. */
 function parseManifest(text: string): { source: string; digests: Record<string, string> } {
@@ -63,15 +71,26 @@ mv -f ${`${sessionManifest}.new`} ${sessionManifest}`,
   },
 ];
 
+const vetoSleep = (): Step[] => [
+  writeStep(sleepUnitFile, sleepUnitText()),
+  {
+    do: "run",
+    title: `systemctl enable ${sleepUnit}`,
+    command: sh`systemctl daemon-reload && systemctl enable ${sleepUnit}`,
+  },
+];
+
 export const sessionPlugin = resourceType<typeof definition>({
   definition,
   name: () => "netdisk",
   predict: () => ({ plugin: sessionPluginFile }),
 
   async observe(host) {
-    const [manifest, tool] = await Promise.all([
+    const [manifest, tool, unit, link] = await Promise.all([
       host.readFile(sessionManifest),
       host.readFile(netdiskCommand),
+      host.readFile(sleepUnitFile),
+      ask(host, statPath, sleepUnitLink),
     ]);
     if (manifest === undefined) return { is: "absent" };
     const { source, digests } = parseManifest(manifest.toString());
@@ -83,6 +102,7 @@ export const sessionPlugin = resourceType<typeof definition>({
         intact:
           programs.every((path) => digests[path] !== undefined && digests[path] === found[path]) &&
           tool?.toString() === command(),
+        vetoesSleep: unit?.toString() === sleepUnitText() && link?.kind === "symbolic link",
         source,
         plugin: sessionPluginFile,
       },
@@ -90,9 +110,14 @@ export const sessionPlugin = resourceType<typeof definition>({
   },
 
   plan(observed) {
-    if (observed.is === "present" && observed.state.current && observed.state.intact) return [];
+    const state = observed.is === "present" ? observed.state : undefined;
     const { digest, archive } = agentSources();
-    return [...buildSteps(digest, archive), writeStep(netdiskCommand, command(), 0o755)];
+    return [
+      ...(state?.current && state.intact
+        ? []
+        : [...buildSteps(digest, archive), writeStep(netdiskCommand, command(), 0o755)]),
+      ...(state?.vetoesSleep ? [] : vetoSleep()),
+    ];
   },
 
   planRemoval(observed) {
@@ -101,7 +126,7 @@ export const sessionPlugin = resourceType<typeof definition>({
       {
         do: "run",
         title: "remove netdisk's plugin",
-        command: sh`rm -rf ${agentSource} && rm -f ${[...programs, netdiskCommand, sessionManifest]}`,
+        command: sh`rm -rf ${agentSource} && rm -f ${[sleepUnitLink, sleepUnitFile, ...programs, netdiskCommand, sessionManifest]} && { rmdir ${dirname(sleepUnitLink)} 2>/dev/null || true; } && systemctl daemon-reload`,
       },
     ];
   },

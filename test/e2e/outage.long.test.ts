@@ -48,6 +48,15 @@ describe("an outage", () => {
     expect(await on("client", `netdisk status ${name} --json`)).toContain('"state":"up"');
   });
 
+  step("the host does not go to sleep while it is attached, and the journal says why", async () => {
+    const { code, output } = await tryOn("client", "systemctl start suspend.target");
+    expect(code, output).not.toBe(0);
+    expect(await on("client", "journalctl -u netdisk-sleep -o cat --no-pager")).toContain(
+      `this host does not go to sleep while the disk ${name} is attached. systemctl stop netdisk@${name}.target detaches it.`,
+    );
+    await on("client", "systemctl reset-failed");
+  });
+
   for (const seconds of [1, 10, 75]) {
     step(
       `a cut of ${seconds} s is a pause, over within 5 s`,

@@ -6,7 +6,7 @@ import { stubbedShell, type StubbedShell } from "./stubbedShell";
 const lib = "/var/lib/netdisk/lib";
 let shell: StubbedShell;
 const netdisk = (...args: string[]) =>
-  shell.run(render("netdisk.sh", { dir: lib, helper: `${lib}/netdisk-helper` }), ...args);
+  shell.run(render("netdisk.sh", { dir: lib, helper: `${lib}/netdisk-helper`, sleepUnit: "s" }), ...args);
 
 /** What the plugin says of a disk, as agent/src/status.c has it. */
 const status = (name: string, more: object) =>
@@ -96,4 +96,18 @@ it("names the cure where a disk is not known, and refuses what it does not know"
     stderr: "netdisk: there is no disk nothing with a session on this host. netdisk status lists them.\n",
   });
   expect(netdisk("status", "--xml").status).toBe(2);
+});
+
+it("keeps the host awake while a disk is attached, and names the cure", () => {
+  disk("photos");
+  expect(netdisk("may-sleep").status).toBe(0);
+  shell.write("/dev/nbd3", "");
+  shell.run("mkdir -p /dev/netdisk && ln -s ../nbd3 /dev/netdisk/photos");
+  expect(netdisk("may-sleep").status).toBe(0);
+  shell.write("/sys/block/nbd3/pid", "7");
+  expect(netdisk("may-sleep")).toMatchObject({
+    status: 1,
+    stderr:
+      "netdisk: this host does not go to sleep while the disk photos is attached. systemctl stop netdisk@photos.target detaches it.\n",
+  });
 });
