@@ -36,7 +36,11 @@ export async function askWith<A extends unknown[], T>(
 ): Promise<T> {
   const command = fact.command(...args);
   const { timeoutMs } = fact;
-  const result = await host.exec(command, timeoutMs === undefined ? options : { ...options, timeoutMs });
+  const result = await host.exec(command, {
+    ...options,
+    reads: true,
+    ...(timeoutMs !== undefined && { timeoutMs }),
+  });
   try {
     return fact.parse(result, ...args);
   } catch (error) {

@@ -20,6 +20,8 @@ export interface ExecOptions {
   onLine?: (line: string) => void;
   /** For run: the exit status with which the command says, in its own words, that somebody uses the thing. */
   inUse?: number;
+  /** Changes nothing on the host: may be run in a shell that is kept open for such commands. */
+  reads?: boolean;
   /**
    * Hold this lock on the host while the command and all it started run, even if we are killed meanwhile:
    * the next run then waits for the orphan instead of doing the work twice. Path-safe names; several are

@@ -70,7 +70,7 @@ export class ShellHost implements Host {
   }
 
   async readFile(path: string): Promise<Buffer | undefined> {
-    const { exitCode, stdout, stderr } = await this.#exec(readCommand(path), {});
+    const { exitCode, stdout, stderr } = await this.#exec(readCommand(path), { reads: true });
     if (exitCode === 0) return stdout;
     if (absentByCat({ exitCode, stdout, stderr: stderr.toString() })) return undefined;
     throw new NetdiskError(
@@ -176,7 +176,7 @@ export class ShellHost implements Host {
                 timer("linger", lingerMs, finish);
               },
             },
-            { stdin: inputOf(login, run, options.stdin), signal: stop.signal },
+            { stdin: inputOf(login, run, options.stdin), signal: stop.signal, reads: options.reads },
           )
           .then(finish, (error: unknown) => {
             // What ended it has the better explanation.

@@ -5,6 +5,7 @@ import type { ClientChannel } from "ssh2";
 import { NetdiskError } from "../errors";
 import { connect, type Link } from "./connect";
 import { ConnectFailure } from "./connectFailure";
+import { KeptShells } from "./keptShells";
 import type { Connection } from "./open";
 import { ShellHost } from "./shell";
 import { resolveTarget, type Target } from "./sshConfig";
@@ -133,7 +134,8 @@ class SshTransport implements Transport {
         });
         // A command that does not want its input closes it; its exit status says whether that matters.
         opened.on("error", () => {});
-        opened.end(options.stdin);
+        if (options.feed) options.feed((text) => opened.write(text));
+        else opened.end(options.stdin);
         if (options.signal.aborted) opened.close();
       };
       try {
@@ -229,4 +231,4 @@ function signalNumber(name = ""): number {
 }
 
 export const sshHost = (connection: Connection, options: SshOptions): ShellHost =>
-  new ShellHost(new SshTransport(connection, options));
+  new ShellHost(new KeptShells(new SshTransport(connection, options)));

@@ -13,6 +13,10 @@ export interface ProcessListener {
 export interface StartOptions {
   /** Written to standard input, which is then closed. */
   stdin?: Buffer;
+  /** Instead of stdin: is given what writes to standard input, which stays open. */
+  feed?: (write: (text: string) => void) => void;
+  /** Changes nothing on the machine. */
+  reads?: boolean;
   /** Aborted before the start: it never starts. After: our side is closed, the command is left alone. */
   signal: AbortSignal;
   /** Does not wait for its turn: ends something that holds one. */

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Host } from "../../provider/host/host";
+import type { ExecOptions, Host } from "../../provider/host/host";
 import { sh, type Command } from "../../provider/host/sh";
 import { lockDir } from "../../schema/paths";
 import { Secret } from "../../schema/secret";
@@ -61,6 +61,11 @@ export function behavesAsHost(
   let directory: string;
   const lock = `netdisk-test-${process.pid}`;
   const at = (name: string) => join(directory, name);
+  // What only reads goes another way by SSH (keptShells.ts), and nobody must notice.
+  const kinds = [
+    { kind: "a command", reads: false },
+    ...(canDie ? [{ kind: "a command that only reads", reads: true }] : []),
+  ];
 
   beforeAll(async () => {
     subject = await start();
@@ -73,9 +78,11 @@ export function behavesAsHost(
     for (const name of [lock, `${lock}-b`]) rmSync(join(lockDir, name), { force: true });
   });
 
-  describe("exec", () => {
+  describe.each(kinds)("exec of $kind", ({ reads }) => {
+    const exec = (command: Command, options: ExecOptions = {}) => host.exec(command, { ...options, reads });
+
     it("returns both outputs and the exit status; a failure is a result", async () => {
-      expect(await host.exec(sh`echo out; echo err >&2; exit ${7}`)).toEqual({
+      expect(await exec(sh`echo out; echo err >&2; exit ${7}`)).toEqual({
         exitCode: 7,
         stdout: "out\n",
         stderr: "err\n",
@@ -83,22 +90,22 @@ export function behavesAsHost(
     });
 
     it("runs as root, in the C locale, with sbin in PATH and umask 022", async () => {
-      const { stdout } = await host.exec(sh`id -u; echo $LC_ALL; umask; echo :$PATH:`);
+      const { stdout } = await exec(sh`id -u; echo $LC_ALL; umask; echo :$PATH:`);
       expect(stdout).toMatch(/^0\nC\n0022\n.*:\/usr\/sbin:.*:\/sbin:/);
     });
 
     it("does not hand our own environment on", async () => {
       process.env.NETDISK_TEST_LEAK = "hunter2";
-      expect((await host.exec(sh`env`)).stdout).not.toContain("hunter2");
+      expect((await exec(sh`env`)).stdout).not.toContain("hunter2");
     });
 
     it("reports death by signal as 128 + n", async () => {
-      expect((await host.exec(sh`kill -KILL $$`)).exitCode).toBe(137);
-      expect((await host.exec(sh`sh -c 'kill -SEGV $$'; exit $?`)).exitCode).toBe(139);
+      expect((await exec(sh`kill -KILL $$`)).exitCode).toBe(137);
+      expect((await exec(sh`sh -c 'kill -SEGV $$'; exit $?`)).exitCode).toBe(139);
     });
 
     it("closes standard input when there is none", async () => {
-      expect((await host.exec(sh`cat; echo end`)).stdout).toBe("end\n");
+      expect((await exec(sh`cat; echo end`)).stdout).toBe("end\n");
     });
 
     it("hands on standard input byte by byte, from text, bytes and secrets", async () => {
@@ -108,20 +115,20 @@ export function behavesAsHost(
         new Secret("a\n\nb"),
         new Secret(Buffer.from("a\n\nb")),
       ])
-        expect((await host.exec(sh`cat`, { stdin })).stdout).toBe("a\n\nb");
+        expect((await exec(sh`cat`, { stdin })).stdout).toBe("a\n\nb");
       const large = Buffer.alloc(3_000_000, "0123456789");
-      expect((await host.exec(sh`wc -c`, { stdin: large })).stdout.trim()).toBe("3000000");
+      expect((await exec(sh`wc -c`, { stdin: large })).stdout.trim()).toBe("3000000");
     });
 
     it("is not disturbed by a command that leaves its input unread", async () => {
       const stdin = Buffer.alloc(1_000_000);
-      expect(await host.exec(sh`exit 3`, { stdin })).toMatchObject({ exitCode: 3 });
+      expect(await exec(sh`exit 3`, { stdin })).toMatchObject({ exitCode: 3 });
     });
 
     it("tells each line as it comes, the last one also without an end, and progress bars by their last state", async () => {
       const lines: string[] = [];
       const times: number[] = [];
-      await host.exec(sh`echo ünï; sleep 0.3; printf '1%%\r2%%\r\nlast'`, {
+      await exec(sh`echo ünï; sleep 0.3; printf '1%%\r2%%\r\nlast'`, {
         onLine: (line) => {
           lines.push(line);
           times.push(Date.now());
@@ -132,18 +139,18 @@ export function behavesAsHost(
     });
 
     it("runs many at once, and all come to an end", async () => {
-      const results = await Promise.all(Array.from({ length: 30 }, (_, i) => host.exec(sh`echo ${i}`)));
+      const results = await Promise.all(Array.from({ length: 30 }, (_, i) => exec(sh`echo ${i}`)));
       expect(results.map(({ stdout }) => Number(stdout))).toEqual(Array.from({ length: 30 }, (_, i) => i));
     });
 
     it("does not wait for a daemon that keeps the output open", async () => {
       const began = Date.now();
-      expect(await host.exec(sh`sleep 8 & echo $!`)).toMatchObject({ exitCode: 0 });
+      expect(await exec(sh`sleep 8 & echo $!`)).toMatchObject({ exitCode: 0 });
       expect(Date.now() - began).toBeLessThan(5_000);
     });
 
     it("ends a command that prints without end", async () => {
-      const error = host.exec(sh`yes & echo $! >${at("yes")}; wait`, { timeoutMs: 60_000 });
+      const error = exec(sh`yes & echo $! >${at("yes")}; wait`, { timeoutMs: 60_000 });
       await expect(error).rejects.toMatchObject({
         code: "UNREADABLE",
         message: expect.stringContaining("64 MiB") as string,
@@ -152,17 +159,10 @@ export function behavesAsHost(
     });
   });
 
-  describe("run", () => {
-    it("returns stdout, or says host, command, status and the last lines of stderr", async () => {
-      expect(await host.run(sh`echo fine`)).toBe("fine\n");
-      await expect(host.run(sh`seq 30 >&2; exit 4`)).rejects.toMatchObject({
-        code: "COMMAND",
-        message: expect.stringMatching(/`seq 30 >&2; exit 4` ended with status 4: 21\n[^]*30\n/) as string,
-      });
-    });
-  });
+  describe.each(kinds)("ending $kind", ({ reads }) => {
+    const exec = (command: Command, options: ExecOptions = {}) => host.exec(command, { ...options, reads });
+    const at = (name: string) => join(directory, `${name}-${reads}`);
 
-  describe("ending a command", () => {
     /** Starts children in its own group, in another session, and one without our mark in its environment. */
     const family = (name: string, trap: Command): Command => sh`${trap}
 sleep 301 & echo $! >${at(`${name}1`)}
@@ -175,7 +175,7 @@ wait; wait; wait`;
 
     it("a time limit ends it and all its children, and says so", async () => {
       const began = Date.now();
-      const done = host.exec(family("limit", sh``), { timeoutMs: 1_000 });
+      const done = exec(family("limit", sh``), { timeoutMs: 1_000 });
       const error = expect(done).rejects.toMatchObject({
         code: "TIMEOUT",
         message: expect.stringMatching(/took longer than 1 s\. It was ended on the host, with all/) as string,
@@ -189,7 +189,7 @@ wait; wait; wait`;
 
     it("an abort ends it likewise", async () => {
       const abort = new AbortController();
-      const done = host.exec(family("abort", sh``), { signal: abort.signal });
+      const done = exec(family("abort", sh``), { signal: abort.signal });
       const error = expect(done).rejects.toMatchObject({ code: "CANCELLED" });
       const all = await pids("abort");
       abort.abort();
@@ -198,7 +198,7 @@ wait; wait; wait`;
     });
 
     it("kills what ignores SIGTERM", async () => {
-      const done = host.exec(family("stubborn", sh`trap '' TERM`), { timeoutMs: 500 });
+      const done = exec(family("stubborn", sh`trap '' TERM`), { timeoutMs: 500 });
       const error = expect(done).rejects.toMatchObject({
         code: "TIMEOUT",
         message: expect.stringContaining("It was ended on the host") as string,
@@ -209,9 +209,19 @@ wait; wait; wait`;
     });
 
     it("does not start what is already cancelled", async () => {
-      const done = host.exec(sh`echo x >${at("never")}`, { signal: AbortSignal.abort() });
+      const done = exec(sh`echo x >${at("never")}`, { signal: AbortSignal.abort() });
       await expect(done).rejects.toMatchObject({ code: "CANCELLED" });
       expect(existsSync(at("never"))).toBe(false);
+    });
+  });
+
+  describe("run", () => {
+    it("returns stdout, or says host, command, status and the last lines of stderr", async () => {
+      expect(await host.run(sh`echo fine`)).toBe("fine\n");
+      await expect(host.run(sh`seq 30 >&2; exit 4`)).rejects.toMatchObject({
+        code: "COMMAND",
+        message: expect.stringMatching(/`seq 30 >&2; exit 4` ended with status 4: 21\n[^]*30\n/) as string,
+      });
     });
   });
 

@@ -17,6 +17,29 @@ describe("the connection", () => {
     scripted.done();
   });
 
+  it("has commands that only read take turns in four shells, also after one of them was lost or ended", async () => {
+    const { connection, count, drop, ...scripted } = await server([
+      { command: "true", delayMs: 30, repeat: true },
+      { command: "sleep 1000", hang: true },
+    ]);
+    const host = open(connection);
+    const many = () => Promise.all(Array.from({ length: 20 }, () => host.exec(sh`true`, { reads: true })));
+    await many();
+    await many();
+    expect(count).toEqual({ connections: 1, channels: 4, channelsAtOnce: 4 });
+    const limited = await errorOf(host.exec(sh`sleep 1000`, { reads: true, timeoutMs: 100 }));
+    expect(limited.message).toMatch(/took longer than .* It was ended on the host/);
+    await many();
+    // Another shell took the place of the one that was ended; one channel ended it.
+    expect(count).toMatchObject({ connections: 1, channels: 6 });
+    drop();
+    await sleep(50);
+    await many();
+    expect(count).toMatchObject({ connections: 2, channels: 10 });
+    expect(scripted.received).toHaveLength(81);
+    scripted.done();
+  });
+
   it("is made again after it was lost", async () => {
     const { connection, count, drop } = await server([echo()]);
     const host = open(connection);

@@ -5,6 +5,8 @@
  */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import { constants } from "node:os";
+import type { Writable } from "node:stream";
 import ssh2, { type Connection as ServerConnection, type ServerChannel } from "ssh2";
 import {
   beginNotice,
@@ -15,6 +17,7 @@ import {
   tryPassword,
   writeCommand,
 } from "../../provider/host/commands";
+import { keptCommand, keptShell } from "../../provider/host/keptShells";
 import type { Connection } from "../../provider/host/open";
 import { Secret } from "../../schema/secret";
 
@@ -127,6 +130,62 @@ function unwrap(text: string): Unwrapped {
   };
 }
 
+const escaped = (text: string): string => text.replaceAll(/[$()|?*+.[\]\\^{}/]/g, "\\$&");
+
+/** What a kept shell is given for one command. */
+const keptRequest = new RegExp(
+  `^${escaped(keptCommand("LINE", "MARK")).replace("LINE", "([^]*?)").replace("MARK", "(\\w+)").replaceAll("MARK", "\\2")}`,
+);
+
+/** Where a command's answer goes: a channel of its own, or a shell that goes on. */
+interface Sink {
+  stdout(text: string | Buffer): void;
+  stderr(text: string): void;
+  finish(exitCode: number, signal?: string): void;
+  isOver(): boolean;
+}
+
+/** `sh` is killed by the same signal, so an exit by a signal is what sshd reports. */
+function finish(channel: ServerChannel, exitCode: number, signal?: string): void {
+  if (channel.writableEnded) return;
+  if (signal === undefined) channel.exit(exitCode);
+  else channel.exit(signal, false, "");
+  channel.end();
+}
+
+// The host layer may have given up meanwhile.
+const say = (stream: Writable, text: string | Buffer): void => {
+  if (stream.writable) stream.write(text);
+};
+
+const channelSink = (channel: ServerChannel): Sink => ({
+  stdout: (text) => say(channel, text),
+  stderr: (text) => say(channel.stderr, text),
+  finish: (exitCode, signal) => finish(channel, exitCode, signal),
+  isOver: () => channel.writableEnded || channel.destroyed,
+});
+
+/** Says at the end what the shell was told to, by its echo. */
+function keptSink(channel: ServerChannel, mark: string): Sink {
+  let over = false;
+  return {
+    ...channelSink(channel),
+    finish(exitCode, signal) {
+      over = true;
+      // Ended by the host layer, the shell with it; by any other signal only the command.
+      if (signal === "TERM") {
+        finish(channel, exitCode, signal);
+        return;
+      }
+      const status = signal === undefined ? exitCode : 128 + constants.signals[`SIG${signal}` as "SIGTERM"];
+      const notice = /echo "(.*)\$1";/.exec(keptCommand("", mark))?.[1];
+      say(channel, `${notice}${status}\n`);
+      say(channel.stderr, `${notice}${status}\n`);
+    },
+    isOver: () => over || channel.writableEnded || channel.destroyed,
+  };
+}
+
 /** The `run` whose end a command asks for. */
 function endOf(command: string): string | undefined {
   const run = /NETDISK_RUN=(\w+)\$'/.exec(command)?.[1];
@@ -157,7 +216,7 @@ export async function startSshServer(
   const unexpected: string[] = [];
   const count = { connections: 0, channels: 0, channelsAtOnce: 0 };
   const connections = new Set<ServerConnection>();
-  const running = new Map<string, { channel: ServerChannel; entry: Received }>();
+  const running = new Map<string, { sink: Sink; entry: Received }>();
   let channels = 0;
 
   function find(command: string): Exchange | undefined {
@@ -172,49 +231,58 @@ export async function startSshServer(
     return found?.exchange;
   }
 
-  /** `sh` is killed by the same signal, so an exit by a signal is what sshd reports. */
-  function finish(channel: ServerChannel, exitCode: number, signal?: string): void {
-    if (channel.writableEnded) return;
-    if (signal === undefined) channel.exit(exitCode);
-    else channel.exit(signal, false, "");
-    channel.end();
-  }
-
-  function answer(channel: ServerChannel, run: string, connection: ServerConnection, entry: Received): void {
+  function answer(sink: Sink, run: string, connection: ServerConnection, entry: Received): void {
     const toEnd = endOf(entry.command);
     if (toEnd !== undefined) {
       received.splice(received.indexOf(entry), 1);
       const target = running.get(toEnd);
       if (target) {
         target.entry.ended = true;
-        finish(target.channel, 0, "TERM");
+        target.sink.finish(0, "TERM");
       }
-      channel.write(beginNotice(run));
-      finish(channel, 0);
+      sink.stdout(beginNotice(run));
+      sink.finish(0);
       return;
     }
     const exchange = find(entry.command);
     if (!exchange) {
       unexpected.push(entry.command);
-      channel.stderr.write(beginNotice(run));
-      channel.stderr.write(`the script has no answer for: ${entry.command}\n`);
-      finish(channel, 127);
+      sink.stdout(beginNotice(run));
+      sink.stderr(`${beginNotice(run)}the script has no answer for: ${entry.command}\n`);
+      sink.finish(127);
       return;
     }
-    running.set(run, { channel, entry });
-    for (const stream of exchange.refused ? [] : [channel, channel.stderr])
-      // The host layer may have given up meanwhile.
-      if (stream.writable) stream.write(`${exchange.greeting ?? ""}${beginNotice(run)}`);
-    if (entry.locks.length > 0) channel.stderr.write(lockNotice(entry.locks));
+    running.set(run, { sink, entry });
+    if (!exchange.refused) {
+      sink.stdout(`${exchange.greeting ?? ""}${beginNotice(run)}`);
+      sink.stderr(`${exchange.greeting ?? ""}${beginNotice(run)}`);
+    }
+    if (entry.locks.length > 0) sink.stderr(lockNotice(entry.locks));
     setTimeout(() => {
-      if (channel.writableEnded || channel.destroyed) return;
-      if (exchange.stdout !== undefined) channel.write(exchange.stdout);
-      if (exchange.stderr !== undefined) channel.stderr.write(exchange.stderr);
+      if (sink.isOver()) return;
+      if (exchange.stdout !== undefined) sink.stdout(exchange.stdout);
+      if (exchange.stderr !== undefined) sink.stderr(exchange.stderr);
       if (exchange.hang) return;
       // A moment later, so that what was written before the cut does arrive.
       if (exchange.cut) setTimeout(() => void connection.end(), 20);
-      else finish(channel, exchange.exitCode ?? 0, exchange.signal);
+      else sink.finish(exchange.exitCode ?? 0, exchange.signal);
     }, exchange.delayMs ?? 0);
+  }
+
+  /** Plays a kept shell: one command after another, as they come. */
+  function keep(channel: ServerChannel, connection: ServerConnection): void {
+    let text = "";
+    channel.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+      for (let found = keptRequest.exec(text); found; found = keptRequest.exec(text)) {
+        text = text.slice(found[0].length);
+        const { run, command, locks, sudo } = unwrap(found[1] ?? "");
+        const entry: Received = { command, locks, sudo, stdin: Buffer.alloc(0), ended: false };
+        received.push(entry);
+        answer(keptSink(channel, found[2] ?? ""), run, connection, entry);
+      }
+    });
+    channel.on("end", () => finish(channel, 0));
   }
 
   const server = new ssh2.Server({ hostKeys: [hostPrivateKey] }, (connection) => {
@@ -245,6 +313,10 @@ export async function startSshServer(
           channels++;
           count.channelsAtOnce = Math.max(count.channelsAtOnce, channels);
           channel.on("close", () => channels--);
+          if (info.command === keptShell) {
+            keep(channel, connection);
+            return;
+          }
           const chunks: Buffer[] = [];
           channel.on("data", (chunk: Buffer) => chunks.push(chunk));
           if (info.command === tryPassword) {
@@ -266,7 +338,7 @@ export async function startSshServer(
             if (withPassword && input.subarray(0, start).toString() !== password)
               throw new Error(`no password before the input of ${entry.command}`);
             entry.stdin = input.subarray(start);
-            answer(channel, run, connection, entry);
+            answer(channelSink(channel), run, connection, entry);
           });
         });
       });

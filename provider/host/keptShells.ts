@@ -1,0 +1,159 @@
+/**
+ * Commands that only read, one after another in a few shells that are kept open. A channel of its own costs each of them
+ * a process of sshd's and the start of the login's shell: most of the time that a short command takes.
+ */
+import { randomBytes } from "node:crypto";
+import type { Login, ProcessListener, StartOptions, Transport } from "./transport";
+import { Turns } from "./turns";
+
+const shellsAtOnce = 4;
+
+/** Reads commands from its standard input, whatever the login's shell is. */
+export const keptShell = "exec sh";
+
+/** Followed by the exit status; the last line of both outputs. */
+const endNotice = (mark: string): string => `netdisk: end ${mark} `;
+
+/** What makes a kept shell run a line, in a process of its own as a channel would. */
+export const keptCommand = (line: string, mark: string): string =>
+  `(${line}) </dev/null\nset -- $?; echo "${endNotice(mark)}$1"; echo "${endNotice(mark)}$1" >&2\n`;
+
+/** One output of a command, up to the notice that ends it. */
+class UntilNotice {
+  readonly #notice: Buffer;
+  #rest = Buffer.alloc(0);
+  /** Once the notice has come. */
+  exitCode?: number;
+
+  constructor(notice: string) {
+    this.#notice = Buffer.from(notice);
+  }
+
+  /** Returns what certainly belongs to the command. */
+  add(chunk: Buffer): Buffer {
+    const all = Buffer.concat([this.#rest, chunk]);
+    const at = all.indexOf(this.#notice);
+    const known = at < 0 ? all.length - this.#begun(all) : at;
+    this.#rest = all.subarray(known);
+    const end = at < 0 ? -1 : this.#rest.indexOf("\n");
+    if (end >= 0) this.exitCode = Number(this.#rest.subarray(this.#notice.length, end).toString());
+    return all.subarray(0, known);
+  }
+
+  /** Bytes at the end that may be the beginning of the notice. */
+  #begun(all: Buffer): number {
+    let bytes = Math.min(all.length, this.#notice.length - 1);
+    while (!all.subarray(all.length - bytes).equals(this.#notice.subarray(0, bytes))) bytes--;
+    return bytes;
+  }
+}
+
+interface Running {
+  listener: ProcessListener;
+  stdout: UntilNotice;
+  stderr: UntilNotice;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+class KeptShell {
+  readonly #stop = new AbortController();
+  readonly #write: Promise<(text: string) => void>;
+  #running?: Running;
+  ended = false;
+
+  constructor(transport: Transport) {
+    this.#write = new Promise((resolve) => {
+      transport
+        .start(
+          keptShell,
+          {
+            onStart: () => {},
+            onStdout: (chunk) => this.#hear("stdout", chunk),
+            onStderr: (chunk) => this.#hear("stderr", chunk),
+            // Only when somebody has ended it, with what it runs.
+            onExit: (exitCode) => this.#running?.listener.onExit(exitCode),
+          },
+          { signal: this.#stop.signal, feed: resolve },
+        )
+        .then(
+          () => this.#end((running) => running.resolve()),
+          (error: unknown) => this.#end((running) => running.reject(error)),
+        );
+    });
+  }
+
+  /** One at a time. */
+  run(line: string, listener: ProcessListener, signal: AbortSignal): Promise<void> {
+    const mark = randomBytes(12).toString("hex");
+    const notice = endNotice(mark);
+    const onAbort = () => this.#stop.abort();
+    return new Promise<void>((resolve, reject) => {
+      this.#running = {
+        ...{ listener, resolve, reject },
+        ...{ stdout: new UntilNotice(notice), stderr: new UntilNotice(notice) },
+      };
+      signal.addEventListener("abort", onAbort);
+      void this.#write.then((write) => {
+        if (this.ended || signal.aborted) return;
+        write(keptCommand(line, mark));
+        listener.onStart();
+      });
+    }).finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  #hear(which: "stdout" | "stderr", chunk: Buffer): void {
+    const running = this.#running;
+    // Between two commands: from a daemon that one has left behind.
+    if (!running) return;
+    const text = running[which].add(chunk);
+    if (text.length > 0) running.listener[which === "stdout" ? "onStdout" : "onStderr"](text);
+    const { exitCode } = running.stdout;
+    if (exitCode === undefined || running.stderr.exitCode === undefined) return;
+    this.#running = undefined;
+    running.listener.onExit(exitCode);
+    running.resolve();
+  }
+
+  #end(tell: (running: Running) => void): void {
+    this.ended = true;
+    if (this.#running) tell(this.#running);
+    this.#running = undefined;
+  }
+}
+
+export class KeptShells implements Transport {
+  readonly #transport: Transport;
+  readonly #turns = new Turns(shellsAtOnce);
+  #idle: KeptShell[] = [];
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  get label(): string {
+    return this.#transport.label;
+  }
+
+  login(): Promise<Login> {
+    return this.#transport.login();
+  }
+
+  async start(line: string, listener: ProcessListener, options: StartOptions): Promise<void> {
+    if (!options.reads || options.stdin) return this.#transport.start(line, listener, options);
+    const done = await this.#turns.take();
+    try {
+      if (options.signal.aborted) return;
+      this.#idle = this.#idle.filter(({ ended }) => !ended);
+      const shell = this.#idle.pop() ?? new KeptShell(this.#transport);
+      await shell.run(line, listener, options.signal);
+      this.#idle.push(shell);
+    } finally {
+      done();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close();
+  }
+}
