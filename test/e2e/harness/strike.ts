@@ -79,7 +79,7 @@ async function struckUp(blow: Strike, moment: () => Promise<unknown>): Promise<v
 export async function strikeBefore(blow: Strike, program: string, pattern: string): Promise<void> {
   const standIn = `/usr/local/sbin/${program}`;
   const real = await on("client", `rm -f ${standIn} /run/struck; command -v ${program}`);
-  const text = `#!/bin/sh\ncase "$*" in ${pattern}) touch /run/struck; exec sleep 900 ;; esac\nexec ${real} "$@"\n`;
+  const text = `#!/bin/sh\ncase "$*" in ${pattern}) echo $$ >/run/struck; exec sleep 900 ;; esac\nexec ${real} "$@"\n`;
   await on("client", `cat >${standIn} && chmod 0755 ${standIn}`, text);
   try {
     await struckUp(blow, () =>
@@ -89,7 +89,8 @@ export async function strikeBefore(blow: Strike, program: string, pattern: strin
       }),
     );
   } finally {
-    await on("client", `rm -f ${standIn} /run/struck`);
+    // The command that was struck ends here, as it would by a power cut; the next run would wait for it.
+    await on("client", `[ ! -e /run/struck ] || kill -KILL $(cat /run/struck); rm -f ${standIn} /run/struck`);
   }
 }
 
