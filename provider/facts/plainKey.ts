@@ -62,6 +62,9 @@ export function withKey(
   return sealed ? sh`plain_key | ${use(sh`--key-file -`)}` : use(sh`--key-file ${keyFile}`);
 }
 
-/** The length of the key's first line, without its line break. */
+/** A pipe's first line, without its line break: what cryptsetup takes for the key without `--key-file -`. */
+export const firstLine = sh`head -n 1 | tr -d '\\n'`;
+
+/** The length of the key's first line. */
 export const firstLineBytes = (keyFile: string, sealed: boolean): Command =>
-  sh`${sealed ? sh`plain_key` : sh`cat ${keyFile}`} | head -n 1 | tr -d '\\n' | wc -c`;
+  sh`${sealed ? sh`plain_key` : sh`cat ${keyFile}`} | ${firstLine} | wc -c`;

@@ -21,7 +21,7 @@ import { ask, askWith } from "../fact";
 import { luksOpens } from "../facts/cryptsetup";
 import { gpgBy, sealing } from "../facts/gpgCommand";
 import { compareHeader } from "../facts/luksDevice";
-import { derivationMs, isSealed, keyInput, plainKey, unseal } from "../facts/plainKey";
+import { derivationMs, firstLine, isSealed, keyInput, plainKey, unseal } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import type { Host } from "../host/host";
 import { Command, sh } from "../host/sh";
@@ -82,7 +82,7 @@ function withKeys({ keyFile, ...inputs }: Wishes, reading: KeyReading = "whole")
   const sealed = isSealed(inputs);
   const next = beside(keyFile, "next");
   const print = (file: string) => (sealed ? plainKey(file) : sh`cat ${file}`);
-  const part = reading === "whole" ? sh`` : sh` | head -n 1 | tr -d '\\n'`;
+  const part = reading === "whole" ? sh`` : sh` | ${firstLine}`;
   return sh`${unseal(keyFile, sealed)}umask 077
 key_file() { ${print(keyFile)}; }
 key() { key_file${part}; }
