@@ -5,15 +5,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect } from "vitest";
-import { articleStack, backingFile, keyFile, keyPassphrase, sizeMiB } from "./harness/article";
+import { articleStack, backingFile, keyFile } from "./harness/article";
 import { describeDisk, type Description, type Difference, differencesOf } from "./harness/comparison";
+import { deactivate, makeByHand } from "./harness/handMade";
 import { lab, mounted, on } from "./harness/lab";
-import { config, newProject } from "./harness/project";
+import { newProject } from "./harness/project";
 import { checkout } from "./harness/run";
 import { ladder, makePrepared, prepared, up } from "./harness/scenario";
 
 const minutes = (n: number) => n * 60_000;
-const script = (name: string) => readFileSync(join(__dirname, `recipe/${name}.sh`), "utf8");
 
 /** Rows of the table below the heading, each cell as it is read. */
 const [, table = ""] = readFileSync(join(checkout, "docs/article.md"), "utf8").split("## Side by side\n");
@@ -25,18 +25,6 @@ const reasons = rows.slice(2).map((row) => {
     .map((cell) => cell.trim().replace(/^`(.*)`$/, "$1"));
   return { what, byHand, netdisk, why };
 });
-
-/** The client can log in to the server, as in the article. */
-async function letIn(): Promise<string> {
-  const [address] = config.server.endpoint.split(":");
-  const hostKey = await on("server", "cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub");
-  return on(
-    "client",
-    `mkdir -p -m 700 /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519 &&
-     cat >/root/.ssh/known_hosts && cat /root/.ssh/id_ed25519.pub`,
-    `${address} ${hostKey}\n`,
-  );
-}
 
 describe("the recipe by hand and the article's stack", () => {
   beforeAll(makePrepared, minutes(40));
@@ -60,14 +48,7 @@ describe("the recipe by hand and the article's stack", () => {
     async () => {
       await lab("reset");
       await newProject();
-      const key = await letIn();
-      await on("client", "apt-get update -q");
-      await on("server", "cat >/root/recipe.sh", script("server"));
-      await on("server", `sh /root/recipe.sh ${sizeMiB} '${key}'`);
-      await on("client", "cat >/root/recipe.sh", script("client"));
-      const { nbd } = config.client;
-      const [address] = config.server.endpoint.split(":");
-      await on("client", `sh /root/recipe.sh ${nbd.repository} ${nbd.ref} ${address}`, `${keyPassphrase}\n`);
+      await makeByHand("built");
       byHand = await describeDisk({ device: "/dev/nbd0", key: "/root/testdisk-key.asc", file: backingFile });
     },
     minutes(40),
@@ -81,8 +62,7 @@ describe("the recipe by hand and the article's stack", () => {
   });
 
   step("by hand it is deactivated", async () => {
-    await on("client", "cat >/root/deactivate.sh", script("deactivate"));
-    await on("client", "sh /root/deactivate.sh");
+    await deactivate();
     expect(await on("client", "cat /sys/block/nbd0/size")).toBe("0");
   });
 });

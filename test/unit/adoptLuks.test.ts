@@ -4,26 +4,11 @@ import type { Host } from "../../provider/host/host";
 import type { Command } from "../../provider/host/sh";
 import { luks } from "../../provider/resources/luks";
 import { luksKey } from "../../provider/resources/luksKey";
+import { articleLuks } from "./articleLuks";
 
 const uuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
 const keyFile = "/etc/netdisk/keys/t1.key";
-const device = "/dev/netdisk/t1";
-
-const inputs = {
-  name: "t1",
-  device,
-  keyFile,
-  keyPassphrase: undefined,
-  type: "luks1",
-  cipher: "twofish-cbc-essiv:sha256",
-  keySize: 256,
-  hash: "sha256",
-  pbkdf: "pbkdf2",
-  iterTime: undefined,
-  sectorSize: 512,
-  adopt: uuid,
-  keySlot: undefined,
-} as const;
+const inputs = articleLuks(uuid);
 
 const dump = (of: string) => `LUKS header information for h
 

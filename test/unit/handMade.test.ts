@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { remains, tryKey } from "../../provider/facts/handMade";
 import { adoptHeader } from "../../provider/resources/luksSteps";
+import { articleLuks } from "./articleLuks";
 import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
 
 let shell: StubbedShell;
@@ -72,21 +73,7 @@ Key Slot 0: ENABLED
       `case $1 in luksUUID) echo ${luksUuid}; exit ;; luksDump) cat <<'TEXT'\n${dump(mode)}\nTEXT\nexit ;; esac\n${readings}`,
     );
   const bytes = Buffer.alloc(4 * 2 ** 20, 7);
-  const wish = {
-    name: "t1",
-    device,
-    keyFile: key,
-    keyPassphrase: undefined,
-    type: "luks1",
-    cipher: "twofish-cbc-essiv:sha256",
-    keySize: 256,
-    hash: "sha256",
-    pbkdf: "pbkdf2",
-    iterTime: undefined,
-    sectorSize: 512,
-    adopt: uuid,
-    keySlot: undefined,
-  } as const;
+  const wish = articleLuks(uuid);
   const take = () => shell.run(commandOf(adoptHeader(wish, uuid, 2 * 2 ** 20)));
 
   beforeEach(() => {

@@ -38,15 +38,15 @@ async function letIn(): Promise<string> {
   );
 }
 
-/** The article's disk, mounted at /mnt/disk; its key is /root/testdisk-key.asc. */
-export async function makeByHand(): Promise<void> {
+/** The article's disk on new hosts, mounted at /mnt/disk; its key is /root/testdisk-key.asc. */
+export async function makeByHand(nbd: "built" | "of Debian" = "of Debian"): Promise<void> {
   const key = await letIn();
   await on("client", "apt-get update -q");
   await recipe("server", script("server"), `${sizeMiB} '${key}'`);
   const { repository, ref } = config.client.nbd;
   await recipe(
     "client",
-    withoutBuild(script("client")),
+    nbd === "built" ? script("client") : withoutBuild(script("client")),
     `${repository} ${ref} ${address}`,
     `${keyPassphrase}\n`,
   );
