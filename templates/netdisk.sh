@@ -50,20 +50,26 @@ json_of() {
 # The value of a key in $line.
 value() { printf '%s' "$line" | sed -n "s/.*[{,]\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
 
-# metric NAME TYPE HELP KEY: one for each disk in $all. KEY: of the status, or an expression with a `=`, which is 1 or 0.
+# What there is to say of each disk in $all, a line of JSON each.
+look() {
+  for name in $all; do json_of "$name"; done
+}
+
+# metric NAME TYPE HELP KEY: one for each line of $looked. KEY: of the status, or an expression with a `=`, which is 1 or 0.
 metric() {
   printf '# HELP netdisk_%s %s\n# TYPE netdisk_%s %s\n' "$1" "$3" "$1" "$2"
-  for name in $all; do
-    line=$(json_of "$name")
+  printf '%s\n' "$looked" | while read -r line; do
+    [ -n "$line" ] || continue
     case $4 in
       *=*) if [ "$(value "${4%%=*}")" = "${4#*=}" ]; then number=1; else number=0; fi ;;
       *) number=$(value "$4") ;;
     esac
-    printf 'netdisk_%s{disk="%s"} %s\n' "$1" "$name" "${number:-0}"
+    printf 'netdisk_%s{disk="%s"} %s\n' "$1" "$(value name)" "${number:-0}"
   done
 }
 
 metrics() {
+  looked=$(look)
   metric up gauge "1 while there is a session with the server and nothing waits for a replay" state=up
   metric parked gauge "1 while requests wait for the link or the server" state=parked
   metric state_seconds gauge "How long the state has lasted" since
@@ -90,32 +96,27 @@ json() {
   echo ']'
 }
 
-# `NAME READ WRITTEN` of each disk, bytes.
-counted() {
-  for name in $all; do
-    line=$(json_of "$name")
-    echo "$name $(value read) $(value written)"
-  done
-}
-
-# rate NUMBER-OF-COLUMN: bytes per second between $before and $after.
+# rate KEY: what the counter has gained since $before, which was a second ago.
 rate() {
-  printf '%s\n%s\n' "$before" "$after" |
-    awk -v name="$name" -v column="$1" '$1 == name { n[++i] = $column } END { d = n[2] - n[1]; printf "%d", (d > 0 ? d : 0) }'
+  now=$(value "$1")
+  was=$(line=$(printf '%s\n' "$before" | grep -F "{\"name\":\"$name\",") && value "$1")
+  gained=$((${now:-0} - ${was:-0}))
+  # A plugin that was started anew counts from the beginning.
+  [ "$gained" -gt 0 ] || gained=0
+  echo "$gained"
 }
 
 table() {
-  before=$(counted)
+  before=$(look)
   sleep 1
-  after=$(counted)
   form='%-16s %-10s %8s %8s %12s %10s %9s %10s %10s  %s\n'
   # shellcheck disable=SC2059  # a form of our own
   printf "$form" DISK STATE SINCE WAITING RETAINED SESSIONS OLDEST READ/S WRITTEN/S MOUNT
-  for name in $all; do
-    line=$(json_of "$name")
+  look | while read -r line; do
+    name=$(value name)
     # shellcheck disable=SC2059
     printf "$form" "$name" "$(value state)" "$(value since)" "$(value waiting)" "$(value retained)" \
-      "$(value sessions)" "$(value oldest)" "$(rate 2)" "$(rate 3)" "$(value mount)"
+      "$(value sessions)" "$(value oldest)" "$(rate read)" "$(rate written)" "$(value mount)"
     case $(value state) in
       up | stopped) ;;
       *) echo "  $(value kind): $(printf '%s' "$line" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p')" ;;

@@ -1,4 +1,5 @@
 /** What a LUKS header says, and whether a key opens it. */
+import type { KeyReading } from "../../schema/fields";
 import type { Fact } from "../fact";
 import type { ExecResult } from "../host/host";
 import { type Command, sh } from "../host/sh";
@@ -116,20 +117,23 @@ export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
   parse: (result) => (result.exitCode === 44 ? undefined : parseDump(result)),
 };
 
-const keySlot = /^Key slot ([0-9]+) unlocked\.$/m;
+/** Says in which slot. */
+const testKey = (header: string, keyFile: string, sealed: boolean, reading?: KeyReading): Command =>
+  sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --verbose --test-passphrase ${key} ${header}`, reading)}`;
+
+function slotOf({ exitCode, stdout }: ExecResult): number | undefined {
+  if (exitCode === 2 || exitCode === sealedStatus) return undefined;
+  const slot = /^Key slot ([0-9]+) unlocked\.$/m.exec(stdout)?.[1];
+  if (exitCode !== 0 || slot === undefined) throw new Error("cryptsetup failed");
+  return Number(slot);
+}
 
 /** Which of the header's key slots the key opens, if any; nothing is mapped. Of a sealed key, wants the passphrase on stdin. */
 export const luksOpens: Fact<[header: string, keyFile: string, sealed?: boolean], number | undefined> = {
   name: "cryptsetup.opens",
   timeoutMs: derivationMs,
-  command: (header, keyFile, sealed = false) =>
-    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --verbose --test-passphrase ${key} ${header}`)}`,
-  parse: ({ exitCode, stdout }) => {
-    if (exitCode === 2 || exitCode === sealedStatus) return undefined;
-    const slot = keySlot.exec(stdout)?.[1];
-    if (exitCode !== 0 || slot === undefined) throw new Error("cryptsetup failed");
-    return Number(slot);
-  },
+  command: (header, keyFile, sealed = false) => testKey(header, keyFile, sealed),
+  parse: slotOf,
 };
 
 /**
@@ -143,12 +147,12 @@ export const lineOpens: Fact<
   name: "cryptsetup.lineOpens",
   timeoutMs: derivationMs,
   command: (header, keyFile, sealed) =>
-    sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --verbose --test-passphrase ${key} ${header}`, "first line")} && ${firstLineBytes(keyFile, sealed)}`,
-  parse: ({ exitCode, stdout }) => {
-    if (exitCode === 2 || exitCode === sealedStatus) return undefined;
-    const slot = keySlot.exec(stdout)?.[1];
-    const bytes = /^([0-9]+)\n$/m.exec(stdout)?.[1];
-    if (exitCode !== 0 || slot === undefined || bytes === undefined) throw new Error("cryptsetup failed");
-    return { keySlot: Number(slot), bytes: Number(bytes) };
+    sh`${testKey(header, keyFile, sealed, "first line")} && ${firstLineBytes(keyFile, sealed)}`,
+  parse: (result) => {
+    const keySlot = slotOf(result);
+    if (keySlot === undefined) return undefined;
+    const bytes = /^([0-9]+)\n$/m.exec(result.stdout)?.[1];
+    if (bytes === undefined) throw new Error("cryptsetup failed");
+    return { keySlot, bytes: Number(bytes) };
   },
 };

@@ -160,10 +160,8 @@ async function toAdopt(
   const note = `${device} is the disk to adopt: ${header.type}, ${header.cipher}, LUKS UUID ${adopt}; the key is ${
     by === "whole" ? `all of ${keyFile}` : `the first line of ${keyFile}, ${bytes} bytes`
   }`;
-  const seen = present(place, header, {
-    ...{ kept: false, headerOnDevice: true },
-    ...{ complete: true, settled: true },
-  });
+  const conditions = { kept: false, headerOnDevice: true, complete: true, settled: true };
+  const seen = present(place, header, conditions);
   return seen.is === "present" ? { ...seen, note } : seen;
 }
 
@@ -231,9 +229,6 @@ export const luks = resourceType<typeof definition>({
     const erased = await halfErased(host, name);
     if (erased) return { is: "foreign", ...erased };
     const kept = headerFile(name);
-    // Once its header was taken, the order means nothing.
-    const adopting =
-      adopt !== undefined && known.state?.keyReading === undefined && !(await ask(host, statPath, kept));
     const layer = await attachedLayer(host, name, device);
     if (layer.is === "hidden") return layer;
     const last = known.state;
@@ -244,7 +239,9 @@ export const luks = resourceType<typeof definition>({
       ask(host, luksHeader, kept),
       ask(host, statPath, keyFile),
     ]);
-    if (!file && adopting && key) return toAdopt(host, place, adopt, sealed, keyInput(inputs));
+    // Once its header was taken, the order means nothing.
+    if (!file && key && adopt !== undefined && last?.keyReading === undefined)
+      return toAdopt(host, place, adopt, sealed, keyInput(inputs));
     if (!file) return withoutCopy(host, place);
     if (!key && last) return lost(last);
     if (!copy) return foreign(`${kept} is there, but is no LUKS header`, restore);
