@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define EVERY_MS 1000
 #define MAX_PENDING 8           /* the oldest makes room: none waits for longer than this many seconds */
@@ -18,15 +18,6 @@ struct dialling {
   unsigned count;
   int error;                    /* the latest that an attempt ended with */
 };
-
-static int64_t
-now_ms (void)
-{
-  struct timespec now;
-
-  clock_gettime (CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void
 forget (struct dialling *d, unsigned i)
@@ -97,8 +88,8 @@ dial (const char *host, const char *port, int ms, const char **why)
   const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
   struct addrinfo *addresses, *next;
   struct dialling d = { .error = ETIMEDOUT };
-  const int64_t end = now_ms () + ms;
-  int64_t due = 0;              /* the next attempt */
+  const uint64_t end = now_ms () + (uint64_t) ms;
+  uint64_t due = 0;             /* the next attempt */
   int chosen = -1, error = getaddrinfo (host, port, &hints, &addresses);
 
   if (error != 0) {
@@ -117,7 +108,7 @@ dial (const char *host, const char *port, int ms, const char **why)
       due = now_ms () + EVERY_MS;
     }
     if (d.count > 0) {
-      int64_t until = due < end ? due : end, now = now_ms ();
+      uint64_t until = due < end ? due : end, now = now_ms ();
       chosen = answered (&d, until > now ? (int) (until - now) : 0);
     }
   }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -13,15 +12,6 @@
 #include "memory.h"
 
 #define CONTROL_RETAIN (16u << 20)      /* room for what is in flight when nothing is retained */
-
-uint64_t
-now_ms (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
-}
 
 bool
 disk_init (struct disk *d, const struct options *o, char *text, size_t size)

@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 
 #include "backoff.h"
+#include "clock.h"
 #include "overlap.h"
 #include "replay.h"
 #include "retain.h"
@@ -117,8 +118,6 @@ struct disk {
   pthread_t engine, clerk;
   bool engine_runs, clerk_runs;
 };
-
-uint64_t now_ms (void);
 
 /* Allocates all there will be, opens the retain file. False: TEXT says why. No thread runs yet. */
 bool disk_init (struct disk *d, const struct options *o, char *text, size_t size);
