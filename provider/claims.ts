@@ -6,7 +6,7 @@ import type { Definition } from "../schema/define";
 import { claimsDir } from "../schema/paths";
 import { NetdiskError } from "./errors";
 import { ask } from "./fact";
-import { type Claim, claims, type FoundClaim, parseClaims, printClaim } from "./facts/claims";
+import { type Claim, claims, type FoundClaim, parseClaims, printClaims } from "./facts/claims";
 import type { Host } from "./host/host";
 import { sh } from "./host/sh";
 
@@ -118,9 +118,7 @@ done
       sh`set -e
 mkdir -p -- ${`${claimsDir}/${folder}`}
 cd ${claimsDir}
-for file in ${folder}/*.json; do
-  ${printClaim}
-done
+${printClaims(sh`${folder}/*.json`)}
 cd ${folder}
 ${guard}umask 077
 cat >.new

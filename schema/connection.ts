@@ -39,7 +39,7 @@ export const connection = {
     secret: true,
   }),
   sudoPassword: field(line.optional(), {
-    doc: "Password that sudo asks a login for that is not root. Without it, sudo must not ask (NOPASSWD), which is also faster: a password is checked at each command.",
+    doc: "Password that sudo asks a login for that is not root. Without it, sudo must not ask (NOPASSWD), which is also faster: a password is checked at each change of the host.",
     secret: true,
   }),
   hostKey: field(text.optional(), {

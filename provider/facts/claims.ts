@@ -1,7 +1,7 @@
 /** Which stacks own what on a host: the notes below /var/lib/netdisk/claims. */
 import { claimsDir } from "../../schema/paths";
 import type { Fact } from "../fact";
-import { sh } from "../host/sh";
+import { type Command, sh } from "../host/sh";
 
 export interface Claim {
   project: string;
@@ -19,17 +19,19 @@ export interface FoundClaim extends Claim {
 }
 
 /**
- * Prints `$file` as a line of `FILE<tab>JSON`. One that another stack removes at this moment, or that a pattern
- * stands for which matched nothing, is none; one that is there and cannot be read ends the command. It may be gone
- * for the one question and back for the other.
+ * Prints the files that a pattern stands for as lines of `FILE<tab>JSON`. One that another stack removes at this moment,
+ * or a pattern that matches nothing, is none; one that is there and cannot be read, or is empty, ends the command. It may
+ * be gone for the pattern and back for awk, or the other way round.
  */
-export const printClaim = sh`tries=0
-  until text=$(cat -- "$file" 2>/dev/null); do
-    if ! test -e "$file"; then continue 2; fi
-    tries=$((tries + 1))
-    if [ $tries -ge 5 ]; then cat -- "$file" >/dev/null; exit 1; fi
-  done
-  printf '%s\\t%s\\n' "$file" "$text"`;
+export const printClaims = (pattern: Command): Command => sh`tries=0
+while set -- ${pattern} && { [ $# -gt 1 ] || [ -e "$1" ]; }; do
+  if found=$(awk '{ print FILENAME "\\t" $0 } FNR == 1 { files++ } END { exit files != ARGC - 1 }' "$@" 2>&1); then
+    printf '%s\\n' "$found"
+    break
+  fi
+  tries=$((tries + 1))
+  if [ $tries -ge 5 ]; then printf '%s\\n' "$found" >&2; exit 1; fi
+done`;
 
 const texts = ["project", "stack", "urn", "nonce"] as const;
 
@@ -72,9 +74,7 @@ export const claims: Fact<[], FoundClaim[]> = {
   command: () => sh`set -e
 if ! test -d ${claimsDir}; then exit 44; fi
 cd ${claimsDir}
-for file in */*/*.json; do
-  ${printClaim}
-done`,
+${printClaims(sh`*/*/*.json`)}`,
   parse({ exitCode, stdout }) {
     if (exitCode === 44 && stdout === "") return [];
     if (exitCode !== 0) throw new Error("the claims cannot be read");

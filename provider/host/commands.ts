@@ -54,21 +54,46 @@ const elevations: Record<Elevation, string> = {
   "sudo with password": "sudo -S -p '' -- ",
 };
 
+/** From the login to a program that runs as root, in a known environment, with the mark of `run`. */
+const enter = (run: string, as: Elevation): string =>
+  `exec ${elevations[as]}env LC_ALL=C PATH=${path} ${mark}=${run}`;
+
 /** The one line that a login shell or execve gets. `run` is unique to this exec. */
 export function wrap(
   command: Command,
   options: { run: string; as: Elevation; locks?: readonly string[] },
 ): string {
   const { run, as, locks = [] } = options;
-  const notice = beginNotice(run).trim();
   const script = [
     as === "sudo with password" ? dropPassword(run) : "",
-    `umask 022\necho '${notice}'; echo '${notice}' >&2\n`,
+    begin(run),
     takeLocks(locks),
     command.text,
   ].join("");
-  return `exec ${elevations[as]}env LC_ALL=C PATH=${path} ${mark}=${run} sh -c ${quote(script)}`;
+  return `${enter(run, as)} sh -c ${quote(script)}`;
 }
+
+const begin = (run: string): string => {
+  const notice = beginNotice(run).trim();
+  return `umask 022\necho '${notice}'; echo '${notice}' >&2\n`;
+};
+
+/** The line that a login shell gets to become one that runs commands, as they come on its standard input. */
+export const keptShell = (run: string, as: Elevation): string =>
+  as === "sudo with password"
+    ? `${enter(run, as)} sh -c ${quote(`${dropPassword(run)}exec sh`)}`
+    : `${enter(run, as)} sh`;
+
+/** Followed by the exit status; the last line of both outputs of a command in a kept shell. */
+export const endNotice = (run: string): string => `netdisk: end ${run} `;
+
+/**
+ * What a kept shell reads for one command: in a process of its own, with the shell's mark. `eval`, because a line that
+ * sh does not understand must end the command and not the shell.
+ */
+export const keptCommand = (command: Command, run: string): string =>
+  `(${begin(run)}eval ${quote(command.text)}) </dev/null\n` +
+  `set -- $?; echo "${endNotice(run)}$1"; echo "${endNotice(run)}$1" >&2\n`;
 
 /** Whether sudo takes the password: nothing follows it that a second try could take for one. */
 export const tryPassword = "exec sudo -k -S -p '' -- true";

@@ -3,20 +3,10 @@
  * a process of sshd's and the start of the login's shell: most of the time that a short command takes.
  */
 import { randomBytes } from "node:crypto";
-import type { Login, ProcessListener, StartOptions, Transport } from "./transport";
+import type { KeptStart, Login, ProcessListener, StartOptions, Transport } from "./transport";
 import { Turns } from "./turns";
 
 const shellsAtOnce = 4;
-
-/** Reads commands from its standard input, whatever the login's shell is. */
-export const keptShell = "exec sh";
-
-/** Followed by the exit status; the last line of both outputs. */
-const endNotice = (mark: string): string => `netdisk: end ${mark} `;
-
-/** What makes a kept shell run a line, in a process of its own as a channel would. */
-export const keptCommand = (line: string, mark: string): string =>
-  `(${line}) </dev/null\nset -- $?; echo "${endNotice(mark)}$1"; echo "${endNotice(mark)}$1" >&2\n`;
 
 /** One output of a command, up to the notice that ends it. */
 class UntilNotice {
@@ -57,16 +47,22 @@ interface Running {
 }
 
 class KeptShell {
+  readonly #run = randomBytes(6).toString("hex");
   readonly #stop = new AbortController();
   readonly #write: Promise<(text: string) => void>;
   #running?: Running;
   ended = false;
 
-  constructor(transport: Transport) {
+  constructor(transport: Transport, { shell }: KeptStart) {
+    const { line, input } = shell(this.#run);
     this.#write = new Promise((resolve) => {
+      const feed = (write: (text: string) => void) => {
+        if (input) write(input);
+        resolve(write);
+      };
       transport
         .start(
-          keptShell,
+          line,
           {
             onStart: () => {},
             onStdout: (chunk) => this.#hear("stdout", chunk),
@@ -74,7 +70,7 @@ class KeptShell {
             // Only when somebody has ended it, with what it runs.
             onExit: (exitCode) => this.#running?.listener.onExit(exitCode),
           },
-          { signal: this.#stop.signal, feed: resolve },
+          { signal: this.#stop.signal, feed },
         )
         .then(
           () => this.#end((running) => running.resolve()),
@@ -84,20 +80,18 @@ class KeptShell {
   }
 
   /** One at a time. */
-  run(line: string, listener: ProcessListener, signal: AbortSignal): Promise<void> {
-    const mark = randomBytes(12).toString("hex");
-    const notice = endNotice(mark);
+  run({ command, endNotice }: KeptStart, listener: ProcessListener, signal: AbortSignal): Promise<void> {
     const onAbort = () => this.#stop.abort();
     return new Promise<void>((resolve, reject) => {
       this.#running = {
         ...{ listener, resolve, reject },
-        ...{ stdout: new UntilNotice(notice), stderr: new UntilNotice(notice) },
+        ...{ stdout: new UntilNotice(endNotice), stderr: new UntilNotice(endNotice) },
       };
       signal.addEventListener("abort", onAbort);
       void this.#write.then((write) => {
         if (this.ended || signal.aborted) return;
-        write(keptCommand(line, mark));
-        listener.onStart();
+        write(command);
+        listener.onStart(this.#run);
       });
     }).finally(() => signal.removeEventListener("abort", onAbort));
   }
@@ -140,13 +134,14 @@ export class KeptShells implements Transport {
   }
 
   async start(line: string, listener: ProcessListener, options: StartOptions): Promise<void> {
-    if (!options.reads || options.stdin) return this.#transport.start(line, listener, options);
+    const { kept } = options;
+    if (!kept) return this.#transport.start(line, listener, options);
     const done = await this.#turns.take();
     try {
       if (options.signal.aborted) return;
       this.#idle = this.#idle.filter(({ ended }) => !ended);
-      const shell = this.#idle.pop() ?? new KeptShell(this.#transport);
-      await shell.run(line, listener, options.signal);
+      const shell = this.#idle.pop() ?? new KeptShell(this.#transport, kept);
+      await shell.run(kept, listener, options.signal);
       this.#idle.push(shell);
     } finally {
       done();

@@ -7,6 +7,9 @@ import {
   beginNotice,
   type Elevation,
   end,
+  endNotice,
+  keptCommand,
+  keptShell,
   lockNotice,
   passwordInput,
   readCommand,
@@ -19,7 +22,7 @@ import type { ExecOptions, ExecResult, FileOptions, Host } from "./host";
 import { Output, outputLimit } from "./output";
 import { notRoot, seconds, shown, tail } from "./say";
 import type { Command } from "./sh";
-import type { Login, Transport } from "./transport";
+import type { KeptStart, Login, Transport } from "./transport";
 
 const defaultTimeoutMs = 60_000;
 /** For the turn at a lock; what holds it may be the build of a run that was killed. */
@@ -109,6 +112,7 @@ export class ShellHost implements Host {
     const login = await this.#loggedIn();
     const run = randomBytes(6).toString("hex");
     const line = wrap(command, { run, as: elevationOf(login), locks });
+    const keeps = options.reads && options.stdin === undefined && locks.length === 0;
     const stdout = new Output(options.onLine);
     const stderr = new Output(options.onLine);
     let began = false;
@@ -124,7 +128,7 @@ export class ShellHost implements Host {
 
     try {
       return await new Promise<Ended>((resolve, reject) => {
-        let started = false;
+        let started: string | undefined;
         let stopping = false;
         let exitCode: number | undefined;
 
@@ -137,7 +141,7 @@ export class ShellHost implements Host {
         const interrupt = (error: (outcome: string) => NetdiskError) => {
           if (stopping) return;
           stopping = true;
-          const outcome = started ? this.#end(run, login) : Promise.resolve("It was not started.");
+          const outcome = started ? this.#end(started, login) : Promise.resolve("It was not started.");
           void outcome.then((text) => reject(error(text)));
         };
         const limit = () => {
@@ -159,8 +163,8 @@ export class ShellHost implements Host {
           .start(
             line,
             {
-              onStart: () => {
-                started = true;
+              onStart: (marked = run) => {
+                started = marked;
                 if (locks.length === 0) limit();
                 else
                   timer("limit", lockTimeoutMs, () =>
@@ -176,7 +180,10 @@ export class ShellHost implements Host {
                 timer("linger", lingerMs, finish);
               },
             },
-            { stdin: inputOf(login, run, options.stdin), signal: stop.signal, reads: options.reads },
+            {
+              ...{ stdin: inputOf(login, run, options.stdin), signal: stop.signal },
+              ...(keeps && { kept: keptStart(command, run, login) }),
+            },
           )
           .then(finish, (error: unknown) => {
             // What ended it has the better explanation.
@@ -291,6 +298,15 @@ export class ShellHost implements Host {
     );
   }
 }
+
+const keptStart = (command: Command, run: string, login: Login): KeptStart => ({
+  shell: (shellRun) => ({
+    line: keptShell(shellRun, elevationOf(login)),
+    input: inputOf(login, shellRun)?.toString() ?? "",
+  }),
+  command: keptCommand(command, run),
+  endNotice: endNotice(run),
+});
 
 function inputOf(login: Login, run: string, stdin?: ExecOptions["stdin"]): Buffer | undefined {
   const plain = stdin instanceof Secret ? stdin.reveal() : stdin;

@@ -2,12 +2,24 @@ import type { Secret } from "../../schema/secret";
 
 /** How a command line gets to a machine and its output back; everything else is the same for all (shell.ts). */
 export interface ProcessListener {
-  /** The machine has accepted the command: from here on it may have had effects. */
-  onStart(): void;
+  /**
+   * The machine has accepted the command: from here on it may have had effects. `run`: the mark of its processes, where
+   * that is not the command's own.
+   */
+  onStart(run?: string): void;
   onStdout(chunk: Buffer): void;
   onStderr(chunk: Buffer): void;
   /** Exit status; 128 + n for signal n. Output may still follow. */
   onExit(exitCode: number): void;
+}
+
+export interface KeptStart {
+  /** What makes a shell whose mark is `run`: the login shell's line, and the first input. */
+  shell(run: string): { line: string; input: string };
+  /** For the shell's standard input. */
+  command: string;
+  /** The beginning of the last line of both outputs; the exit status follows it. */
+  endNotice: string;
 }
 
 export interface StartOptions {
@@ -15,8 +27,8 @@ export interface StartOptions {
   stdin?: Buffer;
   /** Instead of stdin: is given what writes to standard input, which stays open. */
   feed?: (write: (text: string) => void) => void;
-  /** Changes nothing on the machine. */
-  reads?: boolean;
+  /** Changes nothing on the machine, and may run in a shell that is kept open: what starts that, and what it is told. */
+  kept?: KeptStart;
   /** Aborted before the start: it never starts. After: our side is closed, the command is left alone. */
   signal: AbortSignal;
   /** Does not wait for its turn: ends something that holds one. */

@@ -185,8 +185,12 @@ describe("a login that is not root", () => {
     });
     const host = open({ ...connection, sudoPassword: new Secret(asked ?? "none asked") });
     expect(await ask(host)).toEqual(hi);
+    // Twice, in the same shell, which was given the password once.
+    for (let times = 0; times < 2; times++) expect(await host.exec(sh`echo hi`, { reads: true })).toEqual(hi);
     await host.writeFile("/etc/y", "y", { mode: 0o644 });
     expect(received.map(({ sudo, stdin }) => [sudo, stdin.toString()])).toEqual([
+      [true, ""],
+      [true, ""],
       [true, ""],
       [true, "y"],
     ]);

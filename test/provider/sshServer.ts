@@ -11,14 +11,16 @@ import ssh2, { type Connection as ServerConnection, type ServerChannel } from "s
 import {
   beginNotice,
   end,
+  endNotice,
+  keptCommand,
   lockNotice,
   passwordInput,
   readCommand,
   tryPassword,
   writeCommand,
 } from "../../provider/host/commands";
-import { keptCommand, keptShell } from "../../provider/host/keptShells";
 import type { Connection } from "../../provider/host/open";
+import { Command } from "../../provider/host/sh";
 import { Secret } from "../../schema/secret";
 
 export interface Exchange {
@@ -113,12 +115,13 @@ interface Unwrapped {
 const unquote = (word: string): string =>
   word.startsWith("'") ? word.slice(1, -1).replaceAll(`'\\''`, "'") : word;
 
+const programLine = /^exec (sudo (?:-n|-S -p '') -- )?env LC_ALL=C PATH=\S+ NETDISK_RUN=(\w+) sh([^]*)$/;
+
 function unwrap(text: string): Unwrapped {
-  const [, sudo, run = "", script = ""] =
-    /^exec (sudo (?:-n|-S -p '') -- )?env LC_ALL=C PATH=\S+ NETDISK_RUN=(\w+) sh -c ([^]*)$/.exec(text) ?? [];
+  const [, sudo, run = "", script = ""] = programLine.exec(text) ?? [];
   const body =
     /^(while IFS= read .*\n)?umask 022\necho .*\n(?:mkdir -p -m 700 \/run\/netdisk\/lock .*netdisk: locked ([^']+).*\n)?([^]*)$/.exec(
-      unquote(script),
+      unquote(script.replace(/^ -c /, "")),
     );
   if (!body) throw new Error(`not a command of the host layer: ${text}`);
   return {
@@ -130,11 +133,27 @@ function unwrap(text: string): Unwrapped {
   };
 }
 
+interface KeptShell {
+  run: string;
+  sudo: boolean;
+  withPassword: boolean;
+}
+
+/** Undefined for a line that runs one command. */
+function keptShellOf(text: string): KeptShell | undefined {
+  const [, sudo, run = "", script = "-"] = programLine.exec(text) ?? [];
+  if (script !== "" && !script.endsWith("exec sh'")) return undefined;
+  return { run, sudo: sudo !== undefined, withPassword: script !== "" };
+}
+
 const escaped = (text: string): string => text.replaceAll(/[$()|?*+.[\]\\^{}/]/g, "\\$&");
 
 /** What a kept shell is given for one command. */
 const keptRequest = new RegExp(
-  `^${escaped(keptCommand("LINE", "MARK")).replace("LINE", "([^]*?)").replace("MARK", "(\\w+)").replaceAll("MARK", "\\2")}`,
+  `^${escaped(keptCommand(new Command("LINE"), "RUN"))
+    .replace("LINE", "([^]*?)")
+    .replace("RUN", "(\\w+)")
+    .replaceAll("RUN", "\\1")}`,
 );
 
 /** Where a command's answer goes: a channel of its own, or a shell that goes on. */
@@ -166,7 +185,7 @@ const channelSink = (channel: ServerChannel): Sink => ({
 });
 
 /** Says at the end what the shell was told to, by its echo. */
-function keptSink(channel: ServerChannel, mark: string): Sink {
+function keptSink(channel: ServerChannel, run: string): Sink {
   let over = false;
   return {
     ...channelSink(channel),
@@ -178,9 +197,8 @@ function keptSink(channel: ServerChannel, mark: string): Sink {
         return;
       }
       const status = signal === undefined ? exitCode : 128 + constants.signals[`SIG${signal}` as "SIGTERM"];
-      const notice = /echo "(.*)\$1";/.exec(keptCommand("", mark))?.[1];
-      say(channel, `${notice}${status}\n`);
-      say(channel.stderr, `${notice}${status}\n`);
+      say(channel, `${endNotice(run)}${status}\n`);
+      say(channel.stderr, `${endNotice(run)}${status}\n`);
     },
     isOver: () => over || channel.writableEnded || channel.destroyed,
   };
@@ -231,7 +249,14 @@ export async function startSshServer(
     return found?.exchange;
   }
 
-  function answer(sink: Sink, run: string, connection: ServerConnection, entry: Received): void {
+  /** `marked`: the run that its end is asked for by, which a kept shell's commands have of the shell. */
+  function answer(
+    sink: Sink,
+    run: string,
+    connection: ServerConnection,
+    entry: Received,
+    marked = run,
+  ): void {
     const toEnd = endOf(entry.command);
     if (toEnd !== undefined) {
       received.splice(received.indexOf(entry), 1);
@@ -252,7 +277,7 @@ export async function startSshServer(
       sink.finish(127);
       return;
     }
-    running.set(run, { sink, entry });
+    running.set(marked, { sink, entry });
     if (!exchange.refused) {
       sink.stdout(`${exchange.greeting ?? ""}${beginNotice(run)}`);
       sink.stderr(`${exchange.greeting ?? ""}${beginNotice(run)}`);
@@ -270,16 +295,24 @@ export async function startSshServer(
   }
 
   /** Plays a kept shell: one command after another, as they come. */
-  function keep(channel: ServerChannel, connection: ServerConnection): void {
+  function keep(channel: ServerChannel, connection: ServerConnection, shell: KeptShell): void {
     let text = "";
+    let password = shell.withPassword ? passwordInput(options.sudoPassword ?? "none asked", shell.run) : "";
     channel.on("data", (chunk: Buffer) => {
       text += chunk.toString();
+      if (text.length < password.length) return;
+      if (!text.startsWith(password)) throw new Error("no password before a kept shell's input");
+      text = text.slice(password.length);
+      password = "";
       for (let found = keptRequest.exec(text); found; found = keptRequest.exec(text)) {
         text = text.slice(found[0].length);
-        const { run, command, locks, sudo } = unwrap(found[1] ?? "");
-        const entry: Received = { command, locks, sudo, stdin: Buffer.alloc(0), ended: false };
+        const [, run = "", command = ""] = found;
+        const entry: Received = {
+          ...{ command: unquote(command), locks: [], sudo: shell.sudo },
+          ...{ stdin: Buffer.alloc(0), ended: false },
+        };
         received.push(entry);
-        answer(keptSink(channel, found[2] ?? ""), run, connection, entry);
+        answer(keptSink(channel, run), run, connection, entry, shell.run);
       }
     });
     channel.on("end", () => finish(channel, 0));
@@ -313,8 +346,9 @@ export async function startSshServer(
           channels++;
           count.channelsAtOnce = Math.max(count.channelsAtOnce, channels);
           channel.on("close", () => channels--);
-          if (info.command === keptShell) {
-            keep(channel, connection);
+          const kept = keptShellOf(info.command);
+          if (kept) {
+            keep(channel, connection, kept);
             return;
           }
           const chunks: Buffer[] = [];
