@@ -15,7 +15,7 @@ export interface ProcessListener {
 
 export interface KeptStart {
   /** What makes a shell whose mark is `run`: the login shell's line, and the first input. */
-  shell(run: string): { line: string; input: string };
+  shell: (run: string) => { line: string; input: string };
   /** For the shell's standard input. */
   command: string;
   /** The beginning of the last line of both outputs; the exit status follows it. */
