@@ -1,4 +1,5 @@
 /** What udev has in its database about block devices. */
+import { basename } from "node:path";
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
 
@@ -17,14 +18,20 @@ function properties(text: string): Map<string, string> {
 export const udevProperty: Fact<[prefix: string, property: string], Record<string, string>> = {
   name: "udev.property",
   command: (prefix) =>
-    sh`for dir in /sys/class/block/${prefix}*; do if test -e "$dir"; then udevadm info --query=property "$dir" || exit 1; echo; fi; done`,
+    sh`set -- /sys/class/block/${prefix}*; if [ $# -gt 1 ] || test -e "$1"; then udevadm info --query=property "$@"; fi`,
   parse: ({ exitCode, stdout }, _prefix, property) => {
     if (exitCode !== 0) throw new Error("udevadm info failed");
     const found: Record<string, string> = {};
-    for (const block of stdout.trim().split(/\n\n+/).filter(Boolean)) {
-      const values = properties(block);
+    // Of several devices it prints the one after the other, without a word between them; DEVPATH comes first.
+    for (const block of stdout
+      .trim()
+      .split(/^(?=DEVPATH=)/m)
+      .filter(Boolean)) {
+      const values = properties(block.trim());
       const device = values.get("DEVNAME");
-      if (device === undefined) throw new Error(`a device without DEVNAME: ${block}`);
+      if (device === undefined || basename(device) !== basename(values.get("DEVPATH") ?? "")) {
+        throw new Error(`not the properties of one device: ${block}`);
+      }
       found[device] = values.get(property) ?? "";
     }
     return found;

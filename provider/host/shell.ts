@@ -44,6 +44,11 @@ const elevationOf = ({ user, sudoPassword }: Login): Elevation =>
 export class ShellHost implements Host {
   readonly #transport: Transport;
   #login?: Promise<Login>;
+  /**
+   * Questions that wait for a shell. Who asks the same meanwhile gets the same answer: no older than one of their own,
+   * and resources that look at the same thing ask at the same moment.
+   */
+  readonly #waiting = new Map<string, Promise<Ended>>();
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -106,13 +111,36 @@ export class ShellHost implements Host {
   }
 
   async #exec(command: Command, options: ExecOptions): Promise<Ended> {
+    if (!isQuestion(options) || options.onLine) return this.#perform(command, options);
+    const question = `${options.timeoutMs} ${command.text}`;
+    const waiting = this.#waiting.get(question);
+    if (waiting) {
+      try {
+        return await waiting;
+      } catch (error) {
+        const isOthers =
+          error instanceof NetdiskError && error.code === "CANCELLED" && !options.signal?.aborted;
+        if (!isOthers) throw error;
+        return this.#perform(command, options);
+      }
+    }
+    const begun = () => this.#waiting.delete(question);
+    const asked = this.#perform(command, options, begun);
+    this.#waiting.set(question, asked);
+    try {
+      return await asked;
+    } finally {
+      if (this.#waiting.get(question) === asked) begun();
+    }
+  }
+
+  async #perform(command: Command, options: ExecOptions, begun?: () => void): Promise<Ended> {
     const { signal } = options;
     const locks = typeof options.lock === "string" ? [options.lock] : (options.lock ?? []);
-    if (signal?.aborted) throw this.#cancelled(command, "It was not started.");
     const login = await this.#loggedIn();
+    if (signal?.aborted) throw this.#cancelled(command, "It was not started.");
     const run = randomBytes(6).toString("hex");
     const line = wrap(command, { run, as: elevationOf(login), locks });
-    const keeps = options.reads && options.stdin === undefined && locks.length === 0;
     const stdout = new Output(options.onLine);
     const stderr = new Output(options.onLine);
     let began = false;
@@ -165,6 +193,7 @@ export class ShellHost implements Host {
             {
               onStart: (marked = run) => {
                 started = marked;
+                begun?.();
                 if (locks.length === 0) limit();
                 else
                   timer("limit", lockTimeoutMs, () =>
@@ -182,7 +211,7 @@ export class ShellHost implements Host {
             },
             {
               ...{ stdin: inputOf(login, run, options.stdin), signal: stop.signal },
-              ...(keeps && { kept: keptStart(command, run, login) }),
+              ...(isQuestion(options) && { kept: keptStart(command, run, login) }),
             },
           )
           .then(finish, (error: unknown) => {
@@ -298,6 +327,9 @@ export class ShellHost implements Host {
     );
   }
 }
+
+const isQuestion = ({ reads, stdin, lock }: ExecOptions): boolean =>
+  reads === true && stdin === undefined && lock === undefined;
 
 const keptStart = (command: Command, run: string, login: Login): KeptStart => ({
   shell: (shellRun) => ({

@@ -84,13 +84,16 @@ const dropIns = (unit: string): string[] =>
     (directory) => `${directory}/${unit}.d`,
   );
 
-/** Text only: what runs goes on running; the next start uses the new files. */
+/**
+ * Text only: what runs goes on running; the next start uses the new files. systemd reads a unit that it does not have in
+ * memory when it is asked for it, so after the first writing it need not read all units of the host again.
+ */
 export const install = (...units: ChainUnit[]): Step[] => [
   ...units.flatMap(({ files }) => files),
   {
     do: "run",
     title: "systemctl daemon-reload",
-    command: sh`rm -rf ${units.flatMap(({ unit }) => dropIns(unit))} && systemctl daemon-reload`,
+    command: sh`rm -rf ${units.flatMap(({ unit }) => dropIns(unit))} && found=$(systemctl show --property=LoadState,NeedDaemonReload -- ${units.map(({ unit }) => unit)}) && { ! echo "$found" | grep -qvxE '(LoadState=loaded|NeedDaemonReload=no)?' || systemctl daemon-reload; }`,
   },
 ];
 

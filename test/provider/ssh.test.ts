@@ -19,11 +19,12 @@ describe("the connection", () => {
 
   it("has commands that only read take turns in four shells, also after one of them was lost or ended", async () => {
     const { connection, count, drop, ...scripted } = await server([
-      { command: "true", delayMs: 30, repeat: true },
+      { command: /^true \d+$/, delayMs: 30, repeat: true },
       { command: "sleep 1000", hang: true },
     ]);
     const host = open(connection);
-    const many = () => Promise.all(Array.from({ length: 20 }, () => host.exec(sh`true`, { reads: true })));
+    const many = () =>
+      Promise.all(Array.from({ length: 20 }, (_, i) => host.exec(sh`true ${i}`, { reads: true })));
     await many();
     await many();
     expect(count).toEqual({ connections: 1, channels: 4, channelsAtOnce: 4 });
@@ -38,6 +39,32 @@ describe("the connection", () => {
     expect(count).toMatchObject({ connections: 2, channels: 10 });
     expect(scripted.received).toHaveLength(81);
     scripted.done();
+  });
+
+  it("is asked the same once for all who ask before it has begun, and anew for who asks later", async () => {
+    const { connection, received } = await server([{ command: "cat x", delayMs: 50, repeat: true }]);
+    const host = open(connection);
+    const question = () => host.exec(sh`cat x`, { reads: true });
+    const first = question();
+    const same = question();
+    while (received.length === 0) await sleep(1);
+    const later = question();
+    expect((await Promise.all([first, same, later])).map(({ exitCode }) => exitCode)).toEqual([0, 0, 0]);
+    expect(received).toHaveLength(2);
+    await Promise.all([host.exec(sh`cat x`), host.exec(sh`cat x`)]);
+    expect(received, "what may change something is run each time").toHaveLength(4);
+  });
+
+  it("goes on with a question whose first asker was cancelled, for the others", async () => {
+    const { connection } = await server([echo()]);
+    const host = open(connection);
+    const stop = new AbortController();
+    const first = errorOf(host.exec(sh`echo hi`, { reads: true, signal: stop.signal }));
+    const other = host.exec(sh`echo hi`, { reads: true });
+    // Both wait for the login, so nothing has begun.
+    stop.abort();
+    expect((await first).code).toBe("CANCELLED");
+    expect(await other).toEqual(hi);
   });
 
   it("is made again after it was lost", async () => {
