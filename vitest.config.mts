@@ -1,6 +1,7 @@
 // .mts: the package is CommonJS, and vitest wants its configuration as a module.
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { lanes } from "./test/e2e/harness/lanes";
 
 const seconds = (n: number) => n * 1000;
 const minutes = (n: number) => seconds(60 * n);
@@ -9,20 +10,23 @@ const minutes = (n: number) => seconds(60 * n);
 // "retry x1". What is really broken fails twice. On a developer's machine the first failure counts.
 const retry = process.env.CI ? 1 : 0;
 
-// Real hosts: there is one lab, so one file at a time, and a step may be an nbd build.
+// Real hosts, and a step may be an nbd build.
 const onTheLab = {
   globalSetup: ["test/e2e/harness/globalSetup.ts"],
-  fileParallelism: false,
-  sequence: { concurrent: false },
   testTimeout: minutes(10),
   hookTimeout: minutes(10),
   retry,
 };
 
-/** The ladder first: it makes the disk from nothing and keeps the hosts as they are then; the others begin there. */
+/**
+ * The ladder first: it makes the disk from nothing and keeps the hosts as they are then; the others begin there. The long
+ * ones next, so that both lanes end at about the same time.
+ */
 class LadderFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification) => (moduleId.endsWith("/ladder.test.ts") ? 0 : 1);
+    const first = ["ladder", "drift", "outage", "secrets"];
+    const rank = ({ moduleId }: TestSpecification) =>
+      [...first, ""].findIndex((name) => moduleId.includes(`/${name}`));
     return [...files].sort((a, b) => rank(a) - rank(b) || a.moduleId.localeCompare(b.moduleId));
   }
 }
@@ -56,10 +60,20 @@ export default defineConfig({
           include: ["test/e2e/**/*.test.ts"],
           exclude: ["test/e2e/**/*.long.test.ts"],
           ...onTheLab,
+          maxWorkers: lanes,
+          sequence: { concurrent: false, groupOrder: 1 },
         },
       },
       // What would make `npm test` too long: npm run test:long.
-      { test: { name: "long", include: ["test/e2e/**/*.long.test.ts"], ...onTheLab } },
+      {
+        test: {
+          name: "long",
+          include: ["test/e2e/**/*.long.test.ts"],
+          ...onTheLab,
+          fileParallelism: false,
+          sequence: { concurrent: false, groupOrder: 2 },
+        },
+      },
     ],
   },
 });

@@ -101,10 +101,13 @@ lab/lab reboot server|client
 TEXT
     snapshot) cat <<'TEXT' ;;
 lab/lab snapshot save NAME       keeps both hosts' disks (running hosts are shut down for it and booted again)
-lab/lab snapshot restore NAME    throws the present disks away, takes the kept ones, boots
+lab/lab snapshot restore NAME [LAB]
+                                 throws the present disks away, takes the kept ones, boots; the link is whole and unshaped.
+                                 LAB: takes those of another lab
 lab/lab snapshot delete NAME
 lab/lab snapshot list
-  Snapshots belong to one lab (NETDISK_LAB) and survive its reset.
+  Snapshots belong to one lab (NETDISK_LAB) and survive its reset. Other labs of the checkout can take them up: addresses
+  and host keys are the same in each.
 TEXT
   esac
 }

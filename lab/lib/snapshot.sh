@@ -2,14 +2,16 @@
 # Snapshots of both guests' disks, to come back to, for instance, "all packages are installed".
 
 verb_snapshot() {
-  local what=${1:-} name=${2:-} dir
+  local what=${1:-} name=${2:-} owner=${3:-$LAB_NAME} dir
   [[ $what =~ ^(save|restore|list|delete)$ ]] || usage_error "snapshot: there is no \"$what\"" "Run \"lab/lab snapshot --help\"."
   if [[ $what == list ]]; then snapshot_list; return; fi
   [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ && $name != *.new ]] ||
     usage_error "snapshot $what: \"$name\" is no name for a snapshot" "Use letters, digits, - _ and ., beginning with a letter or digit."
   lock_lab
-  dir=$STATE/snapshots/$name
-  [[ $what == save || -d $dir ]] || die "the lab \"$LAB_NAME\" has no snapshot \"$name\"" "\"lab/lab snapshot list\" shows what there is."
+  [[ $what == restore || $owner == "$LAB_NAME" ]] ||
+    usage_error "snapshot $what: only restore takes another lab's" "Run \"lab/lab snapshot --help\"."
+  dir=$CHECKOUT/.lab/$owner/snapshots/$name
+  [[ $what == save || -d $dir ]] || die "the lab \"$owner\" has no snapshot \"$name\"" "\"lab/lab snapshot list\" shows what there is."
   case $what in
     save) snapshot_save "$dir" ;;
     restore) snapshot_restore "$dir" ;;
@@ -40,6 +42,8 @@ snapshot_restore() {
   local dir=$1 host
   for host in "${HOSTS[@]}"; do end_process "$host"; done
   forget_disks
+  rm -f "$STATE/shape"
+  if namespace_exists; then link_isolate off; fi
   copy_disks "$dir" "$STATE"
   up
 }

@@ -1,5 +1,8 @@
 /** From two bare hosts to a disk that keeps its bytes: the default stack. Other stacks: variants.long.test.ts. */
+import { beforeAll } from "vitest";
 import { defaultVariant, ladderFromNothing } from "./harness/ladder";
-import { keepMounted } from "./harness/scenario";
+import { keepMounted, makingMounted } from "./harness/scenario";
+
+beforeAll(makingMounted);
 
 ladderFromNothing({ ...defaultVariant, made: keepMounted });

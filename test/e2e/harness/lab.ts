@@ -1,11 +1,12 @@
 /** The two hosts of the end-to-end tests: a lab of their own (NETDISK_LAB names another), so that nobody's demo is disturbed. */
 import { join } from "node:path";
+import { labOfLane } from "./lanes";
 import { checkout, must, run, start, until, type Ended, type Running } from "./run";
 
 export type HostName = "server" | "client";
 export const hosts: readonly HostName[] = ["server", "client"];
 
-export const labName = process.env.NETDISK_LAB ?? "e2e";
+export const labName = labOfLane(Number(process.env.VITEST_POOL_ID ?? 1));
 const env = { NETDISK_LAB: labName };
 const script = join(checkout, "lab/lab");
 export const sshConfig = join(checkout, ".lab", labName, "ssh_config");

@@ -1,18 +1,11 @@
 /** Where a test begins: on pristine hosts, or where `pulumi up` has just made the disk. */
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { hosts, lab, mounted, on } from "./lab";
-import {
-  isKept,
-  keepProject,
-  newProject,
-  projectDir,
-  pulumi,
-  restoreProject,
-  type StackSettings,
-} from "./project";
+import { hosts, lab, labName, mounted, on } from "./lab";
+import { baseName, endTurn, takeTurn } from "./lanes";
+import { isKept, keepProject, newProject, pulumi, restoreProject, type StackSettings } from "./project";
 import { checkout } from "./run";
 
 /** Changes with any of these files. */
@@ -35,22 +28,27 @@ const decisive = {
 
 type Snapshot = keyof typeof decisive;
 
-const fingerprintFile = (name: Snapshot) => `${projectDir}.${name}.fingerprint`;
+/** What a snapshot was made by, and the lab that has it. */
+const noteOf = (name: Snapshot): string => join(checkout, ".lab", `${baseName}.${name}`);
 
-async function isCurrent(name: Snapshot): Promise<boolean> {
-  const { output } = await lab("snapshot", "list");
-  if (!output.split("\n").includes(name)) return false;
-  try {
-    return readFileSync(fingerprintFile(name), "utf8") === decisive[name]();
-  } catch {
-    return false;
-  }
+/** The lab that has it, if it is what this code would make. */
+function ownerOf(name: Snapshot): string | undefined {
+  const note = noteOf(name);
+  const [owner = "", made] = existsSync(note) ? readFileSync(note, "utf8").split(" ") : [];
+  const isThere = existsSync(join(checkout, ".lab", owner, "snapshots", name));
+  return isThere && made === decisive[name]() ? owner : undefined;
 }
+
+const isCurrent = (name: Snapshot): boolean => ownerOf(name) !== undefined;
 
 /** The snapshot is taken of hosts that were shut down. */
 async function keepHosts(name: Snapshot): Promise<void> {
   await lab("snapshot", "save", name);
-  writeFileSync(fingerprintFile(name), decisive[name]());
+  writeFileSync(noteOf(name), `${labName} ${decisive[name]()}`);
+}
+
+async function restoreHosts(name: Snapshot): Promise<void> {
+  await lab("snapshot", "restore", name, ownerOf(name) ?? labName);
 }
 
 /** Two new hosts and a project that has done nothing yet. */
@@ -62,7 +60,7 @@ export async function pristine(settings?: StackSettings): Promise<void> {
 
 /** Sees to it that there is a snapshot for `prepared`: as long as from bare hosts, the first time. */
 export async function makePrepared(): Promise<void> {
-  if (await isCurrent("prepared")) return;
+  if (isCurrent("prepared")) return;
   await pristine();
   await up();
   await destroy();
@@ -76,29 +74,35 @@ export async function makePrepared(): Promise<void> {
 /** Two hosts without a disk that have the packages and a finished build of nbd: saves the first minutes. */
 export async function prepared(settings?: StackSettings): Promise<void> {
   await makePrepared();
-  await lab("snapshot", "restore", "prepared");
+  await restoreHosts("prepared");
   await newProject(settings);
 }
+
+/** For who makes the disk from nothing: until it is kept, or this file has ended, the other lane waits for it. */
+export const makingMounted = (): Promise<void> => takeTurn("mounted");
 
 /** Keeps hosts and project as they are now, for the tests that begin here. */
 export async function keepMounted(): Promise<void> {
   // The state must not be newer than the hosts.
   await keepHosts("mounted");
   keepProject("mounted");
+  endTurn("mounted");
   await mounted();
 }
 
 /** The disk is there, mounted, and nothing is left to do. Takes seconds when an earlier test has kept it. */
 export async function startMounted(): Promise<void> {
-  if (isKept("mounted") && (await isCurrent("mounted"))) {
-    await lab("snapshot", "restore", "mounted");
-    restoreProject("mounted");
-    await mounted();
+  await makingMounted();
+  if (!isKept("mounted") || !isCurrent("mounted")) {
+    await pristine();
+    await up();
+    await keepMounted();
     return;
   }
-  await pristine();
-  await up();
-  await keepMounted();
+  endTurn("mounted");
+  await restoreHosts("mounted");
+  restoreProject("mounted");
+  await mounted();
 }
 
 /** `pulumi up` that must succeed; returns what it said. */
