@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { engine, urnOf } from "../provider/client";
-import { on, sshConfig, tryOn } from "./harness/lab";
+import { on, tryOn } from "./harness/lab";
 import { config, pulumi, setDisks, stack, testdisk, type Disk } from "./harness/project";
 import { checkout, start, until, type Running } from "./harness/run";
 import { startMounted } from "./harness/scenario";
@@ -72,7 +72,7 @@ async function startProvider(): Promise<void> {
   const client = engine(
     Number(await until("its port", 60, async () => /^[0-9]+/.exec(provider.said())?.[0])),
   );
-  const { host } = config.client;
+  const { host, sshConfig } = config.client;
   await client.configure({ role: "client", host, sshConfig });
   const urn = urnOf("foreign", { type: "netdisk:index:Luks", stack, project: "netdisk-e2e" });
   const { inputs, failures } = await client.check(urn, {

@@ -70,9 +70,6 @@ async function expectMarker(): Promise<void> {
   expect(await on("client", `cat ${marker}`)).toBe("written once");
 }
 
-/** Projects of their own are nowhere beside the harness's ssh_config. */
-const ours = { ...config.client, sshConfig };
-
 /** The server's other address. */
 const moved = "10.77.0.12";
 
@@ -146,7 +143,7 @@ describe("the library", () => {
       await on("server", `echo '${key.line}' >>/root/.ssh/authorized_keys`);
       await newStack(
         "typescript",
-        { server: { ...server(), identityFile: key.file }, client: ours },
+        { server: { ...server(), identityFile: key.file }, client: config.client },
         { passphrase },
       );
       await succeeds(up);
@@ -184,7 +181,7 @@ describe("the library", () => {
       await on("server", "rm /etc/ssh/sshd_config.d/moved.conf && systemctl reload ssh");
       for (const file of Object.keys(program)) rmSync(join(folder, file));
       write(filesOf(page, "In YAML"));
-      await newStack("yaml", { server: { ...config.server, sshConfig }, client: ours }, { passphrase });
+      await newStack("yaml", { server: config.server, client: config.client }, { passphrase });
       await succeeds(up);
       await expectMarker();
       expect(await succeeds(["stack", "output", "unit"])).toBe("netdisk@photos.target\n");
@@ -215,7 +212,7 @@ export const vm = new Machine("vm", { input: "a virtual machine" });
       const knownHosts = readFileSync(join(dirname(sshConfig), "known_hosts"), "utf8");
       const [, hostKey = ""] = /^server\S* (.*)$/m.exec(knownHosts) ?? [];
       const privateKey = readFileSync(identity, "utf8");
-      await newStack("machine", { client: ours, hostKey }, { passphrase, privateKey });
+      await newStack("machine", { client: config.client, hostKey }, { passphrase, privateKey });
 
       await lab("power", "cut", "server");
       expect(await succeeds(["preview"], inLab)).toMatch(/\+ \d+ to create/);

@@ -9,7 +9,8 @@ export const hosts: readonly HostName[] = ["server", "client"];
 export const labName = labOfLane(Number(process.env.VITEST_POOL_ID ?? 1));
 const env = { NETDISK_LAB: labName };
 const script = join(checkout, "lab/lab");
-export const sshConfig = join(checkout, ".lab", labName, "ssh_config");
+export const sshConfigOf = (name: string): string => join(checkout, ".lab", name, "ssh_config");
+export const sshConfig = sshConfigOf(labName);
 
 export const lab = (...args: string[]): Promise<Ended> => must([script, ...args], { env });
 

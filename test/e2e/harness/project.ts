@@ -1,10 +1,10 @@
 /** A Pulumi project of its own, with its own state and home, over this checkout's compiled code. */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { sh } from "../../../provider/host/sh";
 import type { StackFile } from "../../../schema/stack";
-import { labName, ssh, sshConfig as labSshConfig, type HostName } from "./lab";
+import { labName, ssh, sshConfig, sshConfigOf, type HostName } from "./lab";
 import { baseName } from "./lanes";
 import { checkout, must, run, start, type Ended, type RunOptions, type Running } from "./run";
 
@@ -21,10 +21,6 @@ export const stack = "e2e";
 export type Disk = StackFile["disks"][string];
 
 export const testdisk = { file: { size: "512 MiB" }, mount: { path: "/mnt/disk" } } satisfies Disk;
-
-/** Relative, so that the state of one lab's project is good for another's. */
-const sshConfig = "ssh_config";
-const linkSshConfig = () => symlinkSync(labSshConfig, join(projectDir, sshConfig));
 
 export const config = {
   server: { host: "server", sshConfig, endpoint: "10.77.0.2:22" },
@@ -139,7 +135,6 @@ export async function addStack(name: string, { secrets, ...settings }: StackSett
 export async function newProject(settings: StackSettings = defaultStack): Promise<void> {
   rmSync(projectDir, { recursive: true, force: true });
   for (const folder of ["home", "state", "stacks"]) mkdirSync(join(projectDir, folder), { recursive: true });
-  linkSshConfig();
   writeProject();
   await addStack(stack, settings);
   await mustPulumi("stack", "select", stack);
@@ -154,11 +149,13 @@ export function keepProject(name: string): void {
   cpSync(projectDir, kept, { recursive: true });
 }
 
-export function restoreProject(name: string): void {
+/** `owner`: the lab whose hosts it was made for. */
+export function restoreProject(name: string, owner: string): void {
   rmSync(projectDir, { recursive: true, force: true });
   cpSync(keptProject(name), projectDir, { recursive: true });
-  rmSync(join(projectDir, sshConfig));
-  linkSshConfig();
+  for (const file of [stackFile, stateFile()]) {
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll(sshConfigOf(owner), sshConfig));
+  }
 }
 
 export const isKept = (name: string): boolean => existsSync(keptProject(name));

@@ -47,8 +47,11 @@ async function keepHosts(name: Snapshot): Promise<void> {
   writeFileSync(noteOf(name), `${labName} ${decisive[name]()}`);
 }
 
-async function restoreHosts(name: Snapshot): Promise<void> {
-  await lab("snapshot", "restore", name, ownerOf(name) ?? labName);
+/** Returns the lab that they come from. */
+async function restoreHosts(name: Snapshot): Promise<string> {
+  const owner = ownerOf(name) ?? labName;
+  await lab("snapshot", "restore", name, owner);
+  return owner;
 }
 
 /** Two new hosts and a project that has done nothing yet. */
@@ -100,8 +103,7 @@ export async function startMounted(): Promise<void> {
     return;
   }
   endTurn("mounted");
-  await restoreHosts("mounted");
-  restoreProject("mounted");
+  restoreProject("mounted", await restoreHosts("mounted"));
   await mounted();
 }
 
