@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import { root, writeSection } from "./benchmarksPage";
 
 const tools = { netdisk: "netdisk", script: "shell script over ssh", ansible: "Ansible playbook" } as const;
 const tasks = { first: "first run", none: "nothing to do", drift: "one drift to repair" } as const;
@@ -10,17 +11,11 @@ type Task = keyof typeof tasks;
 
 const toolNames = Object.keys(tools) as Tool[];
 const taskNames = Object.keys(tasks) as Task[];
-const begin = "<!-- provisioning: written by npm run bench:provisioning -->";
-const end = "<!-- end of provisioning -->";
 
 interface Measured {
   seconds: number;
   load: number;
 }
-
-// dist/tools/provisioningReport.js
-const root = join(__dirname, "../..");
-const page = join(root, "docs/benchmarks.md");
 
 function read(file: string): Map<string, Measured[]> {
   const all = new Map<string, Measured[]>();
@@ -101,12 +96,7 @@ function main(file: string | undefined): void {
   const loads = [...all.values()].flat().map((it) => it.load);
   const rounds = Math.max(...[...all.values()].map((it) => it.length));
   const machine = `Measured on ${cpus().length} processors (${cpus()[0]?.model.trim() ?? "unknown"}), which both hosts and the tools share; ${rounds} round${rounds === 1 ? "" : "s"}; load of the machine meanwhile ${shown(Math.min(...loads))} to ${shown(Math.max(...loads))}, median ${shown(median(loads))}.`;
-  const text = readFileSync(page, "utf8");
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from)
-    throw new Error(`${page} has no place for the table. Put "${begin}" and "${end}" there.`);
-  const figures = `${begin}\n\n${table(all)}\n\n![The same as bars](provisioning.svg)\n\n${machine}\n\n`;
-  writeFileSync(page, text.slice(0, from) + figures + text.slice(to));
+  writeSection("provisioning", `${table(all)}\n\n![The same as bars](provisioning.svg)\n\n${machine}`);
   writeFileSync(join(root, "docs/provisioning.svg"), chart(all));
 }
 

@@ -2,11 +2,20 @@
 import { existsSync, rmSync } from "node:fs";
 import { expect } from "vitest";
 import { resourceOf, traceLines } from "./commands";
-import { lab, mounted, on, powerCycle } from "./lab";
-import { pulumi, setDisks, startPulumi, testdisk, traceFile, type Disk } from "./project";
+import { lab, labName, mounted, on, powerCycle } from "./lab";
+import {
+  keepProject,
+  pulumi,
+  restoreProject,
+  setDisks,
+  startPulumi,
+  testdisk,
+  traceFile,
+  type Disk,
+} from "./project";
 import { pause, until, type Running } from "./run";
 import { destroy, up } from "./scenario";
-import { expectConverges, forgetSecond, second, strike } from "./strike";
+import { expectConverges, second, strike } from "./strike";
 
 /** A disk's content that must survive: on the disk beside the one that is worked on, and on that one. */
 interface Precious {
@@ -41,11 +50,7 @@ const withSecond = async () => {
 
 export const acts: Record<string, Act> = {
   "a disk is made": {
-    async prepare() {
-      setDisks({ testdisk });
-      await up();
-      await forgetSecond();
-    },
+    prepare: async () => setDisks({ testdisk }),
     wish: () => both(),
     command: "up",
     after: second.mount.path,
@@ -58,13 +63,7 @@ export const acts: Record<string, Act> = {
     after: "/mnt/moved",
   },
   "a disk grows": {
-    async prepare() {
-      // No disk shrinks, so it is made anew for each strike.
-      setDisks({ testdisk });
-      await up();
-      await forgetSecond();
-      await withSecond();
-    },
+    prepare: withSecond,
     wish: () => both(grown),
     command: "up",
     before: second.mount.path,
@@ -125,31 +124,50 @@ const stepsOf = (): string[] => {
     });
 };
 
-/** Prepares, stores data on both disks, begins the act. */
-async function begin(act: Act): Promise<{ run: Running; precious: Precious[] }> {
+const begin = (act: Act): Running => {
+  act.wish?.();
+  rmSync(traceFile, { force: true });
+  return startPulumi(args[act.command], { NETDISK_TRACE: traceFile });
+};
+
+const snapshot = "act";
+
+/** Where an act begins, kept: hosts, state, and data on both disks. */
+export interface Beginning {
+  act: Act;
+  precious: Precious[];
+  /** From a run that nobody disturbs. */
+  steps: string[];
+}
+
+export async function prepare(act: Act): Promise<Beginning> {
   await act.prepare();
   const precious = [await store(testdisk.mount.path)];
   if (act.before !== undefined) precious.push(await store(act.before));
-  act.wish?.();
-  rmSync(traceFile, { force: true });
-  return { run: startPulumi(args[act.command], { NETDISK_TRACE: traceFile }), precious };
+  await lab("snapshot", "save", snapshot);
+  keepProject(snapshot);
+  await back(act);
+  const { code, output } = await begin(act).ended;
+  expect(code, output).toBe(0);
+  return { act, precious, steps: stepsOf() };
 }
 
-/** The act's steps, from a run that nobody disturbs. */
-export async function stepsIn(act: Act): Promise<string[]> {
-  const { run } = await begin(act);
-  const { code, output } = await run.ended;
-  expect(code, output).toBe(0);
-  return stepsOf();
+/** The disks have come back by themselves after the hosts' start. */
+async function back({ before }: Act): Promise<void> {
+  await mounted();
+  if (before !== undefined) await mounted(before);
 }
 
 /** @returns Whether the step was met: what a run does side by side may make another one needless. */
 export async function strikeAt(
   step: string,
-  act: Act,
+  { act, precious }: Beginning,
   blow: (run: Running) => Promise<unknown>,
 ): Promise<boolean> {
-  const { run, precious } = await begin(act);
+  await lab("snapshot", "restore", snapshot);
+  restoreProject(snapshot, labName);
+  await back(act);
+  const run = begin(act);
   let over = false;
   void run.ended.then(() => (over = true));
   await until(`the run comes to "${step}"`, 300, async () => over || stepsOf().includes(step));
