@@ -1,7 +1,6 @@
 // .mts: the package is CommonJS, and vitest wants its configuration as a module.
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
-import { lanes } from "./test/e2e/harness/lanes";
 
 const seconds = (n: number) => n * 1000;
 const minutes = (n: number) => seconds(60 * n);
@@ -60,7 +59,8 @@ export default defineConfig({
           include: ["test/e2e/**/*.test.ts"],
           exclude: ["test/e2e/**/*.long.test.ts"],
           ...onTheLab,
-          maxWorkers: lanes,
+          // Lanes, each with a lab of its own (test/e2e/harness/lanes.ts).
+          maxWorkers: 2,
           sequence: { concurrent: false, groupOrder: 1 },
         },
       },

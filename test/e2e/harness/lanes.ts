@@ -2,14 +2,16 @@
  * Test files that run side by side, each on a lab of its own: a lab keeps one core busy, its client's, and the machine has
  * two. The first has the lab's own name, vitest's second worker that of `NAME-2`.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { checkout, pause } from "./run";
 
-export const lanes = 2;
-
 /** What the lanes share is kept under this name. */
 export const baseName = process.env.NETDISK_LAB ?? "e2e";
+
+/** Labs that lanes of this name have made. */
+export const labsOfLanes = (): string[] =>
+  readdirSync(join(checkout, ".lab")).filter((name) => name.replace(/-[2-9]$/, "") === baseName);
 
 export const labOfLane = (lane: number): string => (lane === 1 ? baseName : `${baseName}-${lane}`);
 
