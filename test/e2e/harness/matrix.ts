@@ -165,7 +165,7 @@ export async function strikeAt(
   blow: (run: Running) => Promise<unknown>,
 ): Promise<boolean> {
   await lab("snapshot", "restore", snapshot);
-  restoreProject(snapshot, labName);
+  await restoreProject(snapshot, labName);
   await back(act);
   const run = begin(act);
   let over = false;

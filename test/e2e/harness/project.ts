@@ -150,12 +150,14 @@ export function keepProject(name: string): void {
 }
 
 /** `owner`: the lab whose hosts it was made for. */
-export function restoreProject(name: string, owner: string): void {
+export async function restoreProject(name: string, owner: string): Promise<void> {
   rmSync(projectDir, { recursive: true, force: true });
   cpSync(keptProject(name), projectDir, { recursive: true });
   for (const file of [stackFile, stateFile()]) {
     writeFileSync(file, readFileSync(file, "utf8").replaceAll(sshConfigOf(owner), sshConfig));
   }
+  // The engine keeps by the project's path which stack is selected.
+  await mustPulumi("stack", "select", stack);
 }
 
 export const isKept = (name: string): boolean => existsSync(keptProject(name));

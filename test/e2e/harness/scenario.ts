@@ -103,7 +103,7 @@ export async function startMounted(): Promise<void> {
     return;
   }
   endTurn("mounted");
-  restoreProject("mounted", await restoreHosts("mounted"));
+  await restoreProject("mounted", await restoreHosts("mounted"));
   await mounted();
 }
 
