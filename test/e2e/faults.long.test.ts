@@ -141,7 +141,9 @@ describe("a fault", () => {
     async () => {
       const patient = await ours();
       await underFio(path, async () => {
-        expect(await patient.endures(`cut of ${longCut} min`, between(cut, 60 * longCut, heal))).toBeLessThan(10);
+        expect(await patient.endures(`cut of ${longCut} min`, between(cut, 60 * longCut, heal))).toBeLessThan(
+          10,
+        );
       });
     },
     minutes(longCut + 30),
@@ -191,9 +193,7 @@ describe("a fault", () => {
       const fenced = async (): Promise<void> => {
         await on("client", `netdisk resume ${name}`);
         const reason = `fenced: this attachment of client has lost the disk ${name}; ${secondName} holds it`;
-        await until("the first client is told", 90, async () =>
-          (await status()).reason.includes(reason),
-        );
+        await until("the first client is told", 90, async () => (await status()).reason.includes(reason));
         await pause(5);
       };
       await on("client", `kill -CONT ${plugin} ${ssh}`);

@@ -124,13 +124,16 @@ describe("serve.sh", () => {
     expect(ask("serve", elsewhere, second, "laptop")).toBe("ok\nserved\n");
   });
 
-  it.each([false, true])("says why a backing cannot be opened, and makes none (read-only: %s)", (readOnly) => {
-    rmSync(backing());
-    expect(ask("serve", here, first, "nas", readOnly)).toBe(
-      `refused: the backing cannot be opened: '${backing()}': No such file or directory. Once that is cured, on nas: netdisk resume t1\n`,
-    );
-    expect(existsSync(backing())).toBe(false);
-  });
+  it.each([false, true])(
+    "says why a backing cannot be opened, and makes none (read-only: %s)",
+    (readOnly) => {
+      rmSync(backing());
+      expect(ask("serve", here, first, "nas", readOnly)).toBe(
+        `refused: the backing cannot be opened: '${backing()}': No such file or directory. Once that is cured, on nas: netdisk resume t1\n`,
+      );
+      expect(existsSync(backing())).toBe(false);
+    },
+  );
 
   it("leaves the backing as it is", () => {
     expect(ask("serve", here, first, "nas")).toBe("ok\nserved\n");

@@ -117,7 +117,9 @@ export interface Status {
 }
 
 /** `command`: how the disk's host is asked, where it is not the client as it is. */
-export async function status(command: (line: string) => Promise<string> = (line) => on("client", line)): Promise<Status> {
+export async function status(
+  command: (line: string) => Promise<string> = (line) => on("client", line),
+): Promise<Status> {
   const [found] = JSON.parse(await command(`netdisk status ${name} --json`)) as Status[];
   if (!found) throw new Error(`netdisk knows no disk ${name}`);
   return found;
