@@ -7,6 +7,10 @@ name={{name}}
 config={{config}}
 lease={{lease}}
 lock={{lock}}
+# What is served, and the account that nbd-server changes to.
+backing={{backing}}
+user={{user}}
+read_only={{readOnly}}
 newline="
 "
 
@@ -49,6 +53,14 @@ fence() {
     [ "$tries" -lt 500 ] || refuse "the session before this one cannot be ended: process ${left:-?} is in state $(sed -n 's/^State:[[:space:]]*//p' "/proc/$left/status" 2>/dev/null)"
     sleep 0.05
   done
+}
+
+# Opens the backing as nbd-server will, and says why it can't. nbd-server itself would say that access is denied, or
+# offer a disk that has become read-only.
+open_backing() {
+  if [ "$read_only" = true ]; then set -- if="$backing" of=/dev/null; else set -- if=/dev/null of="$backing"; fi
+  LC_ALL=C setpriv --reuid "$user" --regid "$user" --clear-groups \
+    dd "$@" conv=nocreat,notrunc count=0 status=none 2>&1 </dev/null
 }
 
 read -r verb key machine nonce host || exit 1
@@ -113,6 +125,7 @@ if [ "$verb" = takeover ]; then
   echo ok >&0
   exit 0
 fi
+said=$(open_backing) || refuse "the backing cannot be opened: ${said#dd: failed to open }. Once that is cured, on $host: netdisk resume $name"
 exec 9>&-
 echo ok >&0
 exec nbd-server -d -C "$config"

@@ -118,7 +118,7 @@ journal (struct disk *d, const char *text)
 void
 disk_set_state (struct disk *d, enum state s, const char *why)
 {
-  char text[320];
+  char text[JOURNAL_BYTES];
   uint64_t now = now_ms (), lasted = now - d->since_ms;
 
   if (why[0])

@@ -67,6 +67,7 @@ TAILQ_HEAD (requests, request);
 
 #define POOL 1024               /* reads and flushes at once */
 #define JOURNAL_LINES 32
+#define JOURNAL_BYTES (FAULT_BYTES + 16)        /* "parked: " and why */
 
 enum state { STARTING, UP, REPLAYING, PARKED, ENDED };
 
@@ -100,7 +101,7 @@ struct disk {
   /* what the status shows */
   enum state state;
   enum failure why;             /* while PARKED */
-  char reason[256];             /* while PARKED: why; else of the last time */
+  char reason[FAULT_BYTES];     /* while PARKED: why; else of the last time */
   uint64_t since_ms;            /* of this state */
   uint64_t next_dial_ms;        /* while PARKED: when we dial next, 0: now */
   uint64_t sessions, dials, faults, lost_bytes, read_bytes, written_bytes;
@@ -111,7 +112,7 @@ struct disk {
   pthread_cond_t answered;
   enum verb verb;
   char answer[256];
-  char journal[JOURNAL_LINES][320];
+  char journal[JOURNAL_LINES][JOURNAL_BYTES];
   unsigned journal_from, journal_count, journal_dropped;
   int clerk_fd;                 /* eventfd that wakes the clerk */
   int control_fd;               /* listening; -1: none */

@@ -15,6 +15,7 @@
 #include "transport.h"
 
 #define MAX_CONNECTIONS 8
+#define FAULT_BYTES (WORDS_BYTES + 32)  /* what was done, and the words */
 
 struct disk;
 
@@ -27,7 +28,7 @@ struct session {
   uint64_t began_ms;
   struct stall stall;
   enum failure why;             /* of the fault */
-  char fault[256];              /* "": all is well */
+  char fault[FAULT_BYTES];      /* "": all is well */
 };
 
 /* Notes what ended the session; the first fault stays. */

@@ -12,11 +12,14 @@
 
 #include "backoff.h"
 
+/* A refusal of netdisk-serve names up to three hosts, and has its cure at the end. */
+#define WORDS_BYTES 480
+
 struct transport {
   pid_t pid;            /* 0: none, or over and reaped */
   int words_fd;         /* its stderr, non-blocking; -1: none */
   int exit_status;      /* of waitpid, once pid is 0; -1: unknown */
-  char words[160];      /* its last line so far */
+  char words[WORDS_BYTES];      /* its last line so far */
 };
 
 void transport_init (struct transport *t);

@@ -25,6 +25,7 @@ int
 main (void)
 {
   char *says[] = { "/bin/sh", "-c", "printf 'two\\007\\n\\n' >&2; echo 'proxy dialer did not pass back a connection' >&2; exit 3", NULL };
+  char *refuses[] = { "/bin/sh", "-c", "printf 'netdisk-serve: photos: %0250d netdisk abort photos\n' 0 >&2; exit 1", NULL };
   char *echoes[] = { "/bin/sh", "-c", "cat & wait", NULL };
   char *missing[] = { "/nowhere/ssh", NULL };
   char buffer[8] = "";
@@ -52,6 +53,13 @@ main (void)
   CHECK (strcmp (t.words, "two?") == 0);        /* the last line that says something, printable */
   CHECK_IS (t.pid, 0);
   CHECK_IS (t.exit_status, EXIT (3));
+  transport_end (&t);
+  close (fd);
+
+  fd = transport_command (&t, refuses);         /* the cure is at the end */
+  CHECK (fd != -1);
+  transport_last_words (&t);
+  CHECK (strstr (t.words, "netdisk abort photos") != NULL);
   transport_end (&t);
   close (fd);
 

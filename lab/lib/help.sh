@@ -17,7 +17,8 @@ lab/lab: two throw-away Debian hosts, "server" and "client", on this machine, wi
   lab/lab console HOST                 the host's console log
 
   lab/lab link cut|heal|show           the link between the hosts
-  lab/lab link shape RATE DELAY|clear  make it slow and long, e.g. 80mbit 15ms
+  lab/lab link shape RATE DELAY [LOSS] make it slow and long, e.g. 80mbit 15ms, and bad, e.g. 5%
+  lab/lab link clear                   the end of that
   lab/lab power cut|on HOST            pull the plug, put it back
   lab/lab reboot HOST                  clean reboot
   lab/lab snapshot save|restore|delete NAME, snapshot list
@@ -85,8 +86,10 @@ TEXT
     link) cat <<'TEXT' ;;
 lab/lab link cut                 the hosts no longer hear each other; this machine still reaches both
 lab/lab link heal                the end of a cut
-lab/lab link shape RATE DELAY    e.g. 80mbit 15ms: each direction between the hosts gets this rate and this delay (so the
-                                 round trip is twice the delay); it holds through reboots and power cuts
+lab/lab link shape RATE DELAY [LOSS]
+                                 e.g. 80mbit 15ms: each direction between the hosts gets this rate and this delay (so the
+                                 round trip is twice the delay); 80mbit 15ms 5%: and loses this share of its packets; it
+                                 holds through reboots and power cuts
 lab/lab link clear               the end of a shape
 lab/lab link show                what holds now, asked from the hosts
 TEXT

@@ -34,10 +34,11 @@ verb_link() {
     cut) link_isolate on ;;
     heal) link_isolate off ;;
     shape)
-      local rate=${2:-} delay=${3:-}
+      local rate=${2:-} delay=${3:-} loss=${4:-}
       [[ $rate =~ ^[0-9]+(\.[0-9]+)?[kmg]?bit$ ]] || usage_error "link shape: the rate is \"$rate\"" "Write it like 80mbit, 512kbit or 1gbit."
       [[ $delay =~ ^[0-9]+(\.[0-9]+)?(us|ms|s)$ ]] || usage_error "link shape: the delay is \"$delay\"" "Write it like 15ms (each way)."
-      printf '%s %s\n' "$rate" "$delay" >"$STATE/shape"
+      [[ $loss =~ ^([0-9]+(\.[0-9]+)?%)?$ ]] || usage_error "link shape: the loss is \"$loss\"" "Write it like 5% (each way), or leave it out."
+      printf '%s\n' "$rate $delay${loss:+ $loss}" >"$STATE/shape"
       shape_push_all
       ;;
     clear) rm -f "$STATE/shape"; shape_push_all ;;

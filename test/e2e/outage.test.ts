@@ -1,6 +1,7 @@
 /** A disk with `transport: session` through what breaks a link, its processes and its server: a pause, and nothing else. */
 import { describe, expect } from "vitest";
 import { lab, on, powerCycle, tryOn } from "./harness/lab";
+import { startCopy } from "./harness/load";
 import { kills, name, path, type Patient, sshConfig, startPatient, startSession } from "./harness/outage";
 import { pulumi } from "./harness/project";
 import { pause } from "./harness/run";
@@ -83,13 +84,10 @@ describe("an outage", () => {
   step(
     "a power cut of the server under load loses nothing that was fsync'd",
     async () => {
-      await on("client", "head -c 60M /dev/urandom >/root/data");
-      const load = tryOn("client", `dd if=/root/data of=${path}/data bs=1M conv=fsync status=none`);
+      const copy = await startCopy(`${path}/data`, 60);
       await pause(3);
       await ours().survives("power cut of the server", () => powerCycle("server"));
-      const { code, output } = await load;
-      expect(code, output).toBe(0);
-      await on("client", `echo 3 >/proc/sys/vm/drop_caches; cmp /root/data ${path}/data; rm /root/data`);
+      await copy.verify();
     },
     minutes(5),
   );

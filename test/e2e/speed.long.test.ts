@@ -4,8 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeSection } from "../../tools/benchmarksPage";
-import { hosts, lab, mounted } from "./harness/lab";
-import { install } from "./harness/load";
+import { hosts, install, lab, mounted } from "./harness/lab";
 import { setDisks, testdisk, type Disk } from "./harness/project";
 import { startMounted, up } from "./harness/scenario";
 import { linkRate, makeSource, sequential, type Sequential, type Small, smallFiles } from "./harness/speed";

@@ -8,6 +8,7 @@ import { render } from "../../provider/template";
 
 let root: string;
 const slice = () => join(root, "netdisk-serve-t1.slice");
+const backing = () => join(root, "t1.img");
 const leaseText = () => readFileSync(join(root, "lease"), "utf8");
 
 beforeEach(() => {
@@ -15,6 +16,11 @@ beforeEach(() => {
   for (const folder of ["bin", "netdisk-serve-t1.slice/own"])
     mkdirSync(join(root, folder), { recursive: true });
   writeFileSync(join(root, "bin/nbd-server"), "#!/bin/sh\necho served\n", { mode: 0o755 });
+  // Only root can change to another account.
+  writeFileSync(join(root, "bin/setpriv"), '#!/bin/sh\nwhile [ "$1" != dd ]; do shift; done\nexec "$@"\n', {
+    mode: 0o755,
+  });
+  writeFileSync(backing(), "cipher text");
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -28,13 +34,16 @@ function before(populated: 0 | 1): string {
 }
 const killed = (group: string) => existsSync(join(group, "cgroup.kill"));
 
-function script(): string {
+function script(readOnly = false): string {
   const text = render("serve.sh", {
     name: "t1",
     unit: "netdisk-serve-t1@.service",
     config: "/etc/netdisk/serve/t1.conf",
     lease: join(root, "lease"),
     lock: join(root, "lock"),
+    backing: backing(),
+    user: "nbd",
+    readOnly: String(readOnly),
   });
   // On a host the connection is stdin, both ways, and the kernel says which cgroup this is.
   return text.replaceAll(">&0", ">&1").replace(/^own=.*$/m, `own=${slice()}/own`);
@@ -44,8 +53,8 @@ const key = "0123456789abcdef";
 const [here, elsewhere] = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"];
 const [first, second] = ["1".repeat(32), "2".repeat(32)];
 const env = () => ({ PATH: `${root}/bin:${process.env.PATH ?? ""}` });
-const ask = (verb: string, machine: string, nonce: string, host: string): string =>
-  spawnSync("/bin/sh", ["-c", script()], {
+const ask = (verb: string, machine: string, nonce: string, host: string, readOnly = false): string =>
+  spawnSync("/bin/sh", ["-c", script(readOnly)], {
     input: `${verb} ${key} ${machine} ${nonce} ${host}\n`,
     encoding: "utf8",
     env: env(),
@@ -113,6 +122,22 @@ describe("serve.sh", () => {
     expect(ask("release", here, first, "nas")).toBe("released\nok\n");
     expect(ask("lease", elsewhere, second, "laptop")).toBe("free\nok\n");
     expect(ask("serve", elsewhere, second, "laptop")).toBe("ok\nserved\n");
+  });
+
+  it.each([false, true])(
+    "says why a backing cannot be opened, and makes none (read-only: %s)",
+    (readOnly) => {
+      rmSync(backing());
+      expect(ask("serve", here, first, "nas", readOnly)).toBe(
+        `refused: the backing cannot be opened: '${backing()}': No such file or directory. Once that is cured, on nas: netdisk resume t1\n`,
+      );
+      expect(existsSync(backing())).toBe(false);
+    },
+  );
+
+  it("leaves the backing as it is", () => {
+    expect(ask("serve", here, first, "nas")).toBe("ok\nserved\n");
+    expect(readFileSync(backing(), "utf8")).toBe("cipher text");
   });
 
   it("serves nobody when the lease cannot be read", () => {

@@ -36,6 +36,13 @@ export async function bytesOn(host: HostName, command: string): Promise<Buffer> 
   return (await must(ssh(host, command))).stdout;
 }
 
+/** What a test needs on a host and netdisk does not. */
+export const install = (host: HostName, ...packages: string[]): Promise<string> =>
+  on(
+    host,
+    `apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${packages.join(" ")} >/dev/null`,
+  );
+
 /** Starts a command on a host and leaves it running. */
 export const startOn = (host: HostName, command: string): Running => start(ssh(host, command));
 

@@ -1,12 +1,7 @@
 /** Work on a mounted disk of the client, and what shows that nobody disturbed it. */
 import { expect } from "vitest";
-import { type HostName, on, startOn, tryOn } from "./lab";
-
-export const install = (host: HostName, ...packages: string[]): Promise<string> =>
-  on(
-    host,
-    `{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${packages.join(" ")}; } >/dev/null 2>&1`,
-  );
+import { install, on, startOn, tryOn } from "./lab";
+import { until } from "./run";
 
 export const installFio = (): Promise<string> => install("client", "fio");
 
@@ -15,6 +10,8 @@ export interface Fio {
   rounds(): number;
   /** Seconds that the longest read, write or fsync of the rounds after this one took. */
   longestAfter(round: number): number;
+  /** What it said when a round failed; undefined as long as none did. */
+  failure(): string | undefined;
   /** Ends it after the present round; throws where a round failed. */
   stop(): Promise<void>;
 }
@@ -42,9 +39,14 @@ export function startFio(path: string, options = ""): Fio {
     "client",
     `rounds=0; while test ! -e /run/stop-fio; do ${command} 2>/tmp/fio.log || { cat /tmp/fio.log /tmp/fio.json; exit 1; }; rounds=$((rounds+1)); sed -n '/^{/,$p' /tmp/fio.json; echo "verified $rounds"; done`,
   );
+  let failure: string | undefined;
+  void running.ended.then(({ code, output }) => {
+    if (code !== 0) failure = output;
+  });
   const rounds = () => Number([...running.said().matchAll(/^verified (\d+)$/gm)].at(-1)?.[1] ?? 0);
   return {
     rounds,
+    failure: () => failure,
     longestAfter(round) {
       const reports = running.said().split(/^verified \d+$/m);
       return Math.max(...reports.slice(round, rounds()).map(longestOf));
@@ -54,6 +56,39 @@ export function startFio(path: string, options = ""): Fio {
       const { code, output } = await running.ended;
       await on("client", "rm /run/stop-fio");
       expect(code, output).toBe(0);
+    },
+  };
+}
+
+/** Does it while fio is at work on a path, and waits until fio has verified a round that it began afterwards. */
+export async function underFio(path: string, act: () => Promise<void>): Promise<void> {
+  const fio = startFio(path);
+  const verified = (rounds: number) =>
+    until(`fio has verified ${rounds} rounds`, 900, async () => {
+      expect(fio.failure()).toBeUndefined();
+      return fio.rounds() >= rounds;
+    });
+  await verified(1);
+  await act();
+  await verified(fio.rounds() + 2);
+  await fio.stop();
+}
+
+export interface Copy {
+  /** Waits for its end: it succeeded, and what the server has is what was copied. */
+  verify(): Promise<void>;
+}
+
+/** Copies so many MiB at random to a file of the client, and makes sure of them. */
+export async function startCopy(file: string, size: number): Promise<Copy> {
+  const source = "/root/copied";
+  await on("client", `head -c ${size}M /dev/urandom >${source}`);
+  const { ended } = startOn("client", `dd if=${source} of=${file} bs=1M conv=fsync status=none`);
+  return {
+    async verify() {
+      const { code, output } = await ended;
+      expect(code, output).toBe(0);
+      await on("client", `echo 3 >/proc/sys/vm/drop_caches && cmp ${source} ${file} && rm ${source}`);
     },
   };
 }

@@ -45,11 +45,13 @@ export async function goesOn(writer: Writer, seconds: number): Promise<void> {
   await until("the writer goes on", seconds, async () => writer.acknowledged() >= goal);
 }
 
-/** The first acknowledged record that is not in the file, or undefined when all are there. */
-export async function firstMissing(file: string, acknowledged: number): Promise<string | undefined> {
+/** The acknowledged records that are not in the file. */
+export async function missing(file: string, acknowledged: number): Promise<string[]> {
   const there = new Set((await on("client", `cat ${file}`)).split("\n"));
-  for (let number = 1; number <= acknowledged; number++) {
-    if (!there.has(record(number))) return record(number);
-  }
-  return undefined;
+  const wanted = Array.from({ length: acknowledged }, (_, index) => record(index + 1));
+  return wanted.filter((one) => !there.has(one));
 }
+
+/** The first of them, or undefined when all are there. */
+export const firstMissing = async (file: string, acknowledged: number): Promise<string | undefined> =>
+  (await missing(file, acknowledged))[0];
