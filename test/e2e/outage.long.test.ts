@@ -1,10 +1,11 @@
 /** A disk with `transport: session` through what breaks a link, its processes and its server: a pause, and nothing else. */
 import { describe, expect } from "vitest";
 import { lab, on, powerCycle, tryOn } from "./harness/lab";
-import { kills, name, path, type Patient, sshConfig, startPatient, startSession } from "./harness/outage";
+import { kills, name, path, type Patient, patientOf, sshConfig, startSession } from "./harness/outage";
 import { pulumi } from "./harness/project";
 import { pause } from "./harness/run";
 import { expectNoChanges, ladder } from "./harness/scenario";
+import { startWriting } from "./harness/work";
 
 const minutes = (n: number) => n * 60_000;
 
@@ -61,7 +62,7 @@ describe("an outage", () => {
     step(
       `a cut of ${seconds} s is a pause, over within 5 s`,
       async () => {
-        patient ??= await startPatient();
+        patient ??= patientOf(await startWriting(path));
         const stall = await patient.survives(`cut of ${seconds} s`, async () => {
           await lab("link", "cut");
           await pause(seconds);

@@ -1,4 +1,5 @@
 /** The two hosts of the end-to-end tests: a lab of their own (NETDISK_LAB names another), so that nobody's demo is disturbed. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkout, must, run, start, until, type Ended, type Running } from "./run";
 
@@ -37,6 +38,12 @@ export async function bytesOn(host: HostName, command: string): Promise<Buffer> 
 /** Starts a command on a host and leaves it running. */
 export const startOn = (host: HostName, command: string): Running => start(ssh(host, command));
 
+export const install = (host: HostName, ...packages: string[]): Promise<string> =>
+  on(
+    host,
+    `{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${packages.join(" ")}; } >/dev/null 2>&1`,
+  );
+
 /** Whether the disk is mounted and a write gets through to the server: a dead mount stays in place for a while. */
 export async function isMounted(path: string): Promise<boolean> {
   const probe = `dd if=/dev/zero of=${path}/.probe bs=4k count=1 conv=fsync status=none`;
@@ -48,7 +55,31 @@ export async function mounted(path = "/mnt/disk", seconds = 300): Promise<void> 
   await until(`${path} is mounted on the client`, seconds, () => isMounted(path));
 }
 
-export async function powerCycle(host: HostName): Promise<void> {
-  await lab("power", "cut", host);
-  await lab("power", "on", host);
+/** Several hosts lose their power at the same time, and get it back at the same time. */
+export async function powerCycle(...victims: HostName[]): Promise<void> {
+  await Promise.all(victims.map((host) => lab("power", "cut", host)));
+  await Promise.all(victims.map((host) => lab("power", "on", host)));
+}
+
+const isOff = async (host: HostName): Promise<boolean> =>
+  new RegExp(`^${host} +off$`, "m").test((await run([script, "status"], { env })).output);
+
+/** Boots so far, as its console has them. */
+const boots = (host: HostName): number =>
+  readFileSync(join(checkout, ".lab", labName, "log", `${host}.log`), "utf8").split("\n=== boot at ").length;
+
+/** A clean shutdown by the host's own systemd, which must not take longer than this; returns the seconds until its kernel ended. */
+export async function shutDown(
+  host: HostName,
+  verb: "poweroff" | "reboot",
+  seconds: number,
+): Promise<number> {
+  const before = boots(host);
+  const begun = Date.now();
+  // The shutdown may end this very login before it answers.
+  await tryOn(host, `systemctl --no-block ${verb}`);
+  await until(`the end of ${verb}`, seconds, async () =>
+    verb === "reboot" ? boots(host) > before : isOff(host),
+  );
+  return (Date.now() - begun) / 1000;
 }

@@ -1,12 +1,8 @@
 /** Work on a mounted disk of the client, and what shows that nobody disturbed it. */
 import { expect } from "vitest";
-import { on, startOn, tryOn } from "./lab";
+import { install, on, startOn, tryOn } from "./lab";
 
-export const installFio = (): Promise<string> =>
-  on(
-    "client",
-    "{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends fio; } >/dev/null 2>&1",
-  );
+export const installFio = (): Promise<string> => install("client", "fio");
 
 export interface Fio {
   /** Number of rounds that were written and verified. */
