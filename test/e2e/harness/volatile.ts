@@ -89,7 +89,7 @@ function write(file: number, from: Buffer, at: number): void {
 
 /** Makes the file system and its log on the server, mounted at each boot from now on. */
 export async function installVolatileDisk(): Promise<void> {
-  await install("server", "dmsetup");
+  await install("server", "dmsetup", "e2fsprogs");
   await on("server", "cat >/usr/local/sbin/volatile-disk && chmod +x /usr/local/sbin/volatile-disk", script);
   await on("server", "cat >/etc/systemd/system/volatile-disk.service", unit);
   await on(
