@@ -95,26 +95,12 @@ reload() {
   done
 }
 
-# With a session nothing fails while the server is out of reach: umount waits, and a shutdown must not.
-unmount() {
-  if [ -z "$session" ]; then
-    umount "$path"
-    return
-  fi
-  umount "$path" &
-  "$session" watch $!
-  wait $!
-}
-
-stop() {
+# Until the disk is no longer mounted at the path.
+take_down() {
   tries=0
   while now=$(mounted) && [ -n "$now" ]; do
     [ "${now#* }" = "$device" ] || fail "$path has something else mounted on it: ${now#* }; left alone"
-    if said=$(unmount 2>&1); then
-      # Even a disk that was given up unmounts well.
-      [ -z "$session" ] || "$session" unharmed
-      return
-    fi
+    if said=$(umount "$path" 2>&1); then return; fi
     tries=$((tries + 1))
     if [ "$tries" = 1 ]; then
       echo "$said"
@@ -132,6 +118,20 @@ stop() {
     fi
     sleep 1
   done
+}
+
+# With a session nothing fails while the server is out of reach. Then umount and sync wait, and so does each process that
+# writes and thereby keeps the mount busy: a shutdown must wait for none of them.
+stop() {
+  if [ -z "$session" ]; then
+    take_down
+    return
+  fi
+  take_down &
+  "$session" watch $! || true
+  wait $!
+  # Even a disk that was given up unmounts well.
+  "$session" unharmed
 }
 
 case "${1-}" in

@@ -4,22 +4,22 @@
  * NETDISK_LONG_CUT_MINUTES (default 10): how long the longest cut lasts.
  */
 import { beforeAll, describe, expect } from "vitest";
-import { faultTable } from "./harness/faultTable";
+import { faultTable, wished } from "./harness/faults";
 import { backing, backingFaults, makeFileSystem } from "./harness/faultyBacking";
 import { complaintsAfter, kernelLogEnd } from "./harness/kernelLog";
 import { lab, mounted, on, tryOn } from "./harness/lab";
 import { installFio, startCopy, underFio } from "./harness/load";
 import { wakeUpLate } from "./harness/oldSession";
-import { name, path, type Patient, records, startPatient, startSessionAlone, status } from "./harness/outage";
+import { name, path, type Patient, patientOf, startSessionAlone, status } from "./harness/outage";
 import { beginResets, endResets } from "./harness/reset";
 import { pause, type Running, until } from "./harness/run";
 import { type Sample, startSample } from "./harness/sample";
 import { ladder } from "./harness/scenario";
 import { type SecondClient, secondName, startSecondClient } from "./harness/secondClient";
-import { missing } from "./harness/writer";
+import { startWriting, type Work } from "./harness/work";
 
 const minutes = (n: number) => n * 60_000;
-const longCut = Number(process.env.NETDISK_LONG_CUT_MINUTES ?? 10);
+const longCut = wished("NETDISK_LONG_CUT_MINUTES", 10);
 
 type Act = () => Promise<unknown>;
 
@@ -35,17 +35,22 @@ const link = ["link", "shape", "80mbit", "15ms"];
 
 describe("a fault", () => {
   const step = ladder();
-  const note = faultTable();
+  const faults = faultTable();
   let sample: Sample;
   let logBegin: string;
+  let work: Work | undefined;
   let patient: Patient | undefined;
-  const complaints = () => complaintsAfter(logBegin);
-  const ours = async (): Promise<Patient> => (patient ??= await startPatient({ complaints, note }));
+  const ours = async (): Promise<{ work: Work; patient: Patient }> => {
+    work ??= await startWriting(path);
+    patient ??= patientOf(work, () => complaintsAfter(logBegin));
+    return { work, patient };
+  };
+  const endure = async (fault: string, harm: Act): Promise<number> =>
+    faults.endure((await ours()).patient, fault, harm);
 
   beforeAll(async () => {
     await startSessionAlone(backing, makeFileSystem);
     await installFio();
-    await lab(...link);
     sample = await startSample(backing.path, "base", "old", "new");
     logBegin = await kernelLogEnd();
   }, minutes(40));
@@ -62,8 +67,7 @@ describe("a fault", () => {
   step(
     "an old session that wakes up after the next one has written is dead, and writes nothing",
     async () => {
-      const patient = await ours();
-      await patient.endures("old session stopped, its bytes overwritten, woken up", async () => {
+      await endure("old session stopped, its bytes overwritten, woken up", async () => {
         expect(await wakeUpLate(sample, { escapes: false })).toEqual({ survivors: 0, unchanged: true });
       });
     },
@@ -73,13 +77,13 @@ describe("a fault", () => {
   step(
     "5 % of the packets are lost each way for 2 minutes, under fio and the writer",
     async () => {
-      const patient = await ours();
+      const { writer } = (await ours()).work;
       await underFio(path, async () => {
-        await patient.endures("5 % packet loss each way for 2 min", async () => {
-          const before = patient.writer.acknowledged();
+        await endure("5 % packet loss each way for 2 min", async () => {
+          const before = writer.acknowledged();
           await lab(...link, "5%");
           await pause(120);
-          expect(patient.writer.acknowledged()).toBeGreaterThan(before + 10);
+          expect(writer.acknowledged()).toBeGreaterThan(before + 10);
           await lab(...link);
         });
       });
@@ -98,8 +102,7 @@ describe("a fault", () => {
     step(
       `${fault}: goes on within 15 s`,
       async () => {
-        const patient = await ours();
-        expect(await patient.endures(fault, harm)).toBeLessThan(15);
+        expect(await endure(fault, harm)).toBeLessThan(15);
       },
       minutes(5),
     );
@@ -115,11 +118,10 @@ describe("a fault", () => {
       step(
         `${fault}: waits, says why, and goes on ${how}`,
         async () => {
-          const patient = await ours();
           await begin();
           // Of a name of its own, so that the backing has to grow for it.
           const copy = await startCopy(`${path}/copy-${Date.now()}`, 24);
-          const stall = await patient.endures(`${fault}; cured, goes on ${how}`, async () => {
+          const stall = await endure(`${fault}; cured, goes on ${how}`, async () => {
             await until("netdisk status says why", 90, async () =>
               cause.test(await on("client", `netdisk status ${name}`)),
             );
@@ -139,11 +141,8 @@ describe("a fault", () => {
   step(
     `a cut of ${longCut} min under fio and the writer: goes on within 10 s`,
     async () => {
-      const patient = await ours();
       await underFio(path, async () => {
-        expect(await patient.endures(`cut of ${longCut} min`, between(cut, 60 * longCut, heal))).toBeLessThan(
-          10,
-        );
+        expect(await endure(`cut of ${longCut} min`, between(cut, 60 * longCut, heal))).toBeLessThan(10);
       });
     },
     minutes(longCut + 30),
@@ -159,8 +158,7 @@ describe("a fault", () => {
   let stall = NaN;
 
   step("a second client is refused by the holder's name, and the holder notices nothing", async () => {
-    const patient = await ours();
-    await patient.endures("second client asks for the disk", async () => {
+    await endure("second client asks for the disk", async () => {
       second = await startSecondClient();
       await until("it is refused", 60, async () =>
         /refused: the disk outage is held by client since 20\d\d-/.test((await theirs().status()).reason),
@@ -171,7 +169,6 @@ describe("a fault", () => {
   step(
     "a takeover fences the first client: what it has queued never reaches the backing",
     async () => {
-      const patient = await ours();
       const whole = () => on("server", `sha256sum ${backing.path}`);
       await sample.write("base");
       // The write is on its way and does not get far; then the plugin stops before it can dial anew.
@@ -206,7 +203,7 @@ describe("a fault", () => {
       expect(await whole()).toBe(newer);
       expect((await theirs().status()).state).toBe("up");
 
-      told = await patient.errors();
+      told = await (await ours()).patient.errors();
       expect(told).toEqual([]);
     },
     minutes(10),
@@ -215,18 +212,18 @@ describe("a fault", () => {
   step(
     "the first client is told when it gives the disk up, and has all acknowledged records once it has it again",
     async () => {
-      const { writer } = await ours();
+      const { work } = await ours();
       await on("client", `netdisk abort ${name}`);
       expect((await queued?.ended)?.code).not.toBe(0);
-      await writer.gone;
+      await work.gone;
       // The mount's unit fails, as it should: what was given up is no success.
       await tryOn("client", `systemctl stop netdisk@${name}.target; systemctl reset-failed`);
       await theirs().stop();
       await on("client", `systemctl start --no-block netdisk@${name}.target`);
       await mounted(path);
-      const lost = await missing(records, writer.acknowledged());
-      note({ fault: "takeover by a second client", count: 1, errors: told.length, lost: lost.length, stall });
-      expect(lost).toEqual([]);
+      const lost = await work.lost();
+      faults.show("takeover by a second client", { count: 1, errors: told.length, lost, longest: stall });
+      expect(lost).toBe(0);
     },
     minutes(10),
   );

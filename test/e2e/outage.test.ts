@@ -2,10 +2,11 @@
 import { describe, expect } from "vitest";
 import { lab, on, powerCycle, tryOn } from "./harness/lab";
 import { startCopy } from "./harness/load";
-import { kills, name, path, type Patient, sshConfig, startPatient, startSession } from "./harness/outage";
+import { kills, name, path, type Patient, patientOf, sshConfig, startSession } from "./harness/outage";
 import { pulumi } from "./harness/project";
 import { pause } from "./harness/run";
 import { expectNoChanges, ladder } from "./harness/scenario";
+import { startWriting } from "./harness/work";
 
 const minutes = (n: number) => n * 60_000;
 
@@ -62,7 +63,7 @@ describe("an outage", () => {
     step(
       `a cut of ${seconds} s is a pause, over within 5 s`,
       async () => {
-        patient ??= await startPatient();
+        patient ??= patientOf(await startWriting(path));
         const stall = await patient.survives(`cut of ${seconds} s`, async () => {
           await lab("link", "cut");
           await pause(seconds);

@@ -71,6 +71,39 @@ describe("mount.sh start", () => {
   });
 });
 
+describe("mount.sh stop", () => {
+  const script = render("mount.sh", {
+    name: "t1",
+    unit: "netdisk-mount@t1.service",
+    device: "/dev/mapper/t1",
+    path: "/mnt/t1",
+    type: "xfs",
+    options: "noatime",
+    uuid,
+    attach: "netdisk-attach@t1.service",
+    session: "session",
+  });
+
+  it("gives a disk up whose writers wait for a server that is out of reach, and fails by that", () => {
+    shell.stub("awk", `test -e unmounted || echo 253:0 ${shell.path("dev/mapper/t1")}`);
+    shell.stub("umount", "if test -e given-up; then touch unmounted; else echo target is busy; exit 32; fi");
+    shell.stub("systemctl", "exit 1");
+    // As the real one: whoever still runs after a while waits for the server.
+    shell.stub(
+      "session",
+      `case $1 in
+        watch) sleep 0.3; ! grep -qs '^State:[[:space:]]*[RSD]' /proc/$2/status || touch given-up ;;
+        unharmed) test ! -e given-up ;;
+      esac`,
+    );
+    shell.stub("sync", "");
+    expect(shell.run(script, "stop").status).toBe(1);
+    expect(shell.calls().filter((call) => /^(umount|sync)/.test(call))).toEqual(
+      Array(2).fill(`umount ${shell.path("mnt/t1")}`),
+    );
+  });
+});
+
 describe("open.sh start", () => {
   const scriptFor = (reading: string) =>
     render("open.sh", {

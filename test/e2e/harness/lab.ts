@@ -1,4 +1,5 @@
 /** The two hosts of the end-to-end tests: a lab of their own (NETDISK_LAB names another), so that nobody's demo is disturbed. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { labOfLane } from "./lanes";
 import { checkout, must, run, start, until, type Ended, type Running } from "./run";
@@ -57,7 +58,31 @@ export async function mounted(path = "/mnt/disk", seconds = 300): Promise<void> 
   await until(`${path} is mounted on the client`, seconds, () => isMounted(path));
 }
 
-export async function powerCycle(host: HostName): Promise<void> {
-  await lab("power", "cut", host);
-  await lab("power", "on", host);
+/** Several hosts lose their power at the same time, and get it back at the same time. */
+export async function powerCycle(...victims: HostName[]): Promise<void> {
+  await Promise.all(victims.map((host) => lab("power", "cut", host)));
+  await Promise.all(victims.map((host) => lab("power", "on", host)));
+}
+
+const isOff = async (host: HostName): Promise<boolean> =>
+  new RegExp(`^${host} +off$`, "m").test((await run([script, "status"], { env })).output);
+
+/** Boots so far, as its console has them. */
+const boots = (host: HostName): number =>
+  readFileSync(join(checkout, ".lab", labName, "log", `${host}.log`), "utf8").split("\n=== boot at ").length;
+
+/** A clean shutdown by the host's own systemd, which must not take longer than this; returns the seconds until its kernel ended. */
+export async function shutDown(
+  host: HostName,
+  verb: "poweroff" | "reboot",
+  seconds: number,
+): Promise<number> {
+  const before = boots(host);
+  const begun = Date.now();
+  // The shutdown may end this very login before it answers.
+  await tryOn(host, `systemctl --no-block ${verb}`);
+  await until(`the end of ${verb}`, seconds, async () =>
+    verb === "reboot" ? boots(host) > before : isOff(host),
+  );
+  return (Date.now() - begun) / 1000;
 }

@@ -1,108 +1,82 @@
-/** A disk with `transport: session`, a writer on it, and what counts in an outage. */
+/** A disk with `transport: session`, work on it, and what counts in an outage. */
 import { expect } from "vitest";
-import type { Row } from "./faultTable";
 import { lab, mounted, on, tryOn } from "./lab";
 import { defaultStack, type Disk, setDisks, testdisk } from "./project";
-import { until } from "./run";
 import { prepared, startMounted, up } from "./scenario";
-import { goesOn, missing, startWriter, type Writer } from "./writer";
+import { installStamps } from "./stamps";
+import type { Work } from "./work";
+import { goesOn } from "./writer";
 
 export const name = "outage";
 export const path = `/mnt/${name}`;
 export const sshConfig = `/etc/netdisk/tunnel/${name}.ssh_config`;
-export const records = `${path}/records`;
-const disk: Disk = { file: { size: "512 MiB" }, mount: { path }, transport: "session" };
+export const sessionDisk: Disk = { file: { size: "512 MiB" }, mount: { path }, transport: "session" };
 
 /** What the kernel says of a disk that was told an error. All else in its log is allowed; the forwarded disk has errors. */
 const damage = `dmesg | grep -E 'I/O error|Shutting down|orruption|blocked for more than' |
   grep -wE "blocked|$(basename "$(readlink -f /dev/netdisk/${name})")|$(basename "$(readlink -f /dev/mapper/${name})")"`;
 
-const damages = async (): Promise<string[]> =>
+/** What the client's kernel has said of it since its boot. */
+export const kernelDamage = async (): Promise<string[]> =>
   (await tryOn("client", damage)).output.split("\n").filter((line) => line !== "");
 
 export interface Patient {
-  writer: Writer;
   /** Does harm, ends it, and waits until the writer goes on; prints and returns the seconds from the repair until then. */
   survives(fault: string, harm: () => Promise<unknown>): Promise<number>;
-  /** Does harm once, or as long as `again` says so, and notes a row of what it did. Returns the longest stall. */
-  endures(fault: string, harm: () => Promise<unknown>, again?: (count: number) => boolean): Promise<number>;
-  /** What the writer or the kernel was told. */
+  /** What the work or the kernel was told. */
   errors(): Promise<string[]>;
-  /** The acknowledged records that are not there when they are read from the server. */
-  lost(): Promise<string[]>;
-  /** Ends the writer; every record that was acknowledged is there. */
+  /** What was acknowledged and is not on the disk. */
+  lost(): Promise<number>;
+  /** Ends the work; all that was acknowledged is there. */
   conclude(): Promise<void>;
 }
 
-/** The disk, mounted, beside one that is forwarded. */
-export async function startSession(): Promise<void> {
+/** The disk, mounted beside one that is forwarded, and a long, thin link. `prepare` is done to the hosts before it is made. */
+export async function startSession(
+  disk: Disk = sessionDisk,
+  prepare = async (): Promise<void> => undefined,
+): Promise<void> {
   await startMounted();
+  await prepare();
   setDisks({ testdisk, [name]: disk });
   await up();
   await mounted(path);
+  await installStamps();
+  await lab("link", "shape", "80mbit", "15ms");
 }
 
-/** The disk alone, so that all that the kernel says is of it. `prepare`: what the hosts need before it is made. */
+/** The disk alone, so that all that the kernel says is of it. */
 export async function startSessionAlone(file: Disk["file"], prepare: () => Promise<unknown>): Promise<void> {
-  await prepared({ ...defaultStack, disks: { [name]: { ...disk, file } } });
+  await prepared({ ...defaultStack, disks: { [name]: { ...sessionDisk, file } } });
   await prepare();
   await up();
   await mounted(path);
-}
-
-export interface Examination {
-  /** What the kernel says that is no harmless word. */
-  complaints: () => Promise<string[]>;
-  /** Takes the rows. */
-  note: (row: Row) => void;
-}
-
-/** A long, thin link and a writer that waits for each of its fsyncs. */
-export async function startPatient({
-  complaints = damages,
-  note = () => undefined,
-}: Partial<Examination> = {}): Promise<Patient> {
   await lab("link", "shape", "80mbit", "15ms");
-  const writer = startWriter(records);
-  await until("the writer writes", 60, async () => writer.acknowledged() > 5);
+}
+
+/** Work that must notice an outage as a pause, and nothing else; `complaints`: what the kernel says that is not harmless. */
+export function patientOf(work: Work, complaints: () => Promise<string[]> = kernelDamage): Patient {
   const errors = async (): Promise<string[]> => {
-    const failure = writer.failure();
+    const failure = work.failure();
     return [...(failure === undefined ? [] : [failure]), ...(await complaints())];
   };
-  const lost = async (): Promise<string[]> => {
-    const acknowledged = writer.acknowledged();
-    await on("client", "echo 3 >/proc/sys/vm/drop_caches");
-    return missing(records, acknowledged);
-  };
-  async function survives(fault: string, harm: () => Promise<unknown>): Promise<number> {
-    await harm();
-    const repaired = Date.now();
-    await goesOn(writer, 90);
-    const stall = (Date.now() - repaired) / 1000;
-    expect(await errors()).toEqual([]);
-    console.log(`${fault}: errors 0, ${stall.toFixed(1)} s until it went on`);
-    return stall;
-  }
+  const unharmed = async (): Promise<void> => expect(await errors()).toEqual([]);
   return {
-    writer,
     errors,
-    lost,
-    survives,
-    async endures(fault, harm, again = (count) => count < 1) {
-      let count = 0;
-      let stall = 0;
-      while (again(count)) stall = Math.max(stall, await survives(`${fault} ${++count}`, harm));
-      const gone = await lost();
-      const told = await errors();
-      note({ fault, count, errors: told.length, lost: gone.length, stall });
-      expect(told).toEqual([]);
-      expect(gone).toEqual([]);
+    lost: () => work.lost(),
+    async survives(fault, harm) {
+      await harm();
+      const repaired = Date.now();
+      await goesOn(work.writer, 90);
+      const stall = (Date.now() - repaired) / 1000;
+      await unharmed();
+      console.log(`${fault}: errors 0, ${stall.toFixed(1)} s until it went on`);
       return stall;
     },
     async conclude() {
-      await writer.stop();
-      expect(await errors()).toEqual([]);
-      expect(await lost()).toEqual([]);
+      await work.stop();
+      await unharmed();
+      expect(await work.lost()).toBe(0);
     },
   };
 }

@@ -131,7 +131,7 @@ export const bootIds = (): Promise<string[]> =>
   Promise.all(hosts.map((host) => on(host, "cat /proc/sys/kernel/random/boot_id")));
 
 /** Tests that build on each other: after the first that fails, the others are skipped, for they prove nothing. */
-export function ladder(): (name: string, act: () => Promise<void>, timeoutMs?: number) => void {
+export function ladder(): (name: string, act: () => Promise<unknown>, timeoutMs?: number) => void {
   let broken: string | undefined;
   return (name, act, timeoutMs) => {
     it(

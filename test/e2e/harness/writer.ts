@@ -15,29 +15,29 @@ export interface Writer {
   gone: Promise<unknown>;
 }
 
-/** Appends to the file on the client about ten times a second until it is stopped, cut off, or a write fails. */
-export function startWriter(file: string): Writer {
-  const running = startOn(
-    "client",
+/** Runs a command on the client until it is stopped, cut off, or fails; it has to end when `stop` appears. */
+export function startAcknowledging(stop: string, command: string): Writer {
+  const running = startOn("client", command);
+  return {
+    acknowledged: () => Number([...running.said().matchAll(/^acknowledged (\d+)$/gm)].at(-1)?.[1] ?? 0),
+    failure: () => /^.*(?:failed at|rror|lost).*$/m.exec(running.said())?.[0],
+    gone: running.ended,
+    async stop() {
+      await on("client", `touch ${stop}`);
+      await running.ended;
+      await on("client", `rm ${stop}`);
+    },
+  };
+}
+
+/** Appends to the file on the client about ten times a second. */
+export const startWriter = (file: string): Writer =>
+  startAcknowledging(
+    "/run/stop-writer",
     `i=0; while test ! -e /run/stop-writer; do i=$((i+1));
      printf 'record %08d\\n' $i | dd of=${file} oflag=append conv=notrunc,fsync status=none || { echo "failed at $i"; exit 1; };
      echo "acknowledged $i"; done`,
   );
-  const last = () => {
-    const found = [...running.said().matchAll(/^acknowledged (\d+)$/gm)].at(-1);
-    return found ? Number(found[1]) : 0;
-  };
-  return {
-    acknowledged: last,
-    failure: () => /^.*(?:failed at|rror).*$/m.exec(running.said())?.[0],
-    gone: running.ended,
-    async stop() {
-      await on("client", "touch /run/stop-writer");
-      await running.ended;
-      await on("client", "rm /run/stop-writer");
-    },
-  };
-}
 
 /** Waits until it goes on after what held it up; one record may have been on its way already. */
 export async function goesOn(writer: Writer, seconds: number): Promise<void> {
@@ -48,10 +48,9 @@ export async function goesOn(writer: Writer, seconds: number): Promise<void> {
 /** The acknowledged records that are not in the file. */
 export async function missing(file: string, acknowledged: number): Promise<string[]> {
   const there = new Set((await on("client", `cat ${file}`)).split("\n"));
-  const wanted = Array.from({ length: acknowledged }, (_, index) => record(index + 1));
-  return wanted.filter((one) => !there.has(one));
+  return Array.from({ length: acknowledged }, (_, i) => record(i + 1)).filter((it) => !there.has(it));
 }
 
-/** The first of them, or undefined when all are there. */
+/** The first acknowledged record that is not in the file, or undefined when all are there. */
 export const firstMissing = async (file: string, acknowledged: number): Promise<string | undefined> =>
   (await missing(file, acknowledged))[0];

@@ -1,0 +1,70 @@
+/**
+ * The client shuts down under load while its server is dead or the link is cut: within 90 s each time, with all that was
+ * fsync'd safe, and what was given up unwritten is said in the journal and at the next start. NETDISK_SHUTDOWNS
+ * (default 20): poweroff and reboot, server off and link cut, in turn.
+ */
+import { describe, expect } from "vitest";
+import { faultTable, times, wished } from "./harness/faults";
+import { lab, mounted, on, shutDown } from "./harness/lab";
+import { name, path, startSession } from "./harness/outage";
+import { pause } from "./harness/run";
+import { ladder } from "./harness/scenario";
+import { startWork } from "./harness/work";
+
+const minutes = (n: number) => n * 60_000;
+const shutdowns = wished("NETDISK_SHUTDOWNS", 20);
+const limit = 90;
+
+const deaths = {
+  "the server is off": { begin: ["power", "cut", "server"], end: ["power", "on", "server"] },
+  "the link is cut": { begin: ["link", "cut"], end: ["link", "heal"] },
+};
+const ways = Object.entries(deaths).flatMap(([what, death]) =>
+  (["poweroff", "reboot"] as const).map((verb) => ({ what, death, verb })),
+);
+
+/** Of the boot before and of this one. */
+const journal = (boot: -1 | 0, unit = "*") =>
+  on("client", `journalctl --boot ${boot} --unit 'netdisk-${unit}@${name}*' --output cat --no-pager`);
+
+describe("the client shuts down without its server", () => {
+  const step = ladder();
+  const faults = faultTable();
+  let lost = 0;
+  let slowest = 0;
+
+  async function once(number: number): Promise<number> {
+    const { what, death, verb } = ways[number % ways.length]!;
+    const work = await startWork(path, number);
+    await pause(Math.random() * 8);
+    await lab(...death.begin);
+    await pause(Math.random() * 5);
+    const seconds = await shutDown("client", verb, limit);
+    slowest = Math.max(slowest, seconds);
+    await work.gone;
+    await Promise.all([lab(...death.end), lab("power", "on", "client")]);
+    const repaired = Date.now();
+    await mounted(path);
+    const wait = (Date.now() - repaired) / 1000;
+    lost += await work.lost();
+    console.log(
+      `${verb} ${number}, ${what}: ${seconds.toFixed(1)} s, ${lost} lost, mounted after ${wait.toFixed(1)} s`,
+    );
+    expect(lost).toBe(0);
+    const givenUp = /outage was given up on 20\S+ \(shutdown, the server is out of reach\)/;
+    expect(await journal(-1)).toMatch(givenUp);
+    expect(await journal(0, "session")).toContain("the disk was given up on 20");
+    return wait;
+  }
+
+  step("a disk with a session comes up", () => startSession(), minutes(20));
+
+  step(
+    `${shutdowns} shutdowns end within ${limit} s`,
+    async () => {
+      await faults.repeat("shutdown without the server", times(shutdowns), once, async () => lost);
+      console.log(`the slowest shutdown took ${slowest.toFixed(1)} s`);
+    },
+    minutes(5 + 5 * shutdowns),
+  );
+});
