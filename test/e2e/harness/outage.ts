@@ -2,9 +2,9 @@
 import { expect } from "vitest";
 import type { Row } from "./faultTable";
 import { lab, mounted, on, tryOn } from "./lab";
-import { defaultStack, type Disk, setDisks, testdisk } from "./project";
+import { type Disk, setDisks, testdisk } from "./project";
 import { until } from "./run";
-import { prepared, startMounted, up } from "./scenario";
+import { startMounted, up } from "./scenario";
 import { goesOn, missing, startWriter, type Writer } from "./writer";
 
 export const name = "outage";
@@ -42,10 +42,9 @@ export async function startSession(): Promise<void> {
   await mounted(path);
 }
 
-/** The disk alone, so that all that the kernel says is of it. `prepare`: what the hosts need before it is made. */
-export async function startSessionAlone(file: Disk["file"], prepare: () => Promise<unknown>): Promise<void> {
-  await prepared({ ...defaultStack, disks: { [name]: { ...disk, file } } });
-  await prepare();
+/** The disk in the other one's place, so that all that the kernel says is of it. */
+export async function startSessionAlone(file: Disk["file"]): Promise<void> {
+  setDisks({ [name]: { ...disk, file } });
   await up();
   await mounted(path);
 }
