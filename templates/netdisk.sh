@@ -118,7 +118,8 @@ table() {
     printf "$form" "$name" "$(value state)" "$(value since)" "$(value waiting)" "$(value retained)" \
       "$(value sessions)" "$(value oldest)" "$(rate read)" "$(rate written)" "$(value mount)"
     case $(value state) in
-      up | stopped) ;;
+      # The reason is that of the last time.
+      up | replaying | stopped) ;;
       *) echo "  $(value kind): $(printf '%s' "$line" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p')" ;;
     esac
     [ -z "$(value given_up)" ] || echo "  given up on $(printf '%s' "$line" | sed -n 's/.*"given_up":"\([^"]*\)".*/\1/p')"

@@ -58,6 +58,11 @@ it("shows a disk that is up, and why another one is not", () => {
   expect(why).toBe("  unanswered: no session: No route to host");
 });
 
+it("gives no reason of yesterday for a disk that is on its way up", () => {
+  disk("photos", { state: "replaying", reason: "no session: No route to host" });
+  expect(netdisk("status").stdout).not.toContain("No route");
+});
+
 it("says what is read and written per second", () => {
   disk("photos");
   // The plugin has counted on when the second has passed.

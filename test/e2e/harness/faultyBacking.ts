@@ -53,7 +53,7 @@ const remountReadOnly = sh`tries=0
 until mount -o remount,ro ${directory}; do
   tries=$((tries + 1))
   [ $tries -lt 100 ] || exit 1
-  pkill -KILL -f ${`^nbd-server -d -C ${serveConfig(name)}`}
+  pkill -KILL -f ${`^nbd-server -d -C ${serveConfig(name)}`} || true
 done`.text;
 
 export interface BackingFault {
@@ -71,10 +71,10 @@ export const backingFaults: Readonly<Record<string, BackingFault>> = {
     begin: () =>
       on(
         "server",
-        // The last blocks one by one: what is free is an estimate.
-        sh`fallocate -l "$(df --output=avail -B1 ${directory} | tail -n 1)" ${ballast}
+        // As far as it goes, and the last blocks one by one: a file takes some blocks besides its own.
+        sh`fallocate -l "$(df --output=avail -B1 ${directory} | tail -n 1)" ${ballast} 2>/dev/null || true
 dd if=/dev/zero of=${`${ballast}.rest`} bs=4k status=none 2>/dev/null || true
-test "$(df --output=avail -B1 ${directory} | tail -n 1)" = 0`.text,
+sync -f ${directory} && test "$(df --output=avail -B1 ${directory} | tail -n 1)" -eq 0`.text,
       ),
     cure: () => on("server", sh`rm ${ballast} ${`${ballast}.rest`}`.text),
   },

@@ -1,8 +1,8 @@
 /** A disk with `transport: session`, work on it, and what counts in an outage. */
 import { expect } from "vitest";
 import { lab, mounted, on, tryOn } from "./lab";
-import { defaultStack, type Disk, setDisks, testdisk } from "./project";
-import { prepared, startMounted, up } from "./scenario";
+import { type Disk, setDisks, testdisk } from "./project";
+import { startMounted, up } from "./scenario";
 import { installStamps } from "./stamps";
 import type { Work } from "./work";
 import { goesOn } from "./writer";
@@ -45,10 +45,9 @@ export async function startSession(
   await lab("link", "shape", "80mbit", "15ms");
 }
 
-/** The disk alone, so that all that the kernel says is of it. */
-export async function startSessionAlone(file: Disk["file"], prepare: () => Promise<unknown>): Promise<void> {
-  await prepared({ ...defaultStack, disks: { [name]: { ...sessionDisk, file } } });
-  await prepare();
+/** The disk in the other one's place, so that all that the kernel says is of it. */
+export async function startSessionAlone(file: Disk["file"]): Promise<void> {
+  setDisks({ [name]: { ...sessionDisk, file } });
   await up();
   await mounted(path);
   await lab("link", "shape", "80mbit", "15ms");
