@@ -1,7 +1,8 @@
 /**
  * Power cuts of a server whose disk loses its cache with them (harness/volatile.ts): NETDISK_VOLATILE_CUTS of them
  * (default 50) lose nothing that was fsync'd on a disk with `transport: session`. The controls show that the same cuts do
- * harm where something is missing: the client's copies of what was not flushed, or the session as a whole.
+ * harm where something is missing. Without the session as a whole the disk dies, and its users are told errors; without the
+ * client's copies of what was not flushed, what was fsync'd is lost and nobody is told.
  * NETDISK_VOLATILE_CONTROLS cuts at most for each (default 5).
  */
 import { describe, expect } from "vitest";
@@ -12,7 +13,8 @@ import { type Disk, setDisks, testdisk } from "./harness/project";
 import { pause } from "./harness/run";
 import { ladder, up } from "./harness/scenario";
 import { cutPowerAndCache, installVolatileDisk, volatilePath } from "./harness/volatile";
-import { startWork } from "./harness/work";
+import { startWork, type Work } from "./harness/work";
+import { goesOn } from "./harness/writer";
 
 const minutes = (n: number) => n * 60_000;
 const cuts = wished("NETDISK_VOLATILE_CUTS", 50);
@@ -38,13 +40,17 @@ describe("a server whose disk has a volatile cache loses its power", () => {
   }
 
   /** Cuts until one has done harm, which is an error that a program was told, or a loss. */
-  async function control(fault: string, where: string, recovered: () => Promise<unknown>): Promise<Outcome> {
+  async function control(
+    fault: string,
+    where: string,
+    recovered: (work: Work) => Promise<unknown>,
+  ): Promise<Outcome> {
     const outcome: Outcome = { count: 0, errors: 0, lost: 0, longest: 0 };
     while (outcome.count < controls && outcome.errors + outcome.lost === 0) {
       const work = await startWork(where, 10 + ++outcome.count);
       await cut();
       const repaired = Date.now();
-      await recovered();
+      await recovered(work);
       outcome.longest = Math.max(outcome.longest, (Date.now() - repaired) / 1000);
       // A round of the load, which reads what it has written.
       await pause(20);
@@ -99,7 +105,7 @@ describe("a server whose disk has a volatile cache loses its power", () => {
         `systemctl stop ${target} && sed -i 's/^retain=.*/retain=0/' ${script} && systemctl start ${target}`,
       );
       expect(await on("client", `pgrep -af nbdkit`)).toContain("retain=0");
-      const { lost } = await control("session without retention", path, async () => undefined);
+      const { lost } = await control("session without retention", path, (work) => goesOn(work.writer, 90));
       expect(lost).toBeGreaterThan(0);
     },
     minutes(10 + 5 * controls),
