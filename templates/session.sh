@@ -39,6 +39,19 @@ attached() {
   node=$(readlink -e "$device") && [ -e "/sys/block/${node##*/}/pid" ]
 }
 
+# What is retained lies in /run, for which a small client has a few dozen MiB: half of that at most, in whole MiB, so that
+# the plugin starts at all. What a file there takes is room, too: one that keeps something is taken up as it is, and any
+# other makes way.
+fit_retain() {
+  blocks=$(stat -c %b "$retained" 2>/dev/null || echo 0)
+  free=$(df --output=avail -B 512 "$dir" | tail -n 1)
+  most=$(((free + blocks) / 4096 * 1048576))
+  # Never nothing: the plugin says better what is missing.
+  [ "$most" -gt 0 ] && [ "$retain" -gt "$most" ] || return 0
+  echo "retain is $((most / 1048576)) MiB here, not $((retain / 1048576)): $dir has no room for more"
+  retain=$most
+}
+
 start() {
   umask 077
   if [ -e "$given_up" ]; then
@@ -48,6 +61,7 @@ start() {
   fi
   [ -s "$nonce" ] || od -An -v -tx1 -N16 /dev/urandom | tr -d ' \n' >"$nonce"
   rm -f "$socket"
+  fit_retain
   exec nbdkit -f -U "$socket" -t 64 "$plugin" \
     name="$name" export="$name" control="$control" retain-file="$retained" retain="$retain" \
     chunk=128K timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 \

@@ -182,3 +182,37 @@ describe("open.sh start", () => {
     expect(start().status).toBe(again);
   });
 });
+
+describe("session.sh start", () => {
+  const MiB = 2 ** 20;
+  const script = render("session.sh", {
+    name: "t1",
+    unit: "netdisk-session@t1.service",
+    device: "/dev/netdisk/t1",
+    dir: "/run/netdisk/t1",
+    givenUp: "/var/lib/netdisk/given-up/t1",
+    helper: "netdisk-helper",
+    plugin: "plugin.so",
+    retain: 64 * MiB,
+    client: "nbd-client",
+    sshConfig: "ssh_config",
+    settings: "",
+  });
+  const retained = () => {
+    shell.stub("nbdkit", "");
+    expect(shell.run(script, "start").status).toBe(0);
+    return /\bretain=(\d+)/.exec(shell.calls().find((call) => call.startsWith("nbdkit")) ?? "")?.[1];
+  };
+
+  it.each([
+    ["has room for it", 200, 0, 64],
+    ["is too small for it", 47, 0, 23],
+    ["holds what an earlier plugin has left", 24, 23, 23],
+    ["is full", 1, 0, 64],
+  ])("retains what it should where /run %s", (_, free, left, expected) => {
+    shell.write("/run/netdisk/t1/nonce", "0");
+    if (left > 0) shell.write("/run/netdisk/t1/retained", Buffer.alloc(left * MiB, 1));
+    shell.stub("df", `echo Avail; echo ${(free * MiB) / 512}`);
+    expect(retained()).toBe(String(expected * MiB));
+  });
+});
