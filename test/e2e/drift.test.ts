@@ -20,7 +20,7 @@ const saysOfServer = (): unknown =>
   );
 
 const minutes = (n: number) => n * 60_000;
-const inEveryRun = 6;
+const inEveryRun = 3;
 
 beforeAll(async () => {
   await startMounted();
