@@ -10,13 +10,13 @@ const random = 5000;
 export const source = "/dev/shm/speed";
 export const makeSource = (): Promise<string> => on("client", `head -c ${bytes} /dev/urandom >${source}`);
 
-/** MB/s that one TCP connection carries, as iperf3 has it without its first two seconds. */
+/** MB/s that the link carries, as iperf3 has it without its first two seconds; one connection does not fill a long one so soon. */
 export async function linkRate(direction: "to the server" | "from the server"): Promise<number> {
   const listening = startOn("server", "iperf3 --server --one-off");
   const reverse = direction === "from the server" ? "--reverse" : "";
   const report = await on(
     "client",
-    `for i in $(seq 20); do iperf3 --client 10.77.0.2 --json --time 10 --omit 2 ${reverse} && exit 0 || sleep 0.5; done; exit 1`,
+    `for i in $(seq 20); do iperf3 --client 10.77.0.2 --json --time 10 --omit 2 --parallel 4 ${reverse} && exit 0 || sleep 0.5; done; exit 1`,
   );
   await listening.ended;
   const { end } = JSON.parse(report.slice(report.lastIndexOf('{\n\t"start"'))) as {
