@@ -10,7 +10,7 @@ import { complaintsAfter, kernelLogEnd } from "./harness/kernelLog";
 import { lab, mounted, on, tryOn } from "./harness/lab";
 import { installFio, startCopy, underFio } from "./harness/load";
 import { wakeUpLate } from "./harness/oldSession";
-import { name, path, type Patient, patientOf, startSessionAlone, status } from "./harness/outage";
+import { name, path, type Patient, patientOf, shapeLink, startSessionAlone, status } from "./harness/outage";
 import { beginResets, endResets } from "./harness/reset";
 import { pause, type Running, until } from "./harness/run";
 import { type Sample, startSample } from "./harness/sample";
@@ -31,7 +31,6 @@ const between = (begin: Act, seconds: number, end: Act) => async (): Promise<voi
 };
 const cut: Act = () => lab("link", "cut");
 const heal: Act = () => lab("link", "heal");
-const link = ["link", "shape", "80mbit", "15ms"];
 
 describe("a fault", () => {
   const step = ladder();
@@ -83,10 +82,10 @@ describe("a fault", () => {
       await underFio(path, async () => {
         await endure("5 % packet loss each way for 2 min", async () => {
           const before = writer.acknowledged();
-          await lab(...link, "5%");
+          await shapeLink("5%");
           await pause(120);
           expect(writer.acknowledged()).toBeGreaterThan(before + 10);
-          await lab(...link);
+          await shapeLink();
         });
       });
     },

@@ -139,3 +139,18 @@ it("claims that come and go while all are read are read or not, and never an err
     host.dispose();
   }
 });
+
+it("a claim that is empty beside one that is whole is an error, not absent", async () => {
+  const host = sandbox();
+  const text = JSON.stringify({ project: "p", stack: "s", urn: "urn", nonce: "n", inputs: {} });
+  const claimOf = (name: string) => `/var/lib/netdisk/claims/thing/${name}/p.s.json`;
+  try {
+    const shell = new ShellHost(host.transport);
+    await shell.writeFile(claimOf("whole"), `${text}\n`, { mode: 0o600 });
+    expect(await ask(shell, claims)).toHaveLength(1);
+    await shell.writeFile(claimOf("empty"), "", { mode: 0o600 });
+    await expect(ask(shell, claims)).rejects.toThrow("the claims cannot be read");
+  } finally {
+    host.dispose();
+  }
+});

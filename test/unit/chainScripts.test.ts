@@ -13,8 +13,9 @@ const again = 1;
 const refused = 3;
 const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
 
-describe("mount.sh start", () => {
-  const script = render("mount.sh", {
+/** `session`: what is asked of the session, of a disk that has one. */
+const mountScript = (session: string): string =>
+  render("mount.sh", {
     name: "t1",
     unit: "netdisk-mount@t1.service",
     device: "/dev/mapper/t1",
@@ -23,8 +24,11 @@ describe("mount.sh start", () => {
     options: "noatime",
     uuid,
     attach: "netdisk-attach@t1.service",
-    session: "",
+    session,
   });
+
+describe("mount.sh start", () => {
+  const script = mountScript("");
   const start = () => shell.run(script, "start");
   const called = (name: string) => shell.calls().some((call) => call.startsWith(`${name} `));
 
@@ -72,17 +76,7 @@ describe("mount.sh start", () => {
 });
 
 describe("mount.sh stop", () => {
-  const script = render("mount.sh", {
-    name: "t1",
-    unit: "netdisk-mount@t1.service",
-    device: "/dev/mapper/t1",
-    path: "/mnt/t1",
-    type: "xfs",
-    options: "noatime",
-    uuid,
-    attach: "netdisk-attach@t1.service",
-    session: "session",
-  });
+  const script = mountScript("session");
 
   it("gives a disk up whose writers wait for a server that is out of reach, and fails by that", () => {
     shell.stub("awk", `test -e unmounted || echo 253:0 ${shell.path("dev/mapper/t1")}`);

@@ -31,6 +31,10 @@ export interface Patient {
   conclude(): Promise<void>;
 }
 
+/** A long, thin link; `loss`: the share of packets that it loses each way, `5%`. */
+export const shapeLink = (...loss: string[]): Promise<unknown> =>
+  lab("link", "shape", "80mbit", "15ms", ...loss);
+
 /** The disk, mounted beside one that is forwarded, and a long, thin link. `prepare` is done to the hosts before it is made. */
 export async function startSession(
   disk: Disk = sessionDisk,
@@ -42,7 +46,7 @@ export async function startSession(
   await up();
   await mounted(path);
   await installStamps();
-  await lab("link", "shape", "80mbit", "15ms");
+  await shapeLink();
 }
 
 /** The disk in the other one's place, so that all that the kernel says is of it. */
@@ -50,7 +54,7 @@ export async function startSessionAlone(file: Disk["file"]): Promise<void> {
   setDisks({ [name]: { ...sessionDisk, file } });
   await up();
   await mounted(path);
-  await lab("link", "shape", "80mbit", "15ms");
+  await shapeLink();
 }
 
 /** Work that must notice an outage as a pause, and nothing else; `complaints`: what the kernel says that is not harmless. */
