@@ -1,5 +1,5 @@
 /** A fact is one question to a host: the command that asks, and a pure function that understands the answer. */
-import { NetdiskError } from "./errors";
+import { NetdiskError, unreadable } from "./errors";
 import type { ExecOptions, ExecResult, Host } from "./host/host";
 import type { Command } from "./host/sh";
 
@@ -9,6 +9,8 @@ export interface Fact<A extends unknown[], T> {
   command(...args: A): Command;
   /** Milliseconds, for a question whose answer takes longer than others; default: the host's own limit. */
   timeoutMs?: number;
+  /** Debian package of the program that is asked; where it is not known, the user has to find it. */
+  package?: string;
   /**
    * Understands the answer, or throws: a line or an exit status that it does not know is never skipped,
    * because "cannot read" is never "absent".
@@ -48,7 +50,7 @@ export async function askWith<A extends unknown[], T>(
     if (result.exitCode === notFound) {
       throw new NetdiskError(
         "NO_TOOL",
-        `${asked}${result.stderr.trim()}. Install the program's package on the host; those that netdisk needs, \`pulumi up\` installs.`,
+        `${asked}${result.stderr.trim()}. Install ${fact.package === undefined ? "the program's package" : `the package ${fact.package}`} on the host; those that netdisk needs, \`pulumi up\` installs.`,
         { cause: error },
       );
     }
@@ -59,5 +61,26 @@ export async function askWith<A extends unknown[], T>(
         `Run the command on the host; if its output is in order, please report it.`,
       { cause: error },
     );
+  }
+}
+
+/**
+ * What a file of netdisk's own on the host says, by a pure function that throws where it does not understand; undefined
+ * where there is no such file.
+ *
+ * @param cure Last sentence of the UNREADABLE error: what mends a file that somebody damaged.
+ */
+export async function askFile<T>(
+  host: Host,
+  path: string,
+  parse: (text: string) => T,
+  cure: string,
+): Promise<T | undefined> {
+  const content = await host.readFile(path);
+  if (content === undefined) return undefined;
+  try {
+    return parse(content.toString("utf8"));
+  } catch (error) {
+    throw unreadable(host.label, path, error instanceof Error ? error.message : String(error), cure);
   }
 }

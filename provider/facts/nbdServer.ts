@@ -1,6 +1,5 @@
 /** nbd-server's configuration on the host, and what the running one was started with. */
 import type { Fact } from "../fact";
-import { nbdServerSince } from "../../schema/paths";
 import { sh } from "../host/sh";
 
 /** What the drop-in's script noted at the last start (templates/nbd-server-hook.sh). */
@@ -15,11 +14,11 @@ export interface LoadRecord {
 export function parseLoadRecord(text: string): LoadRecord {
   const [first = "", ...lines] = text.trimEnd().split("\n");
   const invocation = /^invocation ([0-9a-f]{32})$/.exec(first)?.[1];
-  if (invocation === undefined) throw new Error(`unexpected line in the record: ${first}`);
+  if (invocation === undefined) throw new Error(`unexpected line: ${first}`);
   const digests: Record<string, string> = {};
   for (const line of lines) {
     const match = /^([0-9a-f]{64}) [ *](\/.*)$/.exec(line);
-    if (!match?.[1] || !match[2]) throw new Error(`unexpected line in the record: ${line}`);
+    if (!match?.[1] || !match[2]) throw new Error(`unexpected line: ${line}`);
     digests[match[2]] = match[1];
   }
   return { invocation, digests };
@@ -33,7 +32,7 @@ export function parseSince(text: string): Record<string, string> {
   const since: Record<string, string> = {};
   for (const line of text.split("\n").filter(Boolean)) {
     const match = /^([0-9a-f]{32}) [0-9a-f]{64} [ *](\/.*)$/.exec(line);
-    if (!match?.[1] || !match[2]) throw new Error(`unexpected line in ${nbdServerSince}: ${line}`);
+    if (!match?.[1] || !match[2]) throw new Error(`unexpected line: ${line}`);
     since[match[2]] = match[1];
   }
   return since;

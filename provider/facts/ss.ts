@@ -19,9 +19,9 @@ function parseProcesses(text: string): Listener["processes"] {
 
 export const ssListening: Fact<[], Listener[]> = {
   name: "ss.listening",
+  package: "iproute2",
   command: () => sh`ss -Hltnp`,
   parse: ({ exitCode, stdout }) => {
-    if (exitCode === 127) throw new Error("there is no ss; install the package iproute2");
     if (exitCode !== 0) throw new Error("ss failed");
     return stdout
       .split("\n")

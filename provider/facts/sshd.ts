@@ -8,9 +8,9 @@ export type SshdConfig = Record<string, string[]>;
 /** The configuration that applies to a login of `user` from some address that no Match block names. */
 export const sshdConfig: Fact<[user: string], SshdConfig> = {
   name: "sshd.config",
+  package: "openssh-server",
   command: (user) => sh`/usr/sbin/sshd -T -C ${`user=${user},host=unknown.invalid,addr=192.0.2.1`}`,
   parse: ({ exitCode, stdout }) => {
-    if (exitCode === 127) throw new Error("there is no /usr/sbin/sshd; install the package openssh-server");
     if (exitCode !== 0) throw new Error("sshd does not accept its own configuration");
     const config: SshdConfig = {};
     for (const line of stdout.split("\n").filter(Boolean)) {

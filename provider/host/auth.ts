@@ -21,7 +21,7 @@ const isMissing = (error: unknown): boolean =>
   error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 
 /** The public key that an OpenSSH private key file begins with, readable also when the rest is encrypted. */
-export function publicPart(file: string): Buffer | undefined {
+function publicPart(file: string): Buffer | undefined {
   const base64 = /BEGIN OPENSSH PRIVATE KEY-----([^-]+)-----END/.exec(file)?.[1];
   const data = Buffer.from(base64 ?? "", "base64");
   const magic = "openssh-key-v1\0";
@@ -88,7 +88,7 @@ export async function attemptsFor(lib: Ssh2, target: Target): Promise<Attempts> 
         else if (target.explicitIdentity)
           throw new NetdiskError(
             "CONFIG",
-            `${target.name}: identityFile ${file} does not exist. Correct it.`,
+            `${target.name}: identityFile ${file} does not exist. Name a private key file of this machine, or leave identityFile out: then ssh_config and the agent count.`,
           );
         continue;
       }

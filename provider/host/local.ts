@@ -33,9 +33,13 @@ class LocalTransport implements Transport {
       child.on("spawn", () => listener.onStart());
       child.on("error", (error) =>
         reject(
-          new NetdiskError("UNREACHABLE", `${this.label}: /bin/sh cannot be started: ${error.message}.`, {
-            cause: error,
-          }),
+          new NetdiskError(
+            "UNREACHABLE",
+            `${this.label}: /bin/sh cannot be started: ${error.message}. Run Pulumi where there is one, and where processes may be started.`,
+            {
+              cause: error,
+            },
+          ),
         ),
       );
       child.stdout.on("data", (chunk: Buffer) => listener.onStdout(chunk));

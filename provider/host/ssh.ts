@@ -170,7 +170,11 @@ class SshTransport implements Transport {
     const limits = { timeoutMs: connectTimeoutMs, keepaliveMs: this.#options.keepaliveMs ?? 5_000 };
     const deadline = Date.now() + (this.#contacted ? 0 : this.#options.bootTimeoutMs);
     for (;;) {
-      if (this.#closed) throw new NetdiskError("CANCELLED", `${this.label}: the connection was closed.`);
+      if (this.#closed)
+        throw new NetdiskError(
+          "CANCELLED",
+          `${this.label}: the connection was closed. \`pulumi up\` continues.`,
+        );
       try {
         const link = await connect(lib, target, limits);
         this.#contacted = true;

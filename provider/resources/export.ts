@@ -2,13 +2,13 @@
 import { exportFile, nbdServerIncludeDir, nbdServerSince } from "../../schema/paths";
 import { diskExport as definition } from "../../schema/server";
 import type { State } from "../../schema/define";
-import { ask } from "../fact";
+import { ask, askFile } from "../fact";
 import { escapeValue, keyFileBoolean, parseKeyFile } from "../facts/keyFile";
 import { nbdServerSections, parseSince } from "../facts/nbdServer";
 import { sh } from "../host/sh";
 import { resourceType, type Step, writeStep } from "../resource";
 import { raw, render } from "../template";
-import { digest, load, lookAtNbdServer } from "./nbdServer";
+import { digest, load, lookAtNbdServer, rewriteNotes } from "./nbdServer";
 import { isWritten } from "./written";
 
 type Values = Partial<State<typeof definition>>;
@@ -60,8 +60,8 @@ export const diskExport = resourceType<typeof definition>({
       ask(host, nbdServerSections, nbdServerIncludeDir),
     ]);
     // Read after the record: another export's restart may have been waited for.
-    const since = await host.readFile(nbdServerSince);
-    const revision = (since && parseSince(since.toString())[path]) ?? "";
+    const since = await askFile(host, nbdServerSince, parseSince, rewriteNotes);
+    const revision = since?.[path] ?? "";
     const other = sections.find((section) => section.name === name && section.file !== path);
     if (other) {
       return {

@@ -1,7 +1,7 @@
 /** What the types around nbd-server have in common: is it running, with what, and how it is made to read again. */
 import { createHash } from "node:crypto";
 import { nbdServerConfig, nbdServerIncludeDir, nbdServerRecord, nbdServerUnit } from "../../schema/paths";
-import { ask } from "../fact";
+import { ask, askFile } from "../fact";
 import { type LoadRecord, parseLoadRecord } from "../facts/nbdServer";
 import { systemdUnit, type SystemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
@@ -17,13 +17,15 @@ export interface Running {
 
 const lock = "nbd-server";
 
+/** The cure of a note that its unit's script writes at each start. */
+export const rewriteNotes = `Remove it, and have it written anew: \`systemctl restart ${nbdServerUnit}\`.`;
+
 async function look(host: Host): Promise<Running> {
-  const [unit, noted] = await Promise.all([
+  const [unit, record] = await Promise.all([
     ask(host, systemdUnit, nbdServerUnit),
-    host.readFile(nbdServerRecord),
+    askFile(host, nbdServerRecord, parseLoadRecord, rewriteNotes),
   ]);
   const active = unit.activeState === "active" || unit.activeState === "reloading";
-  const record = noted && parseLoadRecord(noted.toString());
   // A record of an earlier start says nothing about the process that runs now.
   return { unit, active, record: active && record?.invocation === unit.invocationId ? record : undefined };
 }

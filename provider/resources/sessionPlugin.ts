@@ -12,7 +12,7 @@ import {
 } from "../../schema/paths";
 import { sessionPlugin as definition } from "../../schema/session";
 import { agentSources } from "../agentSources";
-import { ask } from "../fact";
+import { ask, askFile } from "../fact";
 import { fileDigests } from "../facts/nbdBuild";
 import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
@@ -34,9 +34,7 @@ function parseManifest(text: string): { source: string; digests: Record<string, 
   const digests: Record<string, string> = {};
   for (const [, digest = "", path = ""] of entries.flatMap((entry) => (entry ? [entry] : [])))
     digests[path] = digest;
-  if (source === undefined || entries.some((entry) => entry === null)) {
-    throw new Error(`${sessionManifest} is damaged. Remove it, and run \`pulumi up\` again.`);
-  }
+  if (source === undefined || entries.some((entry) => entry === null)) throw new Error("it is damaged");
   return { source, digests };
 }
 
@@ -87,13 +85,13 @@ export const sessionPlugin = resourceType<typeof definition>({
 
   async observe(host) {
     const [manifest, tool, unit, link] = await Promise.all([
-      host.readFile(sessionManifest),
+      askFile(host, sessionManifest, parseManifest, "Remove it, and run `pulumi up` again."),
       host.readFile(netdiskCommand),
       host.readFile(sleepUnitFile),
       ask(host, statPath, sleepUnitLink),
     ]);
     if (manifest === undefined) return { is: "absent" };
-    const { source, digests } = parseManifest(manifest.toString());
+    const { source, digests } = manifest;
     const found = await ask(host, fileDigests, programs);
     return {
       is: "present",
