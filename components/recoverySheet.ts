@@ -1,4 +1,5 @@
 /** A text to print or to keep offline: one disk's sealed copy, and how any Linux reads the disk with it. Pure. */
+import { attachment } from "../schema/client";
 import type { KeyReading } from "../schema/fields";
 
 /** cryptsetup reads a key on its standard input up to the first line break, as that of such a disk was read. */
@@ -15,6 +16,8 @@ export interface SheetValues {
   /** What holds the encrypted bytes on the server. */
   backing: string;
   keyReading: KeyReading | undefined;
+  /** The device's logical block size, bytes: a file system made with one does not mount with another. */
+  blockSize: number | undefined;
   /** ASCII-armored OpenPGP message. */
   sealed: string;
 }
@@ -25,6 +28,7 @@ export const recoverySheet = ({
   endpoint,
   backing,
   keyReading,
+  blockSize = attachment.inputs.blockSize.schema.parse(undefined),
   sealed,
 }: SheetValues): string => `\
 netdisk recovery sheet
@@ -49,7 +53,7 @@ them, and any Linux with gpg, tar, gzip and cryptsetup. As root, with this text 
 
 3. Open the disk. disk.img is the file of the server or a copy; a whole device is named in place of "$device".
 
-       device=$(losetup --find --show --sector-size 4096 "$here/disk.img")
+       device=$(losetup --find --show --sector-size ${blockSize} "$here/disk.img")
        ${openWith(keyReading)}
        mount -o ro,norecovery /dev/mapper/rescue /mnt
 
