@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Args } from "../schema/define";
-import type { Transport } from "../schema/fields";
+import { defaultTransport, type Transport } from "../schema/fields";
 import type { definitions } from "../schema/index";
 import { luksDefaults } from "../schema/luksChoices";
 import { backingFile } from "../schema/paths";
@@ -115,9 +115,10 @@ export interface EncryptedDiskArgs {
   export?: ExportArgs;
   key?: KeyArgs;
   /**
-   * The way to the server. `forward`: the article's `ssh -L` to nbd-server's port. `session`: netdisk's own, for which an
-   * outage of any length is a pause and a server's power loss costs nothing that was acknowledged (docs/session.md).
-   * @default "forward"
+   * The way to the server. `session`: netdisk's own, for which an outage of any length is a pause and a server's power
+   * loss costs nothing that was acknowledged (docs/session.md); needs nbdkit 1.34 on the client, as Debian 13 has it.
+   * `forward`: the article's `ssh -L` to nbd-server's port.
+   * @default "session"
    */
   transport?: Transport;
   /**
@@ -200,7 +201,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
     const backing = backingOf(resourceName, name, args, onServer);
     // For whatever opens the disk, or takes it down and brings it up again.
     const keyPassphrase = args.key?.passphrase === undefined ? {} : { keyPassphrase: args.key.passphrase };
-    const transport = args.transport ?? "forward";
+    const transport = args.transport ?? defaultTransport;
     const makeLink = transport === "session" ? sessionLink : forwardLink;
     const link = makeLink({
       resourceName,
@@ -317,9 +318,16 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       recovery &&
       pulumi.secret(
         pulumi
-          .all([recovery.luksUuid, server.endpoint, backing.stored, luks.keyReading, recovery.sealed])
-          .apply(([luksUuid, endpoint, path, keyReading, sealed]) =>
-            recoverySheet({ name, luksUuid, endpoint, backing: path, keyReading, sealed }),
+          .all([
+            recovery.luksUuid,
+            server.endpoint,
+            backing.stored,
+            luks.keyReading,
+            attachment.blockSize,
+            recovery.sealed,
+          ])
+          .apply(([luksUuid, endpoint, path, keyReading, blockSize, sealed]) =>
+            recoverySheet({ name, luksUuid, endpoint, backing: path, keyReading, blockSize, sealed }),
           ),
       );
     this.registerOutputs({

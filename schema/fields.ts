@@ -7,7 +7,7 @@ import { sizeBytes, type Size } from "./size";
  * A disk's name, valid at once as systemd instance, device-mapper name, NBD export name and file name.
  * device-mapper allows 127 bytes, an nbd-server section is a GKeyFile group; the rest keeps escaping away.
  */
-export const diskNamePattern = /^[a-z][a-z0-9_]{0,31}$/;
+const diskNamePattern = /^[a-z][a-z0-9_]{0,31}$/;
 
 export const diskName = z
   .string()
@@ -80,6 +80,8 @@ export const keyPassphrase = field(passphrase.optional(), {
 export const transports = ["forward", "session"] as const;
 export type Transport = (typeof transports)[number];
 
-export const transportField = field(z.enum(transports).default("forward"), {
-  doc: "The way to the server. `forward`: the article's `ssh -L` to nbd-server's port. `session`: netdisk's own, for which an outage of any length is a pause (docs/session.md).",
+export const defaultTransport: Transport = "session";
+
+export const transportField = field(z.enum(transports).default(defaultTransport), {
+  doc: "The way to the server. `session`: netdisk's own, for which an outage of any length is a pause and a server's power loss costs nothing that was acknowledged (docs/session.md); needs nbdkit 1.34 on the client, as Debian 13 has it. `forward`: the article's `ssh -L` to nbd-server's port.",
 });

@@ -1,4 +1,4 @@
-/** From two bare hosts to a disk that keeps its bytes: the default stack. Other stacks: variants.long.test.ts. */
+/** From two bare hosts to a disk that keeps its bytes: the article's transport. Other stacks: variants.long.test.ts. */
 import { beforeAll } from "vitest";
 import { defaultVariant, ladderFromNothing } from "./harness/ladder";
 import { keepMounted, makingMounted } from "./harness/scenario";

@@ -90,7 +90,7 @@ async function newKey(name: string): Promise<{ file: string; line: string }> {
 }
 
 /**
- * root of the server lets in another key than before, and neither that nor the disk's tunnel by the old address; this
+ * root of the server lets in another key than before, and neither that nor the disk's session by the old address; this
  * test's own way in stays.
  */
 const move = (old: string, key: string) =>
@@ -101,7 +101,7 @@ const move = (old: string, key: string) =>
      grep -v ' ${old}$' /root/.ssh/authorized_keys >/root/.ssh/lab_keys
      { cat /root/.ssh/lab_keys; echo '${key}'; } >/root/.ssh/authorized_keys
      printf '%s\\n' 'Match LocalAddress 10.77.0.2 User root' '  AuthorizedKeysFile .ssh/lab_keys' \\
-       'Match LocalAddress 10.77.0.2 User netdisk' '  PubkeyAuthentication no' >/etc/ssh/sshd_config.d/moved.conf
+       'Match LocalAddress 10.77.0.2 User netdisk-serve' '  PubkeyAuthentication no' >/etc/ssh/sshd_config.d/moved.conf
      systemctl reload ssh`,
   );
 
@@ -167,7 +167,7 @@ describe("the library", () => {
       expect(output).toContain("pulumi up --refresh --run-program");
       await succeeds([...up, "--refresh", "--run-program"]);
       await expectMarker();
-      expect(await on("client", "pgrep --full --list-full photos/nbd.sock")).toContain(moved);
+      expect(await on("client", "cat /etc/netdisk/tunnel/photos.ssh_config")).toContain(moved);
       await unchanged();
     },
     minutes(12),
@@ -227,7 +227,7 @@ export const vm = new Machine("vm", { input: "a virtual machine" });
       // What lies on the machine goes with the machine: nobody asks it to clean up.
       await succeeds(destroy, inLab);
       expect(await isMounted(path)).toBe(false);
-      expect(await on("server", "ls /etc/nbd-server/conf.d")).toBe("photos.conf");
+      expect(await on("server", "ls /etc/netdisk/serve")).toBe("photos.conf");
     },
     minutes(20),
   );

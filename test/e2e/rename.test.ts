@@ -45,6 +45,7 @@ new netdisk.EncryptedDisk(${JSON.stringify(resourceName)}, {
   recovery: { passphrase: ${JSON.stringify(passphrase)} },
   file: ${JSON.stringify(testdisk.file)},
   mount: ${JSON.stringify(testdisk.mount)},
+  transport: ${JSON.stringify(testdisk.transport)},
 }, { aliases: [{ name: ${JSON.stringify(alias)} }] });
 `;
 
@@ -58,7 +59,8 @@ describe("a renamed disk stays mounted", () => {
         expect(output).toMatch(/created/);
         expect(output).toMatch(/deleted/);
       });
-      expect(diskUrns().every((urn) => urn.endsWith("::pictures"))).toBe(true);
+      expect(diskUrns()).not.toHaveLength(0);
+      expect(diskUrns().filter((urn) => !urn.endsWith("::pictures"))).toEqual([]);
       await expectNoChanges();
     },
     minutes(5),
@@ -73,7 +75,8 @@ describe("a renamed disk stays mounted", () => {
         const output = await up();
         expect(output).not.toMatch(/created|deleted|replaced/);
       });
-      expect(diskUrns().every((urn) => urn.endsWith("::album"))).toBe(true);
+      expect(diskUrns()).not.toHaveLength(0);
+      expect(diskUrns().filter((urn) => !urn.endsWith("::album"))).toEqual([]);
       await expectNoChanges();
     },
     minutes(5),

@@ -3,6 +3,7 @@ import { expect } from "vitest";
 import { articleStack, backingFile, keyFile, keyPassphrase } from "./harness/article";
 import { clientTools, defaultVariant, ladderOf, serverTools, type Variant } from "./harness/ladder";
 import { on } from "./harness/lab";
+import { labDisk, serialRule } from "./harness/labDisk";
 import { unlocked } from "./harness/passphrase";
 import { defaultStack, pulumi, setDisks, testdisk } from "./harness/project";
 import { expectNoChanges, up } from "./harness/scenario";
@@ -80,32 +81,20 @@ const article: Variant = {
   unlock: () => unlocked("testdisk", testdisk.mount.path, keyPassphrase),
 };
 
-const path = "/dev/disk/by-id/lab-disk-1";
-
-/**
- * The lab's second disk has no serial number, as a hypervisor or a real disk would give it one: a rule of this test's
- * own on the server stands for that.
- */
-const serialRule = (serial: string) =>
-  on(
-    "server",
-    `echo 'KERNEL=="ubdb", ENV{ID_SERIAL}="${serial}", SYMLINK+="disk/by-id/lab-disk-1"' >/etc/udev/rules.d/60-lab-disk.rules &&
-     udevadm control --reload && udevadm trigger --settle --action=change /dev/ubdb`,
-  );
-
-const disks = { testdisk: { mount: testdisk.mount, device: { path } } };
+const { mount, transport } = testdisk;
+const disks = { testdisk: { mount, transport, device: { path: labDisk } } };
 
 const disk: Variant = {
   ...defaultVariant,
   name: "a real disk",
   stack: { ...defaultStack, disks },
   prepare: async () => {
-    await serialRule("LAB-DISK-1");
+    await serialRule();
   },
   checks: {
     "the client's own tools say that all is as the article has it": () => clientTools(),
     "the server serves the disk itself, which nbd-server's account owns": async () => {
-      await serverTools(path);
+      await serverTools(labDisk);
       expect(await on("server", "stat -c %U /dev/ubdb")).toBe("nbd");
       const size = await on("server", "blockdev --getsize64 /dev/ubdb");
       expect(await on("client", 'blockdev --getsize64 "$(readlink -f /dev/netdisk/testdisk)"')).toBe(size);
@@ -115,7 +104,7 @@ const disk: Variant = {
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
       expect(code, output).not.toBe(0);
       expect(output).toContain("is another device now: serial LAB-DISK-2, 4 GiB; expected serial LAB-DISK-1");
-      await serialRule("LAB-DISK-1");
+      await serialRule();
       await up();
       await expectNoChanges();
     },
@@ -138,8 +127,8 @@ const disk: Variant = {
 
 const session: Variant = {
   ...defaultVariant,
-  name: "a disk with transport: session",
-  stack: { ...defaultStack, disks: { testdisk: { ...testdisk, transport: "session" } } },
+  name: "a disk of the default transport",
+  stack: { ...defaultStack, disks: { testdisk: { file: testdisk.file, mount } } },
   checks: {
     "the client's own tools say that all is as the article has it": () => clientTools(),
     "the server serves it to its key alone": async () => {

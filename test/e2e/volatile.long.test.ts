@@ -25,7 +25,10 @@ const onVolatile = (disk: Disk, file: string): Disk => ({
   file: { size: "320 MiB", path: `${volatilePath}/${file}.img` },
 });
 const session = onVolatile(sessionDisk, name);
-const forwarded = onVolatile({ mount: { path: "/mnt/forwarded" }, export: { sync: false } }, "forwarded");
+const forwarded = onVolatile(
+  { mount: { path: "/mnt/forwarded" }, export: { sync: false }, transport: "forward" },
+  "forwarded",
+);
 
 describe("a server whose disk has a volatile cache loses its power", () => {
   const step = ladder();

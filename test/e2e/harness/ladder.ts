@@ -73,7 +73,7 @@ export async function serverTools(exportName: string): Promise<void> {
 const backing = "/var/lib/netdisk/testdisk.img";
 
 export const defaultVariant: Variant = {
-  name: "the default stack",
+  name: "a disk with transport: forward",
   stack: defaultStack,
   checks: {
     "the client's own tools say that all is as the article has it": () => clientTools(),

@@ -1,4 +1,4 @@
-/** A disk with `transport: session`, work on it, and what counts in an outage. */
+/** A disk of the default transport, work on it, and what counts in an outage. */
 import { expect } from "vitest";
 import { lab, mounted, on, tryOn } from "./lab";
 import { type Disk, setDisks, testdisk } from "./project";
@@ -10,10 +10,10 @@ import { goesOn } from "./writer";
 export const name = "outage";
 export const path = `/mnt/${name}`;
 export const sshConfig = `/etc/netdisk/tunnel/${name}.ssh_config`;
-export const sessionDisk: Disk = { file: { size: "512 MiB" }, mount: { path }, transport: "session" };
+export const sessionDisk: Disk = { file: { size: "512 MiB" }, mount: { path } };
 
 /** What the kernel says of a disk that was told an error. All else in its log is allowed; the forwarded disk has errors. */
-const damage = `dmesg | grep -E 'I/O error|Shutting down|orruption|blocked for more than' |
+const damage = `journalctl --dmesg --boot --quiet --output cat | grep -E 'I/O error|Shutting down|orruption|blocked for more than' |
   grep -wE "blocked|$(basename "$(readlink -f /dev/netdisk/${name})")|$(basename "$(readlink -f /dev/mapper/${name})")"`;
 
 /** What the client's kernel has said of it since its boot. */

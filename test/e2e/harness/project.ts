@@ -20,7 +20,12 @@ export const stack = "e2e";
 
 export type Disk = StackFile["disks"][string];
 
-export const testdisk = { file: { size: "512 MiB" }, mount: { path: "/mnt/disk" } } satisfies Disk;
+/** The article's way to the server; what a disk has that says nothing stands beside it where a suite needs one. */
+export const testdisk = {
+  file: { size: "512 MiB" },
+  mount: { path: "/mnt/disk" },
+  transport: "forward",
+} satisfies Disk;
 
 export const config = {
   server: { host: "server", sshConfig, endpoint: "10.77.0.2:22" },
