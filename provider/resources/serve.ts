@@ -18,7 +18,7 @@ import {
 import { serve as definition } from "../../schema/session";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
-import { escapeValue } from "../facts/keyFile";
+import { escapeValue, parseKeyFile } from "../facts/keyFile";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType, type Step, writeStep } from "../resource";
@@ -93,7 +93,12 @@ const endSessions = (name: string): RunStep => ({
   command: sh`systemctl stop ${serveUnit(name).replace("@", "@*")}`,
 });
 
-const settings = ["exportName", "flush", "fua", "sync", "readOnly"] as const;
+const settings = ["exportName", "user", "flush", "fua", "sync", "readOnly"] as const;
+
+const userIn = (config: string): string | undefined =>
+  parseKeyFile(config)
+    .groups.find(({ name }) => name === "generic")
+    ?.entries.find(([key]) => key === "user")?.[1];
 
 export const serve = resourceType<typeof definition>({
   definition,
@@ -118,14 +123,15 @@ export const serve = resourceType<typeof definition>({
       };
     }
     if (!line && !exists) return { is: "absent" };
-    const { exportName, flush, fua, sync, readOnly } = understand(name, config?.toString() ?? "");
+    const text = config?.toString() ?? "";
+    const { exportName, flush, fua, sync, readOnly } = understand(name, text);
     return {
       is: "present",
       state: {
         name,
         publicKey: line?.publicKey,
         exportName,
-        user: inputs.user,
+        user: userIn(text),
         flush,
         fua,
         sync,

@@ -1,8 +1,11 @@
 /** Every row of drift.yaml (npm run test:drift). */
 import { beforeAll, describe, it } from "vitest";
-import { batches, drifts, namedAndRefused, namedAndRepaired, writeMarker } from "./harness/drift";
+import { moreDisks, namedAndRefused, namedAndRepaired, writeMarker } from "./harness/drift";
+import { ofMoreDisks, ofOneDisk } from "./harness/driftTable";
+import { serialRule } from "./harness/labDisk";
+import { setDisks, testdisk } from "./harness/project";
 import { recordTypical } from "./harness/record";
-import { expectNoChanges, startMounted } from "./harness/scenario";
+import { expectNoChanges, startMounted, up } from "./harness/scenario";
 
 const minutes = (n: number) => n * 60_000;
 
@@ -12,10 +15,23 @@ beforeAll(async () => {
   await recordTypical();
 }, minutes(15));
 
-describe("drift made by hand", () => {
-  it.each(batches)("$batch: $what", ({ rows }) => namedAndRepaired(rows), minutes(15));
-
-  it.each(drifts.filter(({ refused }) => refused !== undefined))("$name", namedAndRefused, minutes(8));
-
+function rows({ batches, refused }: typeof ofOneDisk): void {
+  it.each(batches)("$batch: $what", (batch) => namedAndRepaired(batch.rows), minutes(15));
+  it.each(refused)("$name", namedAndRefused, minutes(8));
   it("leaves nothing to do", expectNoChanges);
+}
+
+describe("drift made by hand", () => {
+  rows(ofOneDisk);
+});
+
+describe("drift made by hand beside two disks of the default transport", () => {
+  beforeAll(async () => {
+    await serialRule();
+    setDisks({ testdisk, ...moreDisks });
+    await up();
+    await recordTypical();
+  }, minutes(15));
+
+  rows(ofMoreDisks);
 });

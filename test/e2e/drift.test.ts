@@ -1,6 +1,7 @@
 /** What was changed by hand is named by `preview` and repaired by a plain `up`: some rows of drift.yaml, together. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { batches, namedAndRepaired, writeMarker } from "./harness/drift";
+import { namedAndRepaired, writeMarker } from "./harness/drift";
+import { ofOneDisk } from "./harness/driftTable";
 import { lab, mounted } from "./harness/lab";
 import { pulumi, state } from "./harness/project";
 import { expectNoChanges, startMounted } from "./harness/scenario";
@@ -28,7 +29,7 @@ beforeAll(async () => {
 }, minutes(15));
 
 describe("drift made by hand", () => {
-  it.each(batches.filter(({ batch }) => batch <= inEveryRun))(
+  it.each(ofOneDisk.batches.filter(({ batch }) => batch <= inEveryRun))(
     "$what",
     ({ rows }) => namedAndRepaired(rows),
     minutes(6),

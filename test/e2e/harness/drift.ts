@@ -1,37 +1,17 @@
 /** Drift made by hand: what is in drift.yaml is done to the hosts, named by `preview` and repaired by a plain `up`. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "vitest";
-import { parse } from "yaml";
-import { mounted, on, type HostName } from "./lab";
-import { pulumi } from "./project";
+import type { Drift } from "./driftTable";
+import { mounted, on } from "./lab";
+import { labDisk } from "./labDisk";
+import { type Disk, pulumi } from "./project";
 import { recordDrift } from "./record";
 import { up } from "./scenario";
 
-export interface Drift {
-  name: string;
-  batch?: number;
-  on: HostName;
-  do: string;
-  /** `TYPE` or `TYPE property`. */
-  names: string[];
-  heals?: boolean;
-  /** Proof of the repair. */
-  check?: string;
-  /** What `up` says where only the user can mend it, and what the user then does. */
-  refused?: string;
-  undo?: string;
-}
-
-export const drifts = parse(readFileSync(join(__dirname, "../drift.yaml"), "utf8")) as Drift[];
-
-/** What is made, named and repaired together. */
-export const batches = [...new Set(drifts.flatMap(({ batch }) => batch ?? []))]
-  .sort((a, b) => a - b)
-  .map((batch) => {
-    const rows = drifts.filter((drift) => drift.batch === batch);
-    return { batch, rows, what: rows.map(({ name }) => name).join("; ") };
-  });
+/** Besides the one that a suite begins with. */
+export const moreDisks: Record<string, Disk> = {
+  looped: { file: { size: "320 MiB", loop: true }, mount: { path: "/mnt/looped" } },
+  whole: { device: { path: labDisk }, mount: { path: "/mnt/whole" } },
+};
 
 const marker = "/mnt/disk/before-the-drift";
 
