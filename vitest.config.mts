@@ -41,7 +41,7 @@ export default defineConfig({
       thresholds: { lines: 90 },
     },
     projects: [
-      // Pure: no process, no network.
+      // No host, no network; scripts run against stand-ins.
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: seconds(30) } },
       // Real gRPC and processes, scripted SSH.
       {

@@ -1,5 +1,5 @@
 /**
- * Who owns what on a host (design.md §3): one small file per thing and stack, written before the thing is
+ * Who owns what on a host: one small file per thing and stack, written before the thing is
  * touched and removed after it was given back. Nobody but this file reads or writes them.
  */
 import type { Definition } from "../schema/define";
@@ -25,7 +25,7 @@ export function ownerOf(urn: string): Owner {
 }
 
 /** A name as one word for paths and locks; different names stay different. */
-export const pathSafe = (name: string): string =>
+const pathSafe = (name: string): string =>
   name.replaceAll(/[^A-Za-z0-9_.-]|^[.-]/g, (character) =>
     [...Buffer.from(character)]
       .map((byte) => `@${byte.toString(16).padStart(2, "0").toUpperCase()}`)

@@ -1,6 +1,6 @@
 /**
  * What differs between the wishes and what the host was last seen to have, per property. Pure. Never asks
- * for a replacement: that would delete first, and data with it (design.md §3).
+ * for a replacement: that would delete first, and data with it.
  *
  * A refresh calls it the other way round, with what was just read as the old side and the inputs in state as
  * the new one; nothing here may depend on which is which.

@@ -1,5 +1,5 @@
 /**
- * Create, update and delete, the same for all types (design.md §3): observe → plan → run, until the plan is
+ * Create, update and delete, the same for all types: observe → plan → run, until the plan is
  * empty. Knows neither the wire nor any particular resource.
  */
 import { randomUUID } from "node:crypto";

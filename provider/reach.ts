@@ -40,7 +40,7 @@ export function remark(
 }
 
 /** Foreign and hidden end the work: nothing is planned on what is not understood. */
-export function plannable(
+function plannable(
   { host, ...work }: Work,
   observation: Observation<State<Definition>>,
 ): Observed<Definition> {

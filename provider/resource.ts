@@ -1,5 +1,5 @@
 /**
- * The contract of a resource type (design.md §3). The lifecycle (lifecycle.ts) knows only this interface;
+ * The contract of a resource type. The lifecycle (lifecycle.ts) knows only this interface;
  * create, update, read and delete are the same few lines for all types:
  * create and update = observe → plan → run, until the plan is empty; read = observe.
  */

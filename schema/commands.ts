@@ -7,7 +7,7 @@ import { isEmpty, valueAt, type Mistake } from "./mistake";
 const command = z.string().min(1, "must not be empty");
 
 /** When they run; each may have a command for either host. */
-export const occasions = ["afterUp", "beforeDown"] as const;
+const occasions = ["afterUp", "beforeDown"] as const;
 export const commandHosts = ["client", "server"] as const;
 export type CommandHost = (typeof commandHosts)[number];
 

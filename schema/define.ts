@@ -1,6 +1,6 @@
 /**
  * One definition per resource type, from which everything else comes: the TypeScript types of arguments
- * and state, `check`, `diff`, schema.json, and the reference page (design.md §3).
+ * and state, `check`, `diff`, schema.json, and the reference page.
  */
 import type * as z from "zod";
 import type { Secret } from "./secret";

@@ -49,7 +49,7 @@ function schemaAt(schema: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 /** The keys that a section may have. */
-export function keysAt(schema: unknown, path: readonly PropertyKey[]): string[] {
+function keysAt(schema: unknown, path: readonly PropertyKey[]): string[] {
   const inner = schemaAt(schema, path);
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
 }

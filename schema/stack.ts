@@ -192,7 +192,7 @@ export type Place = keyof typeof stackFields;
 /** What each section is for. */
 export const placeDocs: Record<Place, string> = {
   server:
-    "The rented host that stores the bytes: Debian, with an SSH login as root or with sudo. It never sees a key or a readable byte.",
+    "The rented host that stores the bytes: Debian or Ubuntu, with an SSH login as root or with sudo. It never sees a key or a readable byte.",
   "server.jump":
     "The host through which the client reaches the server, where it cannot dial it itself. How this machine gets to the server is its own affair (`ProxyJump` in ssh_config).",
   client:

@@ -94,7 +94,7 @@ export function sandbox(root = mkdtempSync(join(tmpdir(), "netdisk-sandbox-"))):
   };
 }
 
-export const thingDefinition = define({
+const thingDefinition = define({
   token: "netdisk:index:Thing",
   kind: "thing",
   doc: "A directory with some small files.",
@@ -209,7 +209,7 @@ if ! test -e ${`${path}/stuck`}; then printf true >${`${path}/active`}; fi`,
   },
 });
 
-export const sealedOf = (name: string): Secret => new Secret(`sealed-${name}`);
+const sealedOf = (name: string): Secret => new Secret(`sealed-${name}`);
 
 function step(title: string, command: RunStep["command"], more: Partial<RunStep> = {}): RunStep {
   return { do: "run", title, command, ...more };
