@@ -25,12 +25,24 @@ refuse() {
   exit 1
 }
 
-# Who may write, and which attachments never may again. Whole or not at all.
+# With what the step that failed has said.
+unwritten() {
+  refuse "the lease cannot be written on the server: ${said##*"$newline"}. Make ${lease%/*} writable there, with room for it; then on $host: netdisk $again $name"
+}
+
+# Also what an earlier session wrote, which may have ended before this.
+keep_lease() { said=$(sync "$lease" "${lease%/*}" 2>&1) || unwritten; }
+
+# Who may write, and which attachments never may again: all of it, or what there was stays, and nobody is served.
 write_lease() {
-  echo "$1$void" >"$lease.new"
-  sync "$lease.new"
-  mv -f "$lease.new" "$lease"
-  sync "${lease%/*}"
+  said=$({
+    rm -f "$lease.new" &&
+      printf '%s\n' "$1$void" | cat >"$lease.new" &&
+      printf '%s\n' "$1$void" | cmp - "$lease.new" &&
+      sync "$lease.new" &&
+      mv -fT "$lease.new" "$lease"
+  } 2>&1) || unwritten
+  keep_lease
 }
 
 # All sessions of this disk are siblings in one cgroup. True once none but ours has a process left.
@@ -70,13 +82,16 @@ case $slice in
   */*netdisk*serve*"$name"*) ;;
   *) refuse "the server has no cgroup for the sessions of this disk: $own" ;;
 esac
-mkdir -p "${lock%/*}" "${lease%/*}"
+again=resume
+[ "$verb" != takeover ] || again=takeover
+mkdir -p "${lock%/*}"
+said=$(mkdir -p "${lease%/*}" 2>&1) || unwritten
 exec 9>"$lock"
 flock -w 30 9 || refuse "another session is just beginning"
 
 holder=free void=
 if [ -e "$lease" ]; then
-  holder=$(head -n 1 "$lease") && void=$(tail -n +2 "$lease" | tail -n 10000) && [ -n "$holder" ] || refuse "the lease cannot be read on the server: $lease"
+  holder=$(head -n 1 "$lease") && void=$(tail -n +2 "$lease" | tail -n 10000) && [ -n "$holder" ] || refuse "the lease cannot be read on the server: $lease is empty or damaged. Bring it back from a backup, or remove it there if no other client has the disk attached; then on $host: netdisk $again $name"
 fi
 void=${void:+$newline$void}
 h_key='' h_machine='' h_nonce='' h_host='' h_since=''
@@ -118,6 +133,8 @@ if [ "$h_nonce" != "$nonce" ] || ! ours; then
   if [ -n "$h_nonce" ] && [ "$h_nonce" != "$nonce" ]; then void="$void$newline$h_nonce"; fi
   write_lease "$key $machine $nonce $host $(date -u +%Y-%m-%dT%H:%M:%SZ)"
   echo "lease: $host ($verb)" >&2
+else
+  keep_lease
 fi
 fence
 if [ "$verb" = takeover ]; then

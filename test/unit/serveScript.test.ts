@@ -53,8 +53,14 @@ const key = "0123456789abcdef";
 const [here, elsewhere] = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"];
 const [first, second] = ["1".repeat(32), "2".repeat(32)];
 const env = () => ({ PATH: `${root}/bin:${process.env.PATH ?? ""}` });
-const ask = (verb: string, machine: string, nonce: string, host: string, readOnly = false): string =>
-  spawnSync("/bin/sh", ["-c", script(readOnly)], {
+const ask = (
+  verb: string,
+  machine: string,
+  nonce: string,
+  host: string,
+  { readOnly = false, within = "" } = {},
+): string =>
+  spawnSync("/bin/sh", ["-c", `${within}\n${script(readOnly)}`], {
     input: `${verb} ${key} ${machine} ${nonce} ${host}\n`,
     encoding: "utf8",
     env: env(),
@@ -128,7 +134,7 @@ describe("serve.sh", () => {
     "says why a backing cannot be opened, and makes none (read-only: %s)",
     (readOnly) => {
       rmSync(backing());
-      expect(ask("serve", here, first, "nas", readOnly)).toBe(
+      expect(ask("serve", here, first, "nas", { readOnly })).toBe(
         `refused: the backing cannot be opened: '${backing()}': No such file or directory. Once that is cured, on nas: netdisk resume t1\n`,
       );
       expect(existsSync(backing())).toBe(false);
@@ -142,6 +148,46 @@ describe("serve.sh", () => {
 
   it("serves nobody when the lease cannot be read", () => {
     writeFileSync(join(root, "lease"), "");
-    expect(ask("serve", here, first, "nas")).toMatch(/^refused: the lease cannot be read on the server: /);
+    expect(ask("serve", here, first, "nas")).toMatch(
+      /^refused: the lease cannot be read on the server: .* or remove it there .*: netdisk resume t1\n$/,
+    );
+  });
+
+  describe("keeps the lease byte for byte and serves nobody when it cannot be written", () => {
+    const refused = (why: string) =>
+      new RegExp(
+        `^refused: the lease cannot be written on the server: ${why}\\. Make \\S+ writable there, with room for it; then on laptop: netdisk takeover t1\n$`,
+      );
+    const takeOver = (within?: string) => ask("takeover", elsewhere, second, "laptop", { within });
+    let held: string;
+    beforeEach(() => {
+      ask("serve", here, first, "nas");
+      held = leaseText();
+    });
+
+    it("because something else is in its place", () => {
+      mkdirSync(join(root, "lease.new"));
+      expect(takeOver()).toMatch(refused("rm: .*lease.new': Is a directory"));
+      expect(leaseText()).toBe(held);
+    });
+
+    it("because there is no room: the kernel lets no byte be written to a file", () => {
+      expect(takeOver("trap '' XFSZ; ulimit -f 0")).toMatch(refused("cat: .*: File too large"));
+      expect(leaseText()).toBe(held);
+      // What was left of the attempt is in nobody's way.
+      expect(takeOver()).toBe("taken over\nok\n");
+    });
+
+    it.each(["sync", "mv"])("because %s fails", (program) => {
+      writeFileSync(join(root, "bin", program), "#!/bin/sh\necho no >&2; exit 1\n", { mode: 0o755 });
+      expect(takeOver()).toMatch(refused("no"));
+      expect(leaseText()).toBe(held);
+    });
+  });
+
+  it("serves nobody whose lease may not be on the disk yet", () => {
+    ask("serve", here, first, "nas");
+    writeFileSync(join(root, "bin/sync"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    expect(ask("serve", here, first, "nas")).toMatch(/^refused: the lease cannot be written .*resume t1\n$/);
   });
 });
