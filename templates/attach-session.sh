@@ -34,7 +34,7 @@ attach() {
     say "waiting for the server: $("$session" value reason)"
     return 1
   fi
-  mkdir -p "${lock%/*}"
+  install -d -m 700 "${lock%/*}"
   exec 9>"$lock"
   flock 9
   if ! device=$(free_device); then

@@ -42,7 +42,7 @@ attach() {
     say "waiting for the tunnel"
     return 1
   fi
-  mkdir -p "${lock%/*}"
+  install -d -m 700 "${lock%/*}"
   exec 9>"$lock"
   flock 9
   if ! device=$(free_device); then

@@ -84,7 +84,7 @@ case $slice in
 esac
 again=resume
 [ "$verb" != takeover ] || again=takeover
-mkdir -p "${lock%/*}"
+install -d -m 700 "${lock%/*}"
 said=$(mkdir -p "${lease%/*}" 2>&1) || unwritten
 exec 9>"$lock"
 flock -w 30 9 || refuse "another session is just beginning"

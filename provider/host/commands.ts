@@ -28,13 +28,13 @@ export const lockFile = (lock: string): string => {
  * Descriptors 9, 8, … are inherited by all that the command starts, so the locks last until the last of them
  * ends, whatever becomes of us. The notice starts the clock of the time limit; and when we died while the
  * command waited for its turn, writing it fails (SIGPIPE) and the command does not run without anybody to
- * hear of it.
+ * hear of it. The directory is root's alone, whoever made it: who can open a lock can hold it.
  */
 function takeLocks(locks: readonly string[]): string {
   if (locks.length === 0) return "";
   if (locks.length > 6) throw new Error("a command takes at most 6 locks");
   const take = locks.map((lock, i) => `exec ${9 - i}>>${quote(lockFile(lock))} && flock ${9 - i}`);
-  return `mkdir -p -m 700 ${lockDir} && ${take.join(" && ")} && echo ${quote(lockNotice(locks).trim())} >&2 || exit 255\n`;
+  return `install -d -m 700 ${lockDir} && ${take.join(" && ")} && echo ${quote(lockNotice(locks).trim())} >&2 || exit 255\n`;
 }
 
 /** How a login becomes root. */

@@ -268,7 +268,10 @@ wait; wait; wait`;
       await host.waitForLock(lock, { timeoutMs: 1_000 });
     });
 
-    it("is out of reach of other users", () => {
+    it("is out of reach of other users, whoever made its directory", async () => {
+      mkdirSync(lockDir, { recursive: true });
+      chmodSync(lockDir, 0o755);
+      await host.exec(sh`true`, { lock });
       expect(statSync(lockDir).mode & 0o777).toBe(0o700);
     });
 

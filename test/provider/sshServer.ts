@@ -120,7 +120,7 @@ const programLine = /^exec (sudo (?:-n|-S -p '') -- )?env LC_ALL=C PATH=\S+ NETD
 function unwrap(text: string): Unwrapped {
   const [, sudo, run = "", script = ""] = programLine.exec(text) ?? [];
   const body =
-    /^(while IFS= read .*\n)?umask 022\necho .*\n(?:mkdir -p -m 700 \/run\/netdisk\/lock .*netdisk: locked ([^']+).*\n)?([^]*)$/.exec(
+    /^(while IFS= read .*\n)?umask 022\necho .*\n(?:install -d -m 700 \/run\/netdisk\/lock .*netdisk: locked ([^']+).*\n)?([^]*)$/.exec(
       unquote(script.replace(/^ -c /, "")),
     );
   if (!body) throw new Error(`not a command of the host layer: ${text}`);

@@ -1,6 +1,6 @@
 /** serve.sh, as it lies on a server: who gets a session, who never does again, and that the one before ends first. */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -13,7 +13,7 @@ const leaseText = () => readFileSync(join(root, "lease"), "utf8");
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "netdisk-serve-"));
-  for (const folder of ["bin", "netdisk-serve-t1.slice/own"])
+  for (const folder of ["bin", "locks", "netdisk-serve-t1.slice/own"])
     mkdirSync(join(root, folder), { recursive: true });
   writeFileSync(join(root, "bin/nbd-server"), "#!/bin/sh\necho served\n", { mode: 0o755 });
   // Only root can change to another account.
@@ -40,7 +40,7 @@ function script(readOnly = false): string {
     unit: "netdisk-serve-t1@.service",
     config: "/etc/netdisk/serve/t1.conf",
     lease: join(root, "lease"),
-    lock: join(root, "lock"),
+    lock: join(root, "locks/serve-t1"),
     backing: backing(),
     user: "nbd",
     readOnly: String(readOnly),
@@ -189,5 +189,10 @@ describe("serve.sh", () => {
     ask("serve", here, first, "nas");
     writeFileSync(join(root, "bin/sync"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
     expect(ask("serve", here, first, "nas")).toMatch(/^refused: the lease cannot be written .*resume t1\n$/);
+  });
+
+  it("keeps its lock out of everybody's reach, whoever made the directory", () => {
+    ask("serve", here, first, "nas");
+    expect(statSync(join(root, "locks")).mode & 0o777).toBe(0o700);
   });
 });
