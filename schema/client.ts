@@ -107,12 +107,12 @@ export const kernelModule = define({
 export const probeGuard = define({
   token: "netdisk:index:ProbeGuard",
   kind: "probe-guard",
-  doc: "A udev rule that keeps blkid, LVM, mdadm and udisks away from nbd devices: the bytes there are the server's, and hostile until proven otherwise.",
+  doc: "A udev rule that keeps blkid, LVM, mdadm and udisks away from nbd devices: the bytes there are the server's, and hostile until proven otherwise. And a line for needrestart, which must not restart the units below a mounted disk.",
   shared: true,
   inputs: {},
   conditions: {
-    installed: { value: true, doc: "The rule file has exactly our text." },
-    active: { value: true, doc: "udev has loaded it." },
+    installed: { value: true, doc: "Both files have exactly our text." },
+    active: { value: true, doc: "udev has loaded the rule." },
   },
   outputs: {},
 });

@@ -129,3 +129,4 @@ export const modulesLoadFile = "/etc/modules-load.d/netdisk.conf";
 export const modprobeFile = "/etc/modprobe.d/netdisk.conf";
 /** Before 60-persistent-storage.rules, which would read the device. */
 export const probeGuardFile = "/etc/udev/rules.d/59-netdisk.rules";
+export const needrestartFile = "/etc/needrestart/conf.d/netdisk.conf";

@@ -1,26 +1,34 @@
-/** A udev rule that keeps everybody's hands off nbd devices (schema/client.ts). */
+/** Keeps everybody's hands off nbd devices, by a udev rule, and off the units that hold them (schema/client.ts). */
+import { dirname } from "node:path";
 import { probeGuard as definition } from "../../schema/client";
-import { probeGuardFile } from "../../schema/paths";
+import { needrestartFile, probeGuardFile } from "../../schema/paths";
 import { ask } from "../fact";
 import { udevProperty } from "../facts/udev";
 import { sh } from "../host/sh";
-import { resourceType, writeStep } from "../resource";
+import { resourceType, type WriteStep, writeStep } from "../resource";
 import { render } from "../template";
 
 /** The rule leaves this mark on each device, so that one can see that udev runs it. */
 const mark = "NETDISK_GUARD";
+
+/** needrestart's is written where it is not installed, too: it may come with any package, any day. */
+const files = (): WriteStep[] => [
+  writeStep(probeGuardFile, render("udev.rules", {})),
+  writeStep(needrestartFile, render("needrestart.conf", {})),
+];
 
 export const probeGuard = resourceType<typeof definition>({
   definition,
   name: () => "nbd",
 
   async observe(host) {
-    const [file, marks] = await Promise.all([
-      host.readFile(probeGuardFile),
+    const wished = files();
+    const [marks, ...found] = await Promise.all([
       ask(host, udevProperty, "nbd", mark),
+      ...wished.map(({ path }) => host.readFile(path)),
     ]);
-    if (file === undefined) return { is: "absent" };
-    const installed = file.toString("utf8") === render("udev.rules", {});
+    if (found.every((file) => file === undefined)) return { is: "absent" };
+    const installed = wished.every(({ content }, i) => found[i]?.toString("utf8") === content);
     return {
       is: "present",
       state: { installed, active: Object.values(marks).every((value) => value === "1") },
@@ -30,7 +38,7 @@ export const probeGuard = resourceType<typeof definition>({
   plan(observed) {
     if (observed.is === "present" && observed.state.installed && observed.state.active) return [];
     return [
-      writeStep(probeGuardFile, render("udev.rules", {})),
+      ...files(),
       {
         do: "run",
         title: "udevadm control --reload",
@@ -44,8 +52,8 @@ export const probeGuard = resourceType<typeof definition>({
     return [
       {
         do: "run",
-        title: `remove ${probeGuardFile}`,
-        command: sh`rm -f ${probeGuardFile} && udevadm control --reload`,
+        title: `remove ${probeGuardFile}, ${needrestartFile}`,
+        command: sh`rm -f ${[probeGuardFile, needrestartFile]} && { test ! -d ${dirname(needrestartFile)} || rmdir --ignore-fail-on-non-empty -p ${dirname(needrestartFile)}; } && udevadm control --reload`,
       },
     ];
   },

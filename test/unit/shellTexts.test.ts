@@ -88,3 +88,16 @@ it("nbd-server's script notes since which start an export has had its text", () 
   expect(starts("4")).toEqual({ [a]: "4" });
   expect(starts("5")).toEqual({ [a]: "4" });
 });
+
+it("needrestart's file keeps it from restarting our units, and no others", () => {
+  // As needrestart reads its files, and asks for a unit.
+  const needrestart = `our %nrconf = (override_rc => { qr(^dbus) => 0 }); eval do { local $/; <STDIN> }; die $@ if $@;
+    for my $unit (@ARGV) { print "$unit\n" if grep { $unit =~ /$_/ && !$nrconf{override_rc}->{$_} } keys %{$nrconf{override_rc}} }`;
+  const units = ["netdisk-tunnel@photos.service", "dbus.service", "ssh.service", "my-netdisk-copy.service"];
+  const { stdout, stderr } = spawnSync("perl", ["-e", needrestart, ...units], {
+    input: render("needrestart.conf", {}),
+    encoding: "utf8",
+  });
+  expect(stderr).toBe("");
+  expect(stdout).toBe("netdisk-tunnel@photos.service\ndbus.service\n");
+});
