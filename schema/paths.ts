@@ -106,6 +106,8 @@ export const sleepUnit = "netdisk-sleep.service";
 /** Sockets, retained writes and the attachment's id, for as long as this boot lasts. */
 export const sessionDir = (name: string): string => `${runDir}/${name}`;
 export const sessionControl = (name: string): string => `${sessionDir(name)}/control.sock`;
+/** Which nbd device is this disk's, and by which connection (templates/attached.sh). */
+export const sessionAttached = (name: string): string => `${sessionDir(name)}/attached`;
 /** Where it is said what was given up unwritten, until the next start has said it, too. */
 export const givenUpFile = (name: string): string => `${libDir}/given-up/${name}`;
 

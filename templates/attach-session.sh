@@ -5,6 +5,7 @@ set -u
 
 name={{name}}
 link={{device}}
+note={{note}}
 socket={{socket}}
 session={{session}}
 helper={{helper}}
@@ -21,7 +22,11 @@ dead_timeout=315360000
 
 {{nbdDevice}}
 
+{{attached}}
+
 connected() { [ -e "/sys/block/$1/pid" ] && [ "$(cat "/sys/block/$1/size")" != 0 ]; }
+
+take_note() { echo "$device $(cat "/sys/block/$device/pid")" >"$note" && attached; }
 
 # Tries once; leaves $device connected, or returns 1.
 attach() {
@@ -49,8 +54,9 @@ attach() {
     return 1
   fi
   exec 9>&-
-  if ! fits "$device" || ! right_blocks "$device" || ! "$helper" keep "/dev/$device" "$dead_timeout"; then
+  if ! take_note || ! fits "$device" || ! right_blocks "$device" || ! "$helper" keep "/dev/$device" "$dead_timeout"; then
     "$client" -d "/dev/$device" >/dev/null
+    rm -f "$note"
     sleep 4
     return 1
   fi
@@ -58,8 +64,8 @@ attach() {
 
 start() {
   modprobe nbd
-  device=$(basename "$(readlink "$link" || echo none)")
-  if connected "$device" && fits "$device" && right_blocks "$device"; then
+  if attached && fits "$node" && right_blocks "$node"; then
+    device=$node
     echo "/dev/$device is still attached"
   else
     rm -f "$link"
@@ -77,9 +83,9 @@ start() {
 # Whatever is above has been stopped by now. What is on its way to the server is seen safe before the device goes; by
 # hand that is waited for, a shutdown gives up after a while (session.sh).
 stop() {
-  device=$(basename "$(readlink "$link")")
   frozen=
-  if [ -e "/sys/block/$device/pid" ]; then
+  if attached; then
+    device=$node
     tries=0
     while [ "$tries" -lt 15 ] && [ -n "$(ls "/sys/block/$device/holders")" ]; do
       tries=$((tries + 1))
@@ -95,7 +101,7 @@ stop() {
       wait $! && echo "$mapping still has users: flushed; what they write from now on is lost"
     done
     tries=0
-    while [ -e "/sys/block/$device/pid" ]; do
+    while attached; do
       # An fsync of the device is a FLUSH to the server.
       sync "/dev/$device" &
       "$session" watch $!
@@ -106,15 +112,15 @@ stop() {
       [ "$tries" != 5 ] || echo "${left:-unknown} bytes are not safe on the server yet; waiting"
       sleep 1
     done
-    [ ! -e "/sys/block/$device/pid" ] || "$client" -d "/dev/$device" >/dev/null
+    ! attached || "$client" -d "/dev/$device" >/dev/null
   fi
   for mapping in $frozen; do dmsetup resume "$mapping"; done
-  rm -f "$link"
+  rm -f "$link" "$note"
 }
 
 case "${1-}" in
   start) start ;;
-  stop) [ ! -L "$link" ] || stop ;;
+  stop) stop ;;
   *)
     echo "usage: $0 start|stop" >&2
     exit 2

@@ -5,6 +5,7 @@ set -u
 
 name={{name}}
 device={{device}}
+note={{note}}
 dir={{dir}}
 socket=$dir/nbd.sock
 control=$dir/control.sock
@@ -34,10 +35,7 @@ status() { "$helper" ask "$control" status 2>/dev/null; }
 # What the status says under a key: `value state`, `value retained`. Nothing where the plugin does not run.
 value() { status | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
 
-# The kernel's device, where it is attached.
-attached() {
-  node=$(readlink -e "$device") && [ -e "/sys/block/${node##*/}/pid" ]
-}
+{{attached}}
 
 # What is retained lies in /run, for which a small client has a few dozen MiB: half of that at most, in whole MiB, so that
 # the plugin starts at all. What a file there takes is room, too: one that keeps something is taken up as it is, and any
@@ -71,7 +69,7 @@ start() {
 # A plugin died, or was restarted, under an attached device: the kernel's requests wait for this.
 reconnect() {
   attached || return 0
-  "$helper" reconnect "$device" "$socket" && echo "$device is connected again"
+  "$helper" reconnect "/dev/$node" "$socket" && echo "/dev/$node is connected again"
 }
 
 stop() {
@@ -104,7 +102,8 @@ abort() {
   sync "$given_up.new"
   mv -f "$given_up.new" "$given_up"
   echo "$name was given up on $(cat "$given_up")" >&2
-  if attached; then "$client" -d "$node" >/dev/null; fi
+  # Once it is free, another disk may be given the device: nothing of this one may lead there.
+  if ! attached || "$client" -d "/dev/$node" >/dev/null; then rm -f "$device" "$note"; fi
 }
 
 # Waits until process $1, which may hang because the server is out of reach, has ended. By hand a stop waits for the

@@ -62,12 +62,15 @@ export type NbdQueue = Pick<NbdDevice, "size" | "logicalBlockSize" | "readAhead"
   maxSectors: number;
 };
 
-/** A connected nbd device, whoever connected it. Undefined where there is no link, or it leads to none. */
-export const nbdQueue: Fact<[link: string], NbdQueue | undefined> = {
+/**
+ * The device that hangs on a session. Undefined where there is no link, or it leads to a device without a connection or
+ * with another one than `note` (templates/attached.sh) tells of.
+ */
+export const nbdQueue: Fact<[link: string, note: string], NbdQueue | undefined> = {
   name: "nbd.queue",
-  command: (link) => sh`if ! test -L ${link}; then exit 44; fi
-path=$(readlink -f ${link}) && cd /sys/block/\${path##*/} || exit 1
-if ! test -e pid; then exit 44; fi
+  command: (link, note) => sh`if ! test -L ${link} || ! test -e ${note}; then exit 44; fi
+path=$(readlink -f ${link}) && cd /sys/block/\${path##*/} && ours=$(cat ${note}) || exit 1
+if ! test -e pid || [ "\${path##*/} $(cat pid)" != "$ours" ]; then exit 44; fi
 cat size queue/logical_block_size queue/read_ahead_kb queue/io_timeout queue/max_sectors_kb queue/write_cache`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) return undefined;

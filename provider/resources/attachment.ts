@@ -7,6 +7,7 @@ import {
   attachLock,
   attachUnit,
   diskTarget,
+  sessionAttached,
   sessionHelper,
   sessionScript,
   sessionUnit,
@@ -68,6 +69,8 @@ function unitOf(inputs: Wish): ChainUnit {
     {
       script: {
         ...script,
+        note: sessionAttached(name),
+        attached: part("attached.sh"),
         socket: tunnelSocket(name),
         session: sessionScript(name),
         helper: sessionHelper,
@@ -159,7 +162,7 @@ export const attachment = resourceType<typeof definition>({
     const [{ exists, installed, active }, held, queue] = await Promise.all([
       observeUnit(host, unit),
       ask(host, nbdDevice, attachedDevice(name)),
-      ask(host, nbdQueue, attachedDevice(name)),
+      ask(host, nbdQueue, attachedDevice(name), sessionAttached(name)),
     ]);
     if (!exists && !held && !queue) return { is: "absent" };
     const { client, blockSize, timeout, readAhead, size, revision } = inputs;

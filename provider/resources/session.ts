@@ -6,6 +6,7 @@ import {
   givenUpFile,
   knownHostsFile,
   nbdPrefix,
+  sessionAttached,
   sessionControl,
   sessionDir,
   sessionHelper,
@@ -24,7 +25,7 @@ import { statPath } from "../facts/stat";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep, writeStep } from "../resource";
-import { raw, render } from "../template";
+import { part, raw, render } from "../template";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { splitEndpoint } from "./endpoint";
 import { inOrder } from "./takeDown";
@@ -52,6 +53,8 @@ function unitOf(inputs: Wish): ChainUnit {
   const { unit, script, files } = chainUnit("session", name, sessionUnit(name), {
     script: {
       device: attachedDevice(name),
+      note: sessionAttached(name),
+      attached: part("attached.sh"),
       dir: sessionDir(name),
       givenUp: givenUpFile(name),
       helper: sessionHelper,

@@ -1,6 +1,8 @@
 /** The scripts that open and mount, as they lie on a client, against disks that are dead, lying or strange. */
+import { lstatSync, statSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
-import { render } from "../../provider/template";
+import { nbdQueue } from "../../provider/facts/nbd";
+import { part, render } from "../../provider/template";
 import { stubbedShell, type StubbedShell } from "./stubbedShell";
 
 let shell: StubbedShell;
@@ -177,24 +179,30 @@ describe("open.sh start", () => {
   });
 });
 
+const MiB = 2 ** 20;
+const ofSession = {
+  name: "t1",
+  device: "/dev/netdisk/t1",
+  note: "/run/netdisk/t1/attached",
+  attached: part("attached.sh"),
+  helper: "netdisk-helper",
+  client: "nbd-client",
+};
+const sessionScript = render("session.sh", {
+  ...ofSession,
+  unit: "netdisk-session@t1.service",
+  dir: "/run/netdisk/t1",
+  givenUp: "/var/lib/netdisk/given-up/t1",
+  plugin: "plugin.so",
+  retain: 64 * MiB,
+  sshConfig: "ssh_config",
+  settings: "",
+});
+
 describe("session.sh start", () => {
-  const MiB = 2 ** 20;
-  const script = render("session.sh", {
-    name: "t1",
-    unit: "netdisk-session@t1.service",
-    device: "/dev/netdisk/t1",
-    dir: "/run/netdisk/t1",
-    givenUp: "/var/lib/netdisk/given-up/t1",
-    helper: "netdisk-helper",
-    plugin: "plugin.so",
-    retain: 64 * MiB,
-    client: "nbd-client",
-    sshConfig: "ssh_config",
-    settings: "",
-  });
   const retained = () => {
     shell.stub("nbdkit", "");
-    expect(shell.run(script, "start").status).toBe(0);
+    expect(shell.run(sessionScript, "start").status).toBe(0);
     return /\bretain=(\d+)/.exec(shell.calls().find((call) => call.startsWith("nbdkit")) ?? "")?.[1];
   };
 
@@ -208,5 +216,110 @@ describe("session.sh start", () => {
     if (left > 0) shell.write("/run/netdisk/t1/retained", Buffer.alloc(left * MiB, 1));
     shell.stub("df", `echo Avail; echo ${(free * MiB) / 512}`);
     expect(retained()).toBe(String(expected * MiB));
+  });
+});
+
+describe("the device of a session's disk", () => {
+  const attachScript = render("attach-session.sh", {
+    ...ofSession,
+    unit: "netdisk-attach@t1.service",
+    socket: "/run/netdisk/t1/nbd.sock",
+    session: "session",
+    blockSize: 4096,
+    readAhead: 4096,
+    lock: "/run/netdisk/lock/attach",
+    size: MiB,
+    ioTimeout: 10000,
+    maxSectors: 256,
+    nbdDevice: part("nbd-device.sh"),
+  });
+  const attach = (verb: string) => shell.run(attachScript, verb);
+  const session = (verb: string) => shell.run(sessionScript, verb);
+  const seen = () => shell.run(nbdQueue.command(ofSession.device, ofSession.note).text).status;
+  const acts = () => shell.calls().filter((call) => /^(nbd-client|dmsetup|netdisk-helper reconnect)/.test(call));
+  const linked = () => lstatSync(shell.path("dev/netdisk/t1"), { throwIfNoEntry: false }) !== undefined;
+
+  /** What the kernel shows of a device that `pid` has connected. */
+  function connect(device: string, pid: number): void {
+    shell.write(`/sys/block/${device}/pid`, `${pid}\n`);
+    shell.write(`/sys/block/${device}/size`, `${MiB / 512}\n`);
+    shell.write(`/sys/block/${device}/holders/dm-0/dm/name`, "t1\n");
+  }
+
+  beforeEach(() => {
+    for (const device of ["nbd3", "nbd4"]) {
+      shell.write(`/sys/block/${device}/size`, "0\n");
+      shell.write(`/sys/block/${device}/queue/write_cache`, "write back\n");
+      for (const setting of ["logical_block_size", "read_ahead_kb", "io_timeout", "max_sectors_kb"])
+        shell.write(`/sys/block/${device}/queue/${setting}`, "4096\n");
+    }
+    // The kernel takes the pid away with the connection.
+    shell.stub(
+      "nbd-client",
+      `case $1 in
+        -d) rm sys/block/\${2#/dev/}/pid ;;
+        -unix) echo 9 >sys/block/nbd4/pid; echo ${MiB / 512} >sys/block/nbd4/size ;;
+      esac`,
+    );
+    shell.stub("netdisk-helper", `test "$1" != ask || echo '{"ok":true,"message":"given up"}'`);
+    shell.stub("session", `test "$2" != size || echo ${MiB}; test "$2" != retained || echo 0`);
+    for (const program of ["dmsetup", "modprobe", "sleep", "sync"]) shell.stub(program, "");
+    // As the attachment left it.
+    shell.write("/run/netdisk/t1/attached", "nbd3 7\n");
+    shell.run("mkdir -p /dev/netdisk && ln -s /dev/nbd3 /dev/netdisk/t1");
+  });
+
+  describe("by its own connection", () => {
+    beforeEach(() => connect("nbd3", 7));
+
+    it("is seen, and stays attached over another start", () => {
+      expect(seen()).toBe(0);
+      expect(attach("start").stdout).toContain("/dev/nbd3 is still attached");
+      expect(acts()).toEqual([]);
+    });
+
+    it("is flushed and detached, and forgotten", () => {
+      expect(attach("stop").status).toBe(0);
+      expect(acts()).toEqual(["dmsetup suspend t1", "nbd-client -d /dev/nbd3", "dmsetup resume t1"]);
+      expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([false, undefined]);
+    });
+
+    it("is given the new plugin, and not left alone by the old one", () => {
+      session("reconnect");
+      expect(acts()).toEqual([`netdisk-helper reconnect /dev/nbd3 ${shell.path("run/netdisk/t1/nbd.sock")}`]);
+      expect(session("stop").stdout).toContain("stopped under an attached device");
+    });
+
+    it("is disconnected when the disk is given up, and forgotten", () => {
+      session("abort");
+      expect(acts()).toEqual(["nbd-client -d /dev/nbd3"]);
+      expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([false, undefined]);
+    });
+  });
+
+  describe("which another disk was given since", () => {
+    beforeEach(() => connect("nbd3", 8));
+
+    it("is not seen as this disk's", () => {
+      expect(seen()).toBe(44);
+    });
+
+    it("is left alone by a start, which takes a free one and notes it", () => {
+      expect(attach("start").stdout).toContain("attached as /dev/nbd4");
+      expect(acts()).toHaveLength(1);
+      expect(acts()[0]).toMatch(/^nbd-client -unix .* \/dev\/nbd4 /);
+      expect(shell.read("/run/netdisk/t1/attached")).toBe("nbd4 9\n");
+      expect(statSync(shell.path("run/netdisk/lock")).mode & 0o777).toBe(0o700);
+    });
+
+    it.each([
+      ["a stop", () => attach("stop")],
+      ["a plugin that begins", () => session("reconnect")],
+      ["a plugin that ends", () => session("stop")],
+      ["who gives its own disk up", () => session("abort")],
+    ])("is left alone by %s", (_, act) => {
+      expect(act().stdout).not.toContain("attached device");
+      expect(acts()).toEqual([]);
+    });
   });
 });
