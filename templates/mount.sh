@@ -12,7 +12,9 @@ attach={{attach}}
 # The session's script, where the disk has one.
 session={{session}}
 
-# Refused: trying again will not help (RestartPreventExitStatus).
+{{patiently}}
+
+# Refused: trying again will not help.
 fail() {
   echo "$1" >&2
   exit 3
@@ -135,7 +137,7 @@ stop() {
 }
 
 case "${1-}" in
-  start) start ;;
+  start) patiently start ;;
   reload) reload ;;
   stop) stop ;;
   *)

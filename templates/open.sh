@@ -14,7 +14,9 @@ question={{question}}
 uuid={{uuid}}
 cipher={{cipher}}
 
-# Refused: trying again will not help (RestartPreventExitStatus).
+{{patiently}}
+
+# Refused: trying again will not help.
 fail() {
   echo "$1" >&2
   exit 3
@@ -165,6 +167,8 @@ start() {
   for dead in /dev/mapper/"$name"-dead-*; do
     [ ! -e "$dead" ] || as=$name-$$
   done
+  # Of a try before.
+  [ "$as" = "$name" ] || ! exists "$as" || dmsetup remove --retry "$as"
   open_as "$as"
   [ "$as" = "$name" ] || dmsetup rename "$as" "$name"
   echo "opened over $real with $cipher"
@@ -196,7 +200,7 @@ move() {
 }
 
 case "${1-}" in
-  start) start ;;
+  start) patiently start ;;
   move) move "$2" ;;
   stop) ! exists "$name" || release ;;
   *)

@@ -9,30 +9,25 @@ import { isSealed, keyInput, unseal, withKey } from "../facts/plainKey";
 import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
-import { raw } from "../template";
+import { part } from "../template";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
 
-/** Nobody may be there to give a passphrase for days; a key that is at hand takes seconds. */
 const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
   const { name, device, header, keyFile, keyReading, luksUuid, cipher } = inputs;
-  const sealed = isSealed(inputs);
   return chainUnit("open", name, openUnit(name), {
     script: {
+      patiently: part("patiently.sh"),
       device,
       header,
       key: keyFile,
-      sealed: sealed ? "yes" : "no",
+      sealed: isSealed(inputs) ? "yes" : "no",
       reading: keyReading,
       question: passphraseId(name),
       uuid: luksUuid,
       cipher,
     },
-    service: {
-      target: diskTarget(name),
-      attach: attachUnit(name),
-      startTimeout: raw(sealed ? "infinity" : "120"),
-    },
+    service: { target: diskTarget(name), attach: attachUnit(name) },
   });
 };
 

@@ -15,6 +15,7 @@ import { findmntAt, findmntOf } from "../facts/findmnt";
 import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep } from "../resource";
+import { part } from "../template";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { mappedLayer } from "./layers";
 import { missingOptions } from "./mountOptions";
@@ -32,6 +33,7 @@ const unitOf = ({
 }: Inputs<typeof definition>): ChainUnit =>
   chainUnit("mount", name, mountUnit(name), {
     script: {
+      patiently: part("patiently.sh"),
       device,
       path,
       type,

@@ -10,14 +10,14 @@ beforeEach(() => {
   shell = stubbedShell();
 });
 
-/** Statuses: 1 is tried again by systemd, 3 is not (RestartPreventExitStatus). */
-const again = 1;
+/** What systemd does not try again (RestartPreventExitStatus). */
 const refused = 3;
 const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
 
 /** `session`: what is asked of the session, of a disk that has one. */
 const mountScript = (session: string): string =>
   render("mount.sh", {
+    patiently: part("patiently.sh"),
     name: "t1",
     unit: "netdisk-mount@t1.service",
     device: "/dev/mapper/t1",
@@ -64,16 +64,31 @@ describe("mount.sh start", () => {
     expect(stdout).toContain("stays writable while nothing is mounted there: not supported");
   });
 
-  it("tries again when the disk cannot be read, and refuses another one", () => {
-    shell.stub("blkid", "exit 2");
-    expect(start().status).toBe(refused);
-    shell.stub("dd", "exit 1");
-    expect(start().status).toBe(again);
-    shell.stub("blkid", "exit 4");
-    expect(start().status).toBe(again);
-    shell.stub("blkid", "echo 1-2");
-    expect(start().status).toBe(refused);
-    expect(called("mount")).toBe(false);
+  it("refuses another disk at once", () => {
+    for (const answer of ["exit 2", "echo 1-2"]) {
+      shell.stub("blkid", answer);
+      expect(start().status).toBe(refused);
+    }
+    expect([called("sleep"), called("mount")]).toEqual([false, false]);
+  });
+
+  it.each([
+    ["cannot be read", { blkid: "exit 4" }],
+    ["cannot be read, and blkid does not tell", { blkid: "exit 2", dd: "exit 1" }],
+    ["does not mount", { mount: "exit 32" }],
+  ])("tries again when the disk %s", (_, failing) => {
+    for (const [program, answer] of Object.entries(failing))
+      shell.stub(program, `test -e cured || ${answer}; test ${program} != blkid || echo ${uuid}`);
+    shell.stub("sleep", "touch cured");
+    expect(start().status).toBe(0);
+    expect(shell.calls().filter((call) => call.startsWith("sleep"))).toEqual(["sleep 5"]);
+    expect(shell.calls().at(-1)).toMatch(/^mount /);
+  });
+
+  it("is ended by a stop while it waits", () => {
+    shell.stub("mount", "exit 32");
+    shell.stub("sleep", "kill $PPID");
+    expect(start).toThrow("ended by SIGTERM");
   });
 });
 
@@ -101,14 +116,15 @@ describe("mount.sh stop", () => {
 });
 
 describe("open.sh start", () => {
-  const scriptFor = (reading: string) =>
+  const scriptFor = (reading: string, sealed = "no") =>
     render("open.sh", {
+      patiently: part("patiently.sh"),
       name: "t1",
       unit: "netdisk-open@t1.service",
       device: "/dev/netdisk/t1",
       header: "/var/lib/netdisk/headers/t1.luks",
       key: "/etc/netdisk/keys/t1.key",
-      sealed: "no",
+      sealed,
       reading,
       question: "netdisk:t1",
       uuid,
@@ -168,14 +184,28 @@ describe("open.sh start", () => {
   });
 
   it("tries again when the device cannot be read", () => {
+    shell.run("mv bin/dd bin/dd.good");
     shell.stub("dd", "exit 1");
-    expect(start().status).toBe(again);
-    expect(opened()).toBe(false);
+    shell.stub("sleep", "mv bin/dd.good bin/dd");
+    expect(start().status).toBe(0);
+    expect(opened()).toBe(true);
   });
 
   it.each([1, 2, 3, 4])("tries again when cryptsetup open ends with %i", (status) => {
-    shell.stub("cryptsetup", `case $1 in luksUUID) echo ${uuid} ;; open) exit ${status} ;; esac`);
-    expect(start().status).toBe(again);
+    shell.stub(
+      "cryptsetup",
+      `case $1 in luksUUID) echo ${uuid} ;; open) test -e cured || exit ${status}; touch open ;; esac`,
+    );
+    shell.stub("sleep", "touch cured");
+    expect(start().status).toBe(0);
+    expect(shell.calls().filter((call) => call.startsWith("cryptsetup open"))).toHaveLength(2);
+  });
+
+  it("asks for the passphrase of a sealed key, and leaves nothing of it behind", () => {
+    shell.stub("systemd-ask-password", "echo secret");
+    shell.stub("gpg", "cat");
+    expect(shell.run(scriptFor("whole", "yes"), "start").status).toBe(0);
+    expect(shell.run("ls run").stdout).toBe("");
   });
 });
 
@@ -236,7 +266,8 @@ describe("the device of a session's disk", () => {
   const attach = (verb: string) => shell.run(attachScript, verb);
   const session = (verb: string) => shell.run(sessionScript, verb);
   const seen = () => shell.run(nbdQueue.command(ofSession.device, ofSession.note).text).status;
-  const acts = () => shell.calls().filter((call) => /^(nbd-client|dmsetup|netdisk-helper reconnect)/.test(call));
+  const acts = () =>
+    shell.calls().filter((call) => /^(nbd-client|dmsetup|netdisk-helper reconnect)/.test(call));
   const linked = () => lstatSync(shell.path("dev/netdisk/t1"), { throwIfNoEntry: false }) !== undefined;
 
   /** What the kernel shows of a device that `pid` has connected. */
