@@ -34,20 +34,24 @@ describe("a disk", () => {
   let registrations: Registration[];
   beforeEach(async () => (registrations = await recordRegistrations()));
 
-  it("goes through the server's jump host, whose key is pinned beside the server's", async () => {
+  it.each([
+    ["session", "Session"],
+    ["forward", "Tunnel"],
+  ] as const)("goes through the server's jump host, whose key is pinned, by %s", async (transport, type) => {
     const way = { endpoint: "198.51.100.4:22", user: "gate", identityFile: "/root/.ssh/gate" };
     const hostKey = "ssh-ed25519 AAAA";
-    disk({ server: new netdisk.Server("vault", { host: "203.0.113.7", jump: { ...way, hostKey } }) });
+    const server = new netdisk.Server("vault", { host: "203.0.113.7", jump: { ...way, hostKey } });
+    disk({ server, transport });
     await settled();
     expect(inputsOf(registrations, "KnownHost")).toMatchObject({
       endpoint: "203.0.113.7:22",
       jumps: { [way.endpoint]: hostKey },
     });
-    expect(inputsOf(registrations, "Tunnel")).toMatchObject({ endpoint: "203.0.113.7:22", jump: way });
+    expect(inputsOf(registrations, type)).toMatchObject({ endpoint: "203.0.113.7:22", jump: way });
   });
 
-  it("with a session has no port, no tunnel, and the plugin once for all disks", async () => {
-    disk({ transport: "session" });
+  it("that says nothing has a session: no port, no tunnel, and the plugin once for all disks", async () => {
+    disk();
     await settled();
     const types = registrations.map(({ type }) => type.replace("netdisk:index:", ""));
     expect(types.filter((type) => /^(Serve|Session|SessionPlugin)$/.test(type)).sort()).toEqual([
@@ -71,7 +75,7 @@ describe("a disk", () => {
   });
 
   it("registers exactly the article's steps, each on its host", async () => {
-    disk();
+    disk({ transport: "forward" });
     await settled();
     expect(registrations.map(short).sort()).toEqual(
       [
@@ -134,7 +138,7 @@ describe("a disk", () => {
   });
 
   it("hands on what the step before found, not what somebody hopes", async () => {
-    disk();
+    disk({ transport: "forward" });
     await settled();
     expect(inputsOf(registrations, "Export")).toEqual({
       name: "photos",
@@ -210,7 +214,7 @@ describe("a disk", () => {
       size: "20 GiB",
       owner: "nbd",
     });
-    expect(inputsOf(registrations, "Export").exportName).toBe("loop-device.device");
+    expect(inputsOf(registrations, "Serve").exportName).toBe("loop-device.device");
     expect(inputsOf(registrations, "Attachment").size).toBe("20 GiB");
     expect(inputsOf(registrations, "BackingFile")).not.toHaveProperty("loop");
   });
@@ -220,7 +224,7 @@ describe("a disk", () => {
     await settled();
     expect(registrations.map(short)).toContain("BlockDevice photos on backup");
     expect(registrations.map(short)).not.toContain("BackingFile photos on backup");
-    expect(inputsOf(registrations, "Export").exportName).toBe("/dev/disk/by-id/wwn-0x5000c500a1b2c3d4");
+    expect(inputsOf(registrations, "Serve").exportName).toBe("/dev/disk/by-id/wwn-0x5000c500a1b2c3d4");
     expect(inputsOf(registrations, "Attachment").size).toBe("block-device.size");
   });
 
@@ -238,7 +242,7 @@ describe("a disk", () => {
   });
 
   it("keeps its name on the hosts when the Pulumi resource has another", async () => {
-    disk({ name: "pictures" });
+    disk({ name: "pictures", transport: "forward" });
     await settled();
     const ofDisk = registrations.filter(
       ({ name, type }) => name === "photos" && !type.endsWith("EncryptedDisk"),
@@ -267,7 +271,7 @@ describe("a disk", () => {
 describe("a preview", () => {
   it("registers the same resources, with unknowns where the host has yet to answer", async () => {
     const registrations = await recordRegistrations({ preview: true });
-    disk();
+    disk({ transport: "forward" });
     await settled();
     expect(registrations).toHaveLength(28);
     expect(inputsOf(registrations, "Luks")).toMatchObject({ name: "photos" });
