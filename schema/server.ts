@@ -177,11 +177,8 @@ export const diskExport = define({
   shared: false,
   inputs: {
     name: nameField,
-    exportName: field(absolutePath, {
-      doc: "`exportname`: file or block device that is served.",
-      role: "fixed",
-      cure: "Keep it: a different path is a different disk.",
-    }),
+    // A file that says another one is brought back. That the disk itself keeps its path, its backing sees to.
+    exportName: field(absolutePath, { doc: "`exportname`: file or block device that is served." }),
     flush: field(z.boolean().default(true), {
       doc: "`flush`: announce that NBD_CMD_FLUSH works. Without it an fsync on the client means nothing: the client does not attach such an export.",
     }),

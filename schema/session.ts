@@ -15,11 +15,8 @@ export const serve = define({
     publicKey: field(z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/, "must be `ssh-ed25519 BASE64`"), {
       doc: "Public key of the client's session.",
     }),
-    exportName: field(absolutePath, {
-      doc: "`exportname`: file or block device that is served.",
-      role: "fixed",
-      cure: "Keep it: a different path is a different disk.",
-    }),
+    // A file that says another one is brought back. That the disk itself keeps its path, its backing sees to.
+    exportName: field(absolutePath, { doc: "`exportname`: file or block device that is served." }),
     user: field(account.default("nbd"), { doc: "Account and group that nbd-server changes to." }),
     flush: field(z.boolean().default(true), { doc: "`flush`: announce that NBD_CMD_FLUSH works." }),
     fua: field(z.boolean().default(true), {

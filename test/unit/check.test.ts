@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { check } from "../../provider/check";
 import { checkConfiguration } from "../../provider/configuration";
+import { registry } from "../../provider/registry";
 import { resourceType } from "../../provider/resource";
 import { attachment } from "../../provider/resources/attachment";
 import { backingFile } from "../../provider/resources/backingFile";
@@ -173,4 +174,15 @@ describe("the provider's configuration", () => {
   it("keeps the private key secret", () => {
     expect(checkConfiguration({ ...config, privateKey: "k" }).inputs.privateKey).toBeInstanceOf(Secret);
   });
+});
+
+it.each(["Export", "Serve"] as const)("%s: a file that serves something else is no change of the wish", (type) => {
+  const wish = {
+    name: "photos",
+    exportName: "/var/lib/netdisk/photos.img",
+    ...(type === "Serve" && { publicKey: "ssh-ed25519 AAAA" }),
+  };
+  // After a refresh the old inputs are what the host has.
+  const found = { ...wish, exportName: "/etc/passwd" };
+  expect(check(registry.get(`netdisk:index:${type}`)!, found, wish).failures).toEqual([]);
 });
