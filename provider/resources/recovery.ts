@@ -12,7 +12,7 @@ import { luksHeader } from "../facts/cryptsetup";
 import { gpgCheck, secretsDirectory, tarOfSecrets } from "../facts/gpg";
 import { gpgBy, sealing } from "../facts/gpgCommand";
 import { inMemory } from "../facts/inMemory";
-import { isSealed, keyInput, plainKey, unseal, withKey } from "../facts/plainKey";
+import { isSealed, keyInput, plainKey, tryingKey, unseal, withKey } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep, type Step, writeStep } from "../resource";
@@ -22,12 +22,7 @@ function seal(inputs: Inputs<typeof definition>): RunStep {
   const { name, keyFile, keyReading, header, luksUuid, passphrase } = inputs;
   const kept = recoveryFile(name);
   const sealed = isSealed(inputs);
-  const opens = withKey(
-    keyFile,
-    sealed,
-    (key) => sh`cryptsetup open --test-passphrase ${key} ${header}`,
-    keyReading,
-  );
+  const opens = withKey(keyFile, sealed, (key) => sh`${tryingKey} ${key} ${header}`, keyReading);
   return {
     do: "run",
     title: "seal key and header (gpg --symmetric)",
@@ -59,8 +54,8 @@ printf '%s\\n' "$passphrase" | { exec 3<&0 </dev/null && ${gpgBy(3)} ${sealing} 
     : sh`put "$t/key" ${keyFile} 0400`;
   const opens =
     keyReading === "first line"
-      ? sh`cryptsetup open --test-passphrase "$t/header" <"$t/key"`
-      : sh`cryptsetup open --test-passphrase --key-file "$t/key" "$t/header"`;
+      ? sh`${tryingKey} "$t/header" <"$t/key"`
+      : sh`${tryingKey} --key-file "$t/key" "$t/header"`;
   return {
     do: "run",
     title: "put key and header back from the blob (gpg --decrypt)",
