@@ -17,7 +17,7 @@ import { sh } from "../host/sh";
 import { resourceType, type RunStep } from "../resource";
 import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { mappedLayer } from "./layers";
-import { missingOptions } from "./mountOptions";
+import { listedFor, missingOptions } from "./mountOptions";
 import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine } from "./unlock";
 
@@ -36,6 +36,7 @@ const unitOf = ({
       path,
       type,
       options: options.join(",") || "defaults",
+      listed: listedFor(options).join(","),
       uuid: filesystemUuid,
       attach: attachUnit(name),
       session: transport === "session" ? sessionScript(name) : "",
