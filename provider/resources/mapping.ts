@@ -10,7 +10,7 @@ import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { raw } from "../template";
-import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
 
 /** Nobody may be there to give a passphrase for days; a key that is at hand takes seconds. */
@@ -74,7 +74,7 @@ export const mapping = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name, device, header } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, crypt, below, copy, locked] = await Promise.all([
+    const [{ exists, installed, active, note }, crypt, below, copy, locked] = await Promise.all([
       observeUnit(host, unit),
       ask(host, dmsetupCrypt, name),
       ask(host, blockDevice, device),
@@ -107,7 +107,7 @@ export const mapping = resourceType<typeof definition>({
         mapped: mappedDevice(name),
         locked,
       },
-      ...(locked && { note: lockedNote(name) }),
+      ...noteOf(locked ? lockedNote(name) : undefined, note),
     };
   },
 
