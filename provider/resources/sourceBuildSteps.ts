@@ -120,7 +120,7 @@ const keepLibraries = (prefix: string): Command =>
   sh`libraries=$(ldd ${nbdStage}${prefix}/sbin/nbd-client) || exit 1
 files=$(echo "$libraries" | sed -n 's|.* => \\(/[^ ]*\\) (.*|\\1|p')
 [ -n "$files" ] || { echo "ldd names no library of nbd-client: $libraries" >&2; exit 1; }
-echo "$files" | while read -r file; do dpkg -S "*/\${file##*/}"; done | sed 's/: .*//; s/, /\\n/g' | sort -u | xargs -r apt-mark manual`;
+echo "$files" | sed 's|.*/|*/|' | xargs dpkg -S | sed 's/: .*//; s/, /\\n/g' | sort -u | xargs -r apt-mark manual`;
 
 /** Programs that run keep their old file; the next start has the new one. */
 const putInPlace = (wish: Wish): Command => {

@@ -242,7 +242,7 @@ describe("a disk", () => {
   });
 
   it("keeps its name on the hosts when the Pulumi resource has another", async () => {
-    disk({ name: "pictures" });
+    disk({ name: "pictures", transport: "forward" });
     await settled();
     const ofDisk = registrations.filter(
       ({ name, type }) => name === "photos" && !type.endsWith("EncryptedDisk"),
@@ -271,7 +271,7 @@ describe("a disk", () => {
 describe("a preview", () => {
   it("registers the same resources, with unknowns where the host has yet to answer", async () => {
     const registrations = await recordRegistrations({ preview: true });
-    disk();
+    disk({ transport: "forward" });
     await settled();
     expect(registrations).toHaveLength(28);
     expect(inputsOf(registrations, "Luks")).toMatchObject({ name: "photos" });
