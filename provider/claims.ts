@@ -7,6 +7,7 @@ import { claimsDir } from "../schema/paths";
 import { NetdiskError } from "./errors";
 import { ask } from "./fact";
 import { type Claim, claims, type FoundClaim, parseClaims, printClaims } from "./facts/claims";
+import { allArrived } from "./host/commands";
 import type { Host } from "./host/host";
 import { sh } from "./host/sh";
 
@@ -45,7 +46,7 @@ const fileOf = ({ project, stack }: Pick<Owner, "project" | "stack">): string =>
 
 /** One line; what else the object holds (where it was found) is not part of the claim. */
 const textOf = ({ project, stack, urn, nonce, inputs }: Claim): string =>
-  JSON.stringify({ project, stack, urn, nonce, inputs } satisfies Claim);
+  `${JSON.stringify({ project, stack, urn, nonce, inputs } satisfies Claim)}\n`;
 
 export interface Holders {
   /** This stack's own claim. */
@@ -107,6 +108,7 @@ export class Claims {
   async take(definition: Definition, name: string, claim: Claim, signal?: AbortSignal): Promise<Holders> {
     const folder = folderOf(definition, name);
     const file = fileOf(claim);
+    const text = textOf(claim);
     const guard = definition.shared
       ? sh``
       : sh`for file in *.json; do
@@ -122,10 +124,11 @@ ${printClaims(sh`${folder}/*.json`)}
 cd ${folder}
 ${guard}umask 077
 cat >.new
+${allArrived(sh`.new`, Buffer.byteLength(text))}
 sync .new
 mv -f .new ${file}
 sync .`,
-      { stdin: `${textOf(claim)}\n`, lock: lockOf(definition, name), signal },
+      { stdin: text, lock: lockOf(definition, name), signal },
     );
     return holders(parseClaims(stdout), definition, name, { ...claim });
   }

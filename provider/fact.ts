@@ -18,6 +18,9 @@ export interface Fact<A extends unknown[], T> {
   parse(result: ExecResult, ...args: A): T;
 }
 
+/** Thrown by a `parse` that understands what is wrong on the host: says that, and ends with the cure. */
+export class BadAnswer extends Error {}
+
 /** Exit status of a shell that does not find a program. */
 const notFound = 127;
 
@@ -46,6 +49,9 @@ export async function askWith<A extends unknown[], T>(
   try {
     return fact.parse(result, ...args);
   } catch (error) {
+    if (error instanceof BadAnswer) {
+      throw new NetdiskError("UNREADABLE", `${host.label}: ${error.message}`, { cause: error });
+    }
     const asked = `${host.label}: cannot understand the answer of \`${command.text}\` (exit status ${result.exitCode}): `;
     if (result.exitCode === notFound) {
       throw new NetdiskError(

@@ -180,7 +180,7 @@ export const luks = define({
 export const recovery = define({
   token: "netdisk:index:Recovery",
   kind: "recovery",
-  doc: "Key and LUKS header, sealed on the client with the stack's recovery passphrase by `gpg --symmetric`: all that is needed to read the disk from another machine. State keeps the last blob when the client has lost it or is gone, and a client that lost key or header, or is new, gets both from it. The client's file stays when the resource is removed.",
+  doc: "Key and LUKS header, sealed on the client with the stack's recovery passphrase by `gpg --symmetric`: all that is needed to read the disk from another machine. State keeps the last blob when the client has lost it, has something else in its place or is gone, and a client that lost key or header, or is new, gets both from it. The client's file stays when the resource is removed.",
   shared: false,
   inputs: {
     name: nameField,
@@ -200,7 +200,10 @@ export const recovery = define({
     }),
   },
   conditions: {
-    kept: { value: true, doc: "The client has the blob in a file, too." },
+    kept: {
+      value: true,
+      doc: "The client has the blob in a file, too. While key or header are missing, a file that does not open or is another disk's counts as none: it is set aside, and the blob of the state takes its place.",
+    },
     inPlace: {
       value: true,
       doc: "Key and header are on the client. Where one is missing, both are put back from the blob; a file that differs is set aside, never removed.",

@@ -9,12 +9,21 @@ import { sizeBytes, type Size } from "./size";
  */
 const diskNamePattern = /^[a-z][a-z0-9_]{0,31}$/;
 
+/**
+ * A disk of this name would be in the way of something else: `/run/netdisk/NAME` of the locks, of the server's sockets and
+ * of the notes on loop devices, `/dev/mapper/NAME` of device-mapper itself, `[NAME]` of nbd-server's own settings.
+ */
+const takenNames = ["lock", "serve", "loop", "control", "generic"];
+
 export const diskName = z
   .string()
   .regex(
     diskNamePattern,
     "must start with a lower-case letter and hold only lower-case letters, digits and _ (at most 32)",
-  );
+  )
+  .refine((name) => !takenNames.includes(name), {
+    message: `must be another name than ${takenNames.join(", ")}, which other things on the hosts have`,
+  });
 
 export const absolutePath = z
   .string()

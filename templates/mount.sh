@@ -7,6 +7,8 @@ device={{device}}
 path={{path}}
 type={{type}}
 options={{options}}
+# The same as the kernel lists them, without those that it never does.
+listed={{listed}}
 uuid={{uuid}}
 attach={{attach}}
 # The session's script, where the disk has one.
@@ -84,15 +86,10 @@ reload() {
   mount -o "remount,rw,exec,suid,dev,relatime,diratime,$options" "$device" "$path"
   # The kernel is silent about options that it can set only when it mounts.
   now=,$(findmnt -n -o OPTIONS --mountpoint "$path"),
-  for option in $(echo "$options" | tr , ' '); do
-    case $option in
-      x-*) ;;
-      *=*)
-        case $now in
-          *",$option,"*) ;;
-          *) fail "$option takes effect at the next mount only. Run: systemctl restart {{unit}}" ;;
-        esac
-        ;;
+  for option in $(echo "$listed" | tr , ' '); do
+    case $now in
+      *",$option,"*) ;;
+      *) fail "$option takes effect at the next mount only. Run: systemctl restart {{unit}}" ;;
     esac
   done
 }

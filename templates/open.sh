@@ -136,14 +136,16 @@ look_at() {
 open_as() {
   opened=$1
   shift
+  # One after the other: at a boot, all disks of a small client would take their memory at once.
+  set -- --type luks --serialize-memory-hard-pbkdf --header "$header" "$@"
   # cryptsetup has a status 3 of its own, for too little memory: that passes.
   if [ "$reading" = "first line" ]; then
-    whole_key | cryptsetup open --type luks --header "$header" "$@" "$real" "$opened" || exit 1
+    whole_key | cryptsetup open "$@" "$real" "$opened" || exit 1
   elif [ "$sealed" = no ]; then
-    cryptsetup open --type luks --header "$header" --key-file "$key" "$@" "$real" "$opened" || exit 1
+    cryptsetup open "$@" --key-file "$key" "$real" "$opened" || exit 1
   else
     # Unlike a bare pipe, `-` does not end at the first line break.
-    plain_key | cryptsetup open --type luks --header "$header" --key-file - "$@" "$real" "$opened" || exit 1
+    plain_key | cryptsetup open "$@" --key-file - "$real" "$opened" || exit 1
   fi
   if [ "$(runs "$opened")" != "$cipher $number" ]; then
     found=$(runs "$opened")

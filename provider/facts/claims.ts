@@ -1,6 +1,6 @@
 /** Which stacks own what on a host: the notes below /var/lib/netdisk/claims. */
 import { claimsDir } from "../../schema/paths";
-import type { Fact } from "../fact";
+import { BadAnswer, type Fact } from "../fact";
 import { type Command, sh } from "../host/sh";
 
 export interface Claim {
@@ -18,10 +18,13 @@ export interface FoundClaim extends Claim {
   file: string;
 }
 
+const emptyClaim =
+  "is empty. Remove it on the host; the stack that has it writes it anew with its next `pulumi up`.";
+
 /**
  * Prints the files that a pattern stands for as lines of `FILE<tab>JSON`. One that another stack removes at this moment,
  * or a pattern that matches nothing, is none; one that is there and cannot be read, or is empty, ends the command. It may
- * be gone for the pattern and back for awk, or the other way round.
+ * be gone for the pattern and back for awk, or the other way round. The working directory is that of the claims.
  */
 export const printClaims = (pattern: Command): Command => sh`tries=0
 while set -- ${pattern} && { [ $# -gt 1 ] || [ -e "$1" ]; }; do
@@ -30,7 +33,13 @@ while set -- ${pattern} && { [ $# -gt 1 ] || [ -e "$1" ]; }; do
     break
   fi
   tries=$((tries + 1))
-  if [ $tries -ge 5 ]; then printf '%s\\n' "$found" >&2; exit 1; fi
+  if [ $tries -ge 5 ]; then
+    printf '%s\\n' "$found" >&2
+    for file; do
+      if [ -e "$file" ] && [ ! -s "$file" ]; then echo ${claimsDir}/"$file" ${emptyClaim} >&2; fi
+    done
+    exit 1
+  fi
 done`;
 
 const texts = ["project", "stack", "urn", "nonce"] as const;
@@ -75,8 +84,10 @@ export const claims: Fact<[], FoundClaim[]> = {
 if ! test -d ${claimsDir}; then exit 44; fi
 cd ${claimsDir}
 ${printClaims(sh`*/*/*.json`)}`,
-  parse({ exitCode, stdout }) {
+  parse({ exitCode, stdout, stderr }) {
     if (exitCode === 44 && stdout === "") return [];
+    const empty = stderr.split("\n").find((line) => line.endsWith(emptyClaim));
+    if (exitCode !== 0 && empty !== undefined) throw new BadAnswer(empty);
     if (exitCode !== 0) throw new Error("the claims cannot be read");
     return parseClaims(stdout);
   },

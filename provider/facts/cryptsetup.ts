@@ -3,7 +3,7 @@ import type { KeyReading } from "../../schema/fields";
 import type { Fact } from "../fact";
 import type { ExecResult } from "../host/host";
 import { type Command, sh } from "../host/sh";
-import { derivationMs, firstLineBytes, sealedStatus, unseal, withKey } from "./plainKey";
+import { derivationMs, firstLineBytes, sealedStatus, tryingKey, unseal, withKey } from "./plainKey";
 
 export interface LuksHeader {
   type: "luks1" | "luks2";
@@ -119,7 +119,7 @@ export const luksHeader: Fact<[path: string], LuksHeader | undefined> = {
 
 /** Says in which slot. */
 const testKey = (header: string, keyFile: string, sealed: boolean, reading?: KeyReading): Command =>
-  sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`cryptsetup open --verbose --test-passphrase ${key} ${header}`, reading)}`;
+  sh`${unseal(keyFile, sealed)}${withKey(keyFile, sealed, (key) => sh`${tryingKey} --verbose ${key} ${header}`, reading)}`;
 
 function slotOf({ exitCode, stdout }: ExecResult): number | undefined {
   if (exitCode === 2 || exitCode === sealedStatus) return undefined;

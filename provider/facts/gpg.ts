@@ -5,8 +5,9 @@ import { gpgBy } from "./gpgCommand";
 import { inMemory } from "./inMemory";
 import { derivationMs, sealedStatus, unseal } from "./plainKey";
 
-/** Another passphrase, or nothing that gpg sealed; what cannot be read is neither. */
-const notOpened = /decryption failed|no valid OpenPGP data found/;
+/** Another passphrase, damaged, empty, or nothing that gpg sealed; what cannot be read is none of these. */
+const notOpened =
+  /decryption failed|no valid OpenPGP data found|message has been manipulated|CRC error|decrypt_message failed: Unknown system error/;
 
 export type SealedCheck = "current" | "outdated" | "locked";
 
@@ -50,6 +51,36 @@ if [ -e "$t/locked" ]; then echo locked; elif [ "$want" = "$have" ]; then echo c
     if (exitCode === 0 && stdout === "outdated\n") return "outdated";
     if (exitCode === 0 && stdout === "locked\n" && notOpened.test(stderr)) return "locked";
     throw new Error("gpg could not judge the sealed copy");
+  },
+};
+
+/**
+ * Opens a sealed copy into files `key` and `header` in $t, with the passphrase on descriptor 3. A pipe's status is its
+ * last command's: that gpg failed is said by a file.
+ */
+export const unpackSecrets = (sealed: string): Command =>
+  sh`{ ${gpgBy(3)} --decrypt ${sealed} || : >"$t/failed"; } | tar -C "$t" -xzf - key header && [ ! -e "$t/failed" ]`;
+
+/** What opens, but is no sealed copy: somebody sealed something else with the same passphrase. */
+const otherContent =
+  /not in gzip format|does not look like a tar archive|Not found in archive|is not a valid LUKS device/;
+
+/**
+ * LUKS UUID of the header in a sealed copy; undefined where there is none, or the passphrase, which is wanted on stdin,
+ * does not open it: one that is damaged, or another's.
+ */
+export const gpgHeader: Fact<[sealed: string], string | undefined> = {
+  name: "gpg.header",
+  timeoutMs: derivationMs,
+  command: (sealed) => sh`(
+{ ${inMemory("judge")} && exec 3<&0 </dev/null; } || exit 1
+{ ${unpackSecrets(sealed)}; } && cryptsetup luksUUID "$t/header" || echo none
+)`,
+  parse: ({ exitCode, stdout, stderr }) => {
+    if (exitCode === 0 && /^[0-9a-f-]{36}\n$/.test(stdout)) return stdout.trim();
+    const known = notOpened.test(stderr) || otherContent.test(stderr);
+    if (exitCode === 0 && stdout === "none\n" && known) return undefined;
+    throw new Error("gpg could not open the sealed copy");
   },
 };
 

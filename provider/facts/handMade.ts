@@ -8,7 +8,7 @@ import type { Fact } from "../fact";
 import { Command, sh } from "../host/sh";
 import { dumpHeader, type LuksHeader, parseDump } from "./cryptsetup";
 import { inMemory } from "./inMemory";
-import { derivationMs, firstLineBytes, sealedStatus, unseal, withKey } from "./plainKey";
+import { derivationMs, firstLineBytes, sealedStatus, tryingKey, unseal, withKey } from "./plainKey";
 
 /** Room of a LUKS header; that of a device is read with O_DIRECT, and never shown to cryptsetup, which would repair it. */
 export const readHeader = (device: string): Command =>
@@ -46,9 +46,9 @@ export interface Opened {
  */
 export const tryKey = (header: string | Command, keyFile: string, sealed: boolean): Command => {
   const opens = (reading: KeyReading): Command =>
-    withKey(keyFile, sealed, (key) => sh`cryptsetup open --test-passphrase ${key} ${header}`, reading);
+    withKey(keyFile, sealed, (key) => sh`${tryingKey} ${key} ${header}`, reading);
   return sh`refused() { [ $? = 2 ] || exit 1; }
-if head -c 64 /dev/urandom | cryptsetup open --test-passphrase --key-file - ${header} 2>/dev/null; then echo any
+if head -c 64 /dev/urandom | ${tryingKey} --key-file - ${header} 2>/dev/null; then echo any
 elif refused; ${opens("whole")}; then echo whole
 elif refused; ${opens("first line")}; then echo "line $(${firstLineBytes(keyFile, sealed)})"
 else refused; echo none; fi`;

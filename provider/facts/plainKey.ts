@@ -15,6 +15,12 @@ export const derivationMs = 300_000;
 /** Exit status with which a command says that the passphrase does not open the key file. */
 export const sealedStatus = 46;
 
+/**
+ * Tries a key; nothing is mapped. One waits for the other on the same host: each takes as much memory as its key slot was
+ * made with, and a small client has no room for several. (cryptsetup 2.8.0 and 2.8.1 take the option and do not wait.)
+ */
+export const tryingKey = sh`cryptsetup open --test-passphrase --serialize-memory-hard-pbkdf`;
+
 /** What resources that use the key have among their inputs. */
 export interface DiskKey {
   keyFile: string;

@@ -156,9 +156,15 @@ export function absentByCat(result: {
 }
 
 /**
- * Content comes on stdin. Owner and mode are right before the first byte; the size is checked because a
- * lost connection looks like the end of the input; both file and directory are flushed, so that after a
- * power cut there is the old file or the new one.
+ * After `cat` has written its input to `file` (as the shell has it): ends the command where that is not all of it. A lost
+ * connection looks like the end of the input.
+ */
+export const allArrived = (file: Command, size: number): Command => sh`size=$(stat -c %s -- ${file})
+if test "$size" != ${size}; then echo "only $size of "${size}" bytes arrived" >&2; exit 74; fi`;
+
+/**
+ * Content comes on stdin. Owner and mode are right before the first byte; both file and directory are flushed, so that
+ * after a power cut there is the old file or the new one.
  */
 export function writeCommand(file: string, size: number, options: { mode: number; owner: string }): Command {
   const directory = file.slice(0, file.lastIndexOf("/")) || "/";
@@ -170,8 +176,7 @@ trap 'exit 143' TERM HUP INT
 chown -- ${options.owner} "$new"
 chmod -- ${options.mode.toString(8).padStart(4, "0")} "$new"
 cat >"$new"
-size=$(stat -c %s -- "$new")
-if test "$size" != ${size}; then echo "only $size of "${size}" bytes arrived" >&2; exit 74; fi
+${allArrived(sh`"$new"`, size)}
 sync -- "$new"
 mv -fT -- "$new" ${file}
 sync -- ${directory}

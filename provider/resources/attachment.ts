@@ -24,7 +24,7 @@ import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
 import { part } from "../template";
 import { formatSize, type Size, sizeBytes } from "../../schema/size";
-import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { bringUp, bringUpLater, inOrder, takeDown } from "./takeDown";
 
 type Wish = Inputs<typeof definition>;
@@ -159,7 +159,7 @@ export const attachment = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, held, queue] = await Promise.all([
+    const [{ exists, installed, active, note }, held, queue] = await Promise.all([
       observeUnit(host, unit),
       ask(host, nbdDevice, attachedDevice(name)),
       ask(host, nbdQueue, attachedDevice(name), sessionAttached(name)),
@@ -193,6 +193,7 @@ export const attachment = resourceType<typeof definition>({
         unit: unit.unit,
         device: attachedDevice(name),
       },
+      ...noteOf(note),
     };
   },
 

@@ -23,8 +23,22 @@ function bytesOf(size: string): number {
 }
 
 /**
+ * Ends the command where `file` (as the shell has it) does not have its blocks: a file system may take the order and
+ * reserve nothing, as ZFS does, and `full` would be wished for ever.
+ */
+const reserved = (
+  file: Command,
+  path: string,
+  bytes: number,
+): Command => sh`set -- $(stat -c '%b %B' -- ${file})
+if [ "$(($1 * $2))" -lt ${bytes} ]; then
+  echo ${`the file system of ${path} reserves no blocks: choose "allocation: sparse", or another path`} >&2
+  exit 1
+fi`;
+
+/**
  * Only at the end, and never shorter: what is there may be written to at this moment. Where it is killed, the next run
- * goes on. `fallocate -x` as in create.
+ * goes on. `fallocate -x` as in create. Whether the blocks are reserved is seen by the next look, which plans what is left.
  */
 function grow(path: string, bytes: number, allocation: string): Command {
   const fill =
@@ -64,7 +78,9 @@ function create({ name, path, size, allocation, owner, mode }: Wanted): Command 
   const bytes = bytesOf(size);
   const fill =
     allocation === "full"
-      ? sh`fallocate -l ${bytes} -- "$half" || fallocate -x -l ${bytes} -- "$half"`
+      ? sh`fallocate -l ${bytes} -- "$half" || fallocate -x -l ${bytes} -- "$half"
+sync -- "$half"
+${reserved(sh`"$half"`, path, bytes)}`
       : sh`truncate -s ${bytes} -- "$half"`;
   return sh`set -e
 path=${path}
@@ -231,7 +247,8 @@ export const backingFile = resourceType<typeof definition>({
         do: "run",
         title: `fallocate -l ${size.replace(" ", "")} ${path}`,
         // Reserves what is still a hole; what was written stays as it is.
-        command: sh`fallocate -l ${bytes} -- ${path}`,
+        command: sh`fallocate -l ${bytes} -- ${path} || exit 1
+${reserved(sh`${path}`, path, bytes)}`,
         timeoutMs: timeFor(bytes),
       });
     }

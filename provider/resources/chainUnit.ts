@@ -1,4 +1,5 @@
 /** What the units of the disk's chain have in common: a script and a unit file, started and stopped by systemd. */
+import { dirname } from "node:path";
 import { unitDir, unitScript } from "../../schema/paths";
 import { ask } from "../fact";
 import { systemdUnit } from "../facts/systemd";
@@ -47,16 +48,32 @@ export function unitOnly(unit: string, template: string, values: Record<string, 
 export interface ChainUnitState {
   /** True when any of the files is there, ours or not. */
   exists: boolean;
-  /** True when systemd runs exactly our text. */
+  /** True when systemd runs exactly our text, but for what others say of more units than this one. */
   installed: boolean;
   active: boolean;
+  /** What others say of more units than this one. */
+  note?: string;
 }
+
+/** Where `systemctl edit` and `set-property` put what changes this one unit. */
+const dropIns = (unit: string): string[] =>
+  [unitDir, "/run/systemd/system", "/etc/systemd/system.control", "/run/systemd/system.control"].map(
+    (directory) => `${directory}/${unit}.d`,
+  );
+
+/** Of an observation: all that is to be said, where there is something. */
+export const noteOf = (...said: (string | undefined)[]): { note?: string } => {
+  const note = said.filter((text) => text !== undefined).join("; ");
+  return note === "" ? {} : { note };
+};
 
 export async function observeUnit(host: Host, { unit, files }: ChainUnit): Promise<ChainUnitState> {
   const [state, found] = await Promise.all([
     ask(host, systemdUnit, unit),
     Promise.all(files.map(({ path }) => host.readFile(path))),
   ]);
+  const own = dropIns(unit);
+  const others = state.dropInPaths.filter((path) => !own.includes(dirname(path)));
   const asWritten = files.every(({ content }, i) => found[i]?.toString("utf8") === content);
   return {
     exists: found.some((content) => content !== undefined),
@@ -64,9 +81,12 @@ export async function observeUnit(host: Host, { unit, files }: ChainUnit): Promi
       asWritten &&
       state.loadState === "loaded" &&
       state.fragmentPath === `${unitDir}/${unit}` &&
-      state.dropInPaths.length === 0 &&
+      state.dropInPaths.length === others.length &&
       !state.needDaemonReload,
     active: state.activeState === "active",
+    ...(others.length > 0 && {
+      note: `${unit} is changed by drop-ins that are not for it alone, and that netdisk leaves as they are: ${others.join(", ")}`,
+    }),
   };
 }
 
@@ -77,12 +97,6 @@ export const systemctl = (verb: "start" | "restart" | "reload" | "stop", { unit 
   command: sh`systemctl ${verb} ${unit} || { journalctl --unit ${unit} --lines 5 --no-pager --output cat >&2; exit 1; }`,
   timeoutMs: 330_000,
 });
-
-/** Where `systemctl edit` and `set-property` put what changes this one unit. */
-const dropIns = (unit: string): string[] =>
-  [unitDir, "/run/systemd/system", "/etc/systemd/system.control", "/run/systemd/system.control"].map(
-    (directory) => `${directory}/${unit}.d`,
-  );
 
 /**
  * Text only: what runs goes on running; the next start uses the new files. systemd reads a unit that it does not have in

@@ -16,7 +16,7 @@ import { ask } from "../fact";
 import { systemdUnits } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type Step, resourceType } from "../resource";
-import { type ChainUnit, install, observeUnit, unitOnly, uninstall } from "./chainUnit";
+import { type ChainUnit, install, noteOf, observeUnit, unitOnly, uninstall } from "./chainUnit";
 import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine } from "./unlock";
 
@@ -70,6 +70,7 @@ export const diskTarget = resourceType<typeof definition>({
         unit: target,
         locked,
       },
+      ...noteOf(...units.map(({ note }) => note)),
     };
   },
 

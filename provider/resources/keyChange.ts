@@ -21,7 +21,7 @@ import { ask, askWith } from "../fact";
 import { luksOpens } from "../facts/cryptsetup";
 import { gpgBy, sealing } from "../facts/gpgCommand";
 import { compareHeader } from "../facts/luksDevice";
-import { derivationMs, firstLine, isSealed, keyInput, plainKey, unseal } from "../facts/plainKey";
+import { derivationMs, firstLine, isSealed, keyInput, plainKey, tryingKey, unseal } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import type { Host } from "../host/host";
 import { Command, sh } from "../host/sh";
@@ -87,7 +87,7 @@ function withKeys({ keyFile, ...inputs }: Wishes, reading: KeyReading = "whole")
 key_file() { ${print(keyFile)}; }
 key() { key_file${part}; }
 new_key() { ${print(next)}; }
-opens() { "$1" | cryptsetup open --test-passphrase --key-slot "$2" --key-file - "$3"; }`;
+opens() { "$1" | ${tryingKey} --key-slot "$2" --key-file - "$3"; }`;
 }
 
 const headerSize = new Command('"$size"');

@@ -11,7 +11,7 @@ import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep, type Step } from "../resource";
 import { systemdText } from "../template";
-import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { isPlainForUdev, udevReload, udevRule } from "./udevRule";
 
 type Wish = Inputs<typeof definition>;
@@ -67,7 +67,7 @@ export const loopDevice = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name, file, owner } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, { unitFileState }, { realPath, noted, loops }, reachable] =
+    const [{ exists, installed, active, note }, { unitFileState }, { realPath, noted, loops }, reachable] =
       await Promise.all([
         observeUnit(host, unit),
         ask(host, systemdUnit, unit.unit),
@@ -110,6 +110,7 @@ export const loopDevice = resourceType<typeof definition>({
         device: attachedDevice(name),
         unit: unit.unit,
       },
+      ...noteOf(note),
     };
   },
 

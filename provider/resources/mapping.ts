@@ -10,7 +10,7 @@ import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { part } from "../template";
-import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
 
 const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
@@ -69,7 +69,7 @@ export const mapping = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name, device, header } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, crypt, below, copy, locked] = await Promise.all([
+    const [{ exists, installed, active, note }, crypt, below, copy, locked] = await Promise.all([
       observeUnit(host, unit),
       ask(host, dmsetupCrypt, name),
       ask(host, blockDevice, device),
@@ -102,7 +102,7 @@ export const mapping = resourceType<typeof definition>({
         mapped: mappedDevice(name),
         locked,
       },
-      ...(locked && { note: lockedNote(name) }),
+      ...noteOf(locked ? lockedNote(name) : undefined, note),
     };
   },
 

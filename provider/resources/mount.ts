@@ -16,9 +16,9 @@ import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep } from "../resource";
 import { part } from "../template";
-import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { mappedLayer } from "./layers";
-import { missingOptions } from "./mountOptions";
+import { listedFor, missingOptions } from "./mountOptions";
 import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine } from "./unlock";
 
@@ -38,6 +38,7 @@ const unitOf = ({
       path,
       type,
       options: options.join(",") || "defaults",
+      listed: listedFor(options).join(","),
       uuid: filesystemUuid,
       attach: attachUnit(name),
       session: transport === "session" ? sessionScript(name) : "",
@@ -70,7 +71,7 @@ export const mount = resourceType<typeof definition>({
   async observe(host, inputs, known) {
     const { name, device, path } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, at, everywhere, mapped, layer, locked] = await Promise.all([
+    const [{ exists, installed, active, note }, at, everywhere, mapped, layer, locked] = await Promise.all([
       observeUnit(host, unit),
       ask(host, findmntAt, path),
       ask(host, findmntOf, device),
@@ -109,7 +110,7 @@ export const mount = resourceType<typeof definition>({
       locked,
     };
     // A type outside the schema's choices is shown as it is: the comparison with the wish is what counts.
-    return { is: "present", state: state as State<typeof definition> };
+    return { is: "present", state: state as State<typeof definition>, ...noteOf(note) };
   },
 
   plan(observed, inputs, known) {

@@ -13,12 +13,42 @@ const opposites: Record<string, readonly string[]> = {
   atime: ["noatime"],
   strictatime: ["noatime", "relatime"],
   nolazytime: ["lazytime"],
+  nodiscard: ["discard"],
+  nogrpid: ["grpid"],
+  sysvgroups: ["grpid"],
+  nolargeio: ["largeio"],
 };
 
+/** Options of XFS that it lists under another name. */
+const synonyms: Record<string, string> = {
+  quota: "usrquota",
+  uquota: "usrquota",
+  gquota: "grpquota",
+  pquota: "prjquota",
+  qnoenforce: "uqnoenforce",
+  bsdgroups: "grpid",
+};
+
+/** Sizes that XFS lists in KiB, however they were written. */
+const size = /^(allocsize|logbsize)=([0-9]+)([kmg]?)$/i;
+const units: Record<string, number> = { "": 1 / 1024, k: 1, m: 1024, g: 1024 * 1024 };
+
+/** As the kernel lists it. */
+function asListed(option: string): string {
+  const [, name, number, unit] = size.exec(option) ?? [];
+  if (name !== undefined) return `${name}=${Number(number) * (units[unit?.toLowerCase() ?? ""] ?? 1)}k`;
+  return synonyms[option] ?? option;
+}
+
+/** What the kernel lists when all that is wished is in effect. */
+export const listedFor = (wished: readonly string[]): string[] =>
+  wished.filter((option) => !notOptions.test(option) && !(option in opposites)).map(asListed);
+
+/** The wishes that are not in effect. */
 export function missingOptions(listed: readonly string[], wished: readonly string[]): string[] {
-  return wished.filter((option) => {
-    if (notOptions.test(option) || listed.includes(option)) return false;
-    const against = opposites[option];
-    return against === undefined || against.some((other) => listed.includes(other));
-  });
+  const now = listed.map(asListed);
+  const unlisted = wished.filter(
+    (option) => !now.includes(option) && opposites[option]?.some((other) => now.includes(other)),
+  );
+  return [...listedFor(wished).filter((option) => !now.includes(option)), ...unlisted];
 }

@@ -9,11 +9,12 @@ import { recoveryFile } from "../../schema/paths";
 import { Secret } from "../../schema/secret";
 import { ask, askWith } from "../fact";
 import { luksHeader } from "../facts/cryptsetup";
-import { gpgCheck, secretsDirectory, tarOfSecrets } from "../facts/gpg";
+import { gpgCheck, gpgHeader, secretsDirectory, tarOfSecrets, unpackSecrets } from "../facts/gpg";
 import { gpgBy, sealing } from "../facts/gpgCommand";
 import { inMemory } from "../facts/inMemory";
-import { isSealed, keyInput, plainKey, unseal, withKey } from "../facts/plainKey";
+import { isSealed, keyInput, plainKey, tryingKey, unseal, withKey } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
+import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep, type Step, writeStep } from "../resource";
 
@@ -22,12 +23,7 @@ function seal(inputs: Inputs<typeof definition>): RunStep {
   const { name, keyFile, keyReading, header, luksUuid, passphrase } = inputs;
   const kept = recoveryFile(name);
   const sealed = isSealed(inputs);
-  const opens = withKey(
-    keyFile,
-    sealed,
-    (key) => sh`cryptsetup open --test-passphrase ${key} ${header}`,
-    keyReading,
-  );
+  const opens = withKey(keyFile, sealed, (key) => sh`${tryingKey} ${key} ${header}`, keyReading);
   return {
     do: "run",
     title: "seal key and header (gpg --symmetric)",
@@ -41,11 +37,33 @@ cp "$t/sealed" ${kept}.new && sync ${kept}.new && mv -fT ${kept}.new ${kept} && 
   };
 }
 
-/** The blob that state holds, for a client that has lost it. */
-const putBack = (name: string, sealed: Secret): Step[] => [
-  { do: "run", title: "make its directory", command: sh`install -d -m 0700 ${dirname(recoveryFile(name))}` },
-  writeStep(recoveryFile(name), sealed.reveal(), 0o600),
-];
+/** The blob that state holds, for a client that has lost it, or has something else in its place. */
+function putBack(name: string, sealed: Secret): Step[] {
+  const kept = recoveryFile(name);
+  const aside = `${kept}.set-aside`;
+  return [
+    {
+      do: "run",
+      title: "make room for the sealed copy",
+      command: sh`install -d -m 0700 ${dirname(kept)} && { [ ! -e ${kept} ] || { mv --backup=numbered -T ${kept} ${aside} && echo ${`${kept} did not open, or was another disk's: it is ${aside} now`}; }; }`,
+    },
+    writeStep(kept, sealed.reveal(), 0o600),
+  ];
+}
+
+/**
+ * Whether the client's file may take the place of the blob that state holds. That may be the last one that opens the
+ * disk, and the file one that somebody damaged or exchanged.
+ */
+async function isThisDisks(
+  host: Host,
+  { name, luksUuid, passphrase }: Inputs<typeof definition>,
+  file: Buffer,
+  last: Secret,
+): Promise<boolean> {
+  if (file.equals(Buffer.from(last.reveal()))) return true;
+  return (await askWith(host, gpgHeader, { stdin: passphrase }, recoveryFile(name))) === luksUuid;
+}
 
 /** Only a pair that opens this disk is put back. What lies there already and differs keeps another name. */
 function restore(inputs: Inputs<typeof definition>): RunStep {
@@ -59,14 +77,14 @@ printf '%s\\n' "$passphrase" | { exec 3<&0 </dev/null && ${gpgBy(3)} ${sealing} 
     : sh`put "$t/key" ${keyFile} 0400`;
   const opens =
     keyReading === "first line"
-      ? sh`cryptsetup open --test-passphrase "$t/header" <"$t/key"`
-      : sh`cryptsetup open --test-passphrase --key-file "$t/key" "$t/header"`;
+      ? sh`${tryingKey} "$t/header" <"$t/key"`
+      : sh`${tryingKey} --key-file "$t/key" "$t/header"`;
   return {
     do: "run",
     title: "put key and header back from the blob (gpg --decrypt)",
     command: sh`(
 { ${inMemory("restore")}${sealed ? sh` && IFS= read -r passphrase` : sh``} && exec 3<&0 </dev/null; } || exit 1
-{ ${gpgBy(3)} --decrypt ${kept} || : >"$t/failed"; } | tar -C "$t" -xzf - key header && [ ! -e "$t/failed" ] || { echo ${`${kept} cannot be opened: it is damaged, or sealed with another passphrase than the stack's. Give the stack the passphrase that the blob was sealed with (docs/recovery.md).`} >&2; exit 1; }
+${unpackSecrets(kept)} || { echo ${`${kept} cannot be opened: it is damaged, or sealed with another passphrase than the stack's. Give the stack the passphrase that the blob was sealed with (docs/recovery.md).`} >&2; exit 1; }
 [ "$(cryptsetup luksUUID "$t/header")" = ${luksUuid} ] && ${opens} || { echo ${`${kept} does not open the disk with LUKS UUID ${luksUuid}: nothing was put back. Use the blob of this disk (docs/recovery.md).`} >&2; exit 1; }
 put() {
   install -d -m 0700 "\${2%/*}" || return 1
@@ -98,38 +116,29 @@ export const recovery = resourceType<typeof definition>({
       ask(host, statPath, header),
     ]);
     const inPlace = places.every((place) => place !== undefined);
-    if (file === undefined || !inPlace) {
-      const { luksUuid, sealed: last } = known.state ?? {};
-      const sealed = file === undefined ? last : new Secret(file.toString("ascii"));
-      if (sealed === undefined) return { is: "absent" };
-      return {
-        is: "present",
-        state: {
-          ...{ name, keyFile, header, luksUuid },
-          ...{ kept: file !== undefined, inPlace, current: false, sealed },
-        },
-      };
-    }
-    const check = await askWith(
-      host,
-      gpgCheck,
-      { stdin: keyInput(inputs, passphrase) },
-      path,
-      keyFile,
-      header,
-      isSealed(inputs),
-    );
+    const compared = file !== undefined && inPlace;
+    const current =
+      compared &&
+      (await askWith(
+        host,
+        gpgCheck,
+        { stdin: keyInput(inputs, passphrase) },
+        path,
+        keyFile,
+        header,
+        isSealed(inputs),
+      )) === "current";
+    const { luksUuid, sealed: last } = known.state ?? {};
+    const taken =
+      file !== undefined && (current || last === undefined || (await isThisDisks(host, inputs, file, last)));
+    const sealed = taken ? new Secret(file.toString("ascii")) : last;
+    if (sealed === undefined) return { is: "absent" };
     return {
       is: "present",
       state: {
-        name,
-        keyFile,
-        header,
-        luksUuid: copy?.uuid,
-        kept: true,
-        inPlace,
-        current: check === "current",
-        sealed: new Secret(file.toString("ascii")),
+        ...{ name, keyFile, header, luksUuid: compared ? copy?.uuid : luksUuid },
+        // What cannot give back what is missing is as good as none. Where nothing is missing, it is sealed anew.
+        ...{ kept: taken || compared, inPlace, current, sealed },
       },
     };
   },

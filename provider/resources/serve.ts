@@ -23,7 +23,7 @@ import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType, type Step, writeStep } from "../resource";
 import { raw, render } from "../template";
-import { type ChainUnit, install, observeUnit, uninstall } from "./chainUnit";
+import { type ChainUnit, install, noteOf, observeUnit, uninstall } from "./chainUnit";
 import { understand } from "./export";
 import { addLogin, keysFile, type Login, observeLogin, removeLogin } from "./login";
 import { sshdVerdict } from "./sshdVerdict";
@@ -108,7 +108,7 @@ export const serve = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name } = inputs;
     const unit = unitOf(inputs);
-    const [{ account, line, closed, sshd }, { exists, installed, active }, systemd, config] =
+    const [{ account, line, closed, sshd }, { exists, installed, active, note }, systemd, config] =
       await Promise.all([
         observeLogin(host, login, name),
         observeUnit(host, unit),
@@ -147,6 +147,7 @@ export const serve = resourceType<typeof definition>({
         account: serveUser,
         unit: unit.unit,
       },
+      ...noteOf(note),
     };
   },
 

@@ -26,7 +26,7 @@ import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep, writeStep } from "../resource";
 import { part, raw, render } from "../template";
-import { type ChainUnit, chainUnit, install, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { splitEndpoint } from "./endpoint";
 import { inOrder } from "./takeDown";
 import { proxyCommand } from "./tunnel";
@@ -111,7 +111,7 @@ export const session = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, control, service] = await Promise.all([
+    const [{ exists, installed, active, note }, control, service] = await Promise.all([
       observeUnit(host, unit),
       ask(host, statPath, sessionControl(name)),
       ask(host, systemdUnit, unit.unit),
@@ -137,6 +137,7 @@ export const session = resourceType<typeof definition>({
         unit: unit.unit,
         socket: tunnelSocket(name),
       },
+      ...noteOf(note),
     };
   },
 

@@ -11,7 +11,7 @@ import { keyInput } from "../facts/plainKey";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { raw, systemdWord } from "../template";
-import { type ChainUnit, install, observeUnit, systemctl, unitOnly, uninstall } from "./chainUnit";
+import { type ChainUnit, install, noteOf, observeUnit, systemctl, unitOnly, uninstall } from "./chainUnit";
 import { bringUp, bringUpLater, inOrder, takeDown } from "./takeDown";
 import { joinEndpoint, splitEndpoint } from "./endpoint";
 
@@ -119,7 +119,7 @@ export const tunnel = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active }, socket, service] = await Promise.all([
+    const [{ exists, installed, active, note }, socket, service] = await Promise.all([
       observeUnit(host, unit),
       ask(host, statPath, tunnelSocket(name)),
       ask(host, systemdUnit, unit.unit),
@@ -141,6 +141,7 @@ export const tunnel = resourceType<typeof definition>({
         unit: unit.unit,
         socket: tunnelSocket(name),
       },
+      ...noteOf(note),
     };
   },
 

@@ -22,6 +22,8 @@ class SandboxTransport implements Transport {
   readonly label = "sandbox (root@sandbox:22)";
   readonly lines: string[] = [];
   reachable = true;
+  /** What is sent to commands does not arrive: the connection is lost then, which looks like the end of the input. */
+  lost = false;
 
   constructor(readonly root: string) {}
 
@@ -45,7 +47,7 @@ class SandboxTransport implements Transport {
       child.on("exit", (code) => listener.onExit(code ?? 255));
       child.on("close", () => resolve());
       child.stdin.on("error", () => {});
-      child.stdin.end(stdin);
+      child.stdin.end(this.lost ? undefined : stdin);
       signal.addEventListener("abort", () => {
         child.stdout.destroy();
         child.stderr.destroy();

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Host } from "../../provider/host/host";
 import type { Command } from "../../provider/host/sh";
 import { backingFile } from "../../provider/resources/backingFile";
+import { commandOf, stubbedShell } from "./stubbedShell";
 
 const inputs = {
   name: "photos",
@@ -105,5 +106,43 @@ describe("a file that is to be adopted", () => {
       is: "foreign",
       what: expect.stringContaining("there is no /srv/photos.img") as string,
     });
+  });
+});
+
+describe("blocks that are to be reserved", () => {
+  const path = "/var/lib/netdisk/photos.img";
+  const wishes = { ...inputs, path, size: "1 MiB" as const };
+  const create = commandOf(backingFile.plan({ is: "absent" }, wishes, { name: "photos" })[0]);
+
+  it("are there when the file gets its name", () => {
+    const shell = stubbedShell();
+    shell.stub("chown", "");
+    expect(shell.run(create)).toMatchObject({ status: 0, stderr: "" });
+    expect(shell.read(path)).toHaveLength(2 ** 20);
+  });
+
+  it("and are not, are asked for once, and leave no file", () => {
+    const shell = stubbedShell();
+    // As ZFS does: takes the order, and makes holes.
+    shell.stub("fallocate", 'truncate -s "$2" "$4"');
+    const { status, stderr } = shell.run(create);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /^the file system of \S+\/photos\.img reserves no blocks: choose "allocation: sparse"/,
+    );
+    expect(shell.run("ls -A /var/lib/netdisk").stdout).toBe("");
+  });
+
+  it("and are not are refused in a file that lost them, too", () => {
+    const shell = stubbedShell();
+    shell.write(path, "");
+    shell.stub("fallocate", 'truncate -s "$2" "$4"');
+    const state = { ...wishes, pinnedSize: "1 MiB" as const, allocation: "sparse" as const };
+    const observed = { is: "present" as const, state: { ...state, exists: true, reachable: true } };
+    const { status, stderr } = shell.run(
+      commandOf(backingFile.plan(observed, wishes, { name: "photos" })[0]),
+    );
+    expect(status).toBe(1);
+    expect(stderr).toContain('choose "allocation: sparse"');
   });
 });

@@ -23,7 +23,8 @@ const mountScript = (session: string): string =>
     device: "/dev/mapper/t1",
     path: "/mnt/t1",
     type: "xfs",
-    options: "noatime",
+    options: "noatime,allocsize=64m",
+    listed: "noatime,allocsize=65536k",
     uuid,
     attach: "netdisk-attach@t1.service",
     session,
@@ -45,7 +46,7 @@ describe("mount.sh start", () => {
     expect(start().status).toBe(0);
     expect(shell.calls().filter((call) => !call.startsWith("blkid"))).toEqual([
       `chattr +i ${shell.path("mnt/t1")}`,
-      `mount -t xfs -o noatime ${shell.path("dev/mapper/t1")} ${shell.path("mnt/t1")}`,
+      `mount -t xfs -o noatime,allocsize=64m ${shell.path("dev/mapper/t1")} ${shell.path("mnt/t1")}`,
     ]);
   });
 
@@ -89,6 +90,26 @@ describe("mount.sh start", () => {
     shell.stub("mount", "exit 32");
     shell.stub("sleep", "kill $PPID");
     expect(start).toThrow("ended by SIGTERM");
+  });
+});
+
+describe("mount.sh reload", () => {
+  const reload = (listed: string) => {
+    shell.stub("mount", "");
+    shell.stub("findmnt", `echo ${listed}`);
+    return shell.run(mountScript(""), "reload");
+  };
+
+  it("is content with what the kernel lists in its own way", () => {
+    expect(reload("rw,noatime,inode64,allocsize=65536k")).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  it("says which option the kernel did not take", () => {
+    const { status, stderr } = reload("rw,noatime,inode64,allocsize=64k");
+    expect(status).toBe(refused);
+    expect(stderr).toBe(
+      "allocsize=65536k takes effect at the next mount only. Run: systemctl restart netdisk-mount@t1.service\n",
+    );
   });
 });
 

@@ -38,7 +38,9 @@ keep() { { head -c 32768 "$1"; cat; } >"$1.s" && truncate -s ${used} "$1.s" && c
 digest() { sha256sum | cut -c 1-64; }
 case "$1 $*" in
 luksDump*) echo "Area offset: 32768"; echo "Area length: ${used - 32768}" ;;
-open*) given=$(digest); slots "$(last "$@")" | grep -qx "$4 $given" || exit 2 ;;
+open*)
+  given=$(digest); all="$*"; slot=\${all#*--key-slot }
+  slots "$(last "$@")" | grep -qx "\${slot%% *} $given" || exit 2 ;;
 luksAddKey*)
   shift; to=$3; header= ; old=$(digest <&3)
   while [ "$2" != "" ]; do header=$1; shift; done

@@ -1,6 +1,7 @@
 /** What guards key, header and sealed copy, run as the shell text that it is. */
 import { statSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
+import { gpgHeader } from "../../provider/facts/gpg";
 import { compareHeader } from "../../provider/facts/luksDevice";
 import { luks } from "../../provider/resources/luks";
 import { luksKey } from "../../provider/resources/luksKey";
@@ -202,6 +203,30 @@ describe("restore", () => {
       expect(shell.read(key)).toBe("the key");
     }
     expect(shell.run("cat /etc/netdisk/keys/t1.key.set-aside*").stdout).toBe("twoone");
+  });
+
+  it("comes after the state's blob where the client's is none, which is set aside", () => {
+    const lost = { ...state, kept: false, sealed: new Secret("GOOD") };
+    const [room, write] = recovery.plan({ is: "present", state: lost }, wish, { name: "t1" });
+    expect(shell.run(commandOf(room)).status).toBe(0);
+    expect(shell.read(blob)).toBeUndefined();
+    expect(shell.read(`${blob}.set-aside`)).toBe("sealed");
+    expect(write).toMatchObject({ do: "write", path: blob, content: "GOOD" });
+    // Where there is none, there is nothing to set aside.
+    expect(shell.run(commandOf(room))).toMatchObject({ status: 0, stdout: "" });
+  });
+
+  it("knows whose blob it is, and leaves nothing in memory", () => {
+    const ask = () => {
+      const { status, ...said } = shell.run(gpgHeader.command(blob).text);
+      return gpgHeader.parse({ exitCode: status, ...said }, blob);
+    };
+    expect(ask()).toBe(uuid);
+    shell.stub("gpg", "echo gpg: decryption failed: Bad session key >&2; exit 2");
+    expect(ask()).toBeUndefined();
+    shell.stub("gpg", "echo no tar of ours");
+    expect(ask()).toBeUndefined();
+    expect(shell.run("ls /run/netdisk-*").stderr).toContain("No such file");
   });
 
   it.each([

@@ -14,7 +14,16 @@ export interface ObservationCase {
   known?: { name: string; state?: Record<string, unknown> };
   answers: Answers;
   /** What the resource makes of it. */
-  observed: { is: string; state?: Record<string, unknown>; what?: string; cure?: string; by?: string };
+  observed: {
+    is: string;
+    state?: Record<string, unknown>;
+    note?: string;
+    what?: string;
+    cure?: string;
+    by?: string;
+  };
+  /** What its secrets are, which print as stars, where the case is about them. */
+  revealed?: Record<string, string>;
   /** The properties that a preview then names. */
   differs?: string[];
 }

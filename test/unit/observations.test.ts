@@ -7,6 +7,7 @@ import { knownWishes } from "../../provider/check";
 import { diff } from "../../provider/diff";
 import { stateOf } from "../../provider/outputs";
 import { registry } from "../../provider/registry";
+import { Secret } from "../../schema/secret";
 import { caseFiles } from "./caseFiles";
 import { answeringHost, type Answers, type ObservationCase } from "./observationCase";
 
@@ -37,11 +38,16 @@ describe.each(cases)("$subject/$name", ({ subject, data }) => {
   it("observes", async () => {
     const type = registry.get(`netdisk:index:${subject}`);
     if (!type) throw new Error(`no resource type is called ${subject}`);
-    const { inputs = {}, known = { name: "" }, answers, observed, differs } = whole(subject, data);
+    const all = whole(subject, data);
+    const { inputs = {}, known = { name: "" }, answers, observed, differs, revealed = {} } = all;
     const state = stateOf(type.definition, known.state ?? {});
     const look = await type.observe(answeringHost(answers), knownWishes(type, inputs), { ...known, state });
     expect(written(look)).toEqual(observed);
     if (look.is !== "present") return;
+    for (const [key, secret] of Object.entries(revealed)) {
+      const seen = (look.state as Record<string, unknown>)[key];
+      expect(seen instanceof Secret && seen.reveal(), key).toBe(secret);
+    }
     const changes = diff(type, { oldInputs: inputs, state: { ...look.state, claimed: true }, news: inputs });
     expect(Object.keys(changes).sort()).toEqual(differs);
   });

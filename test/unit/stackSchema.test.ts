@@ -33,6 +33,7 @@ describe("the editor's schema", () => {
     "alias-without-endpoint",
     "encrypted-host-is-not-shown",
     "disk-name-bad",
+    "disk-name-taken",
     "disk-name-with-dot",
     "disks-share",
     "disks-share-a-default",
