@@ -176,13 +176,16 @@ describe("the provider's configuration", () => {
   });
 });
 
-it.each(["Export", "Serve"] as const)("%s: a file that serves something else is no change of the wish", (type) => {
-  const wish = {
-    name: "photos",
-    exportName: "/var/lib/netdisk/photos.img",
-    ...(type === "Serve" && { publicKey: "ssh-ed25519 AAAA" }),
-  };
-  // After a refresh the old inputs are what the host has.
-  const found = { ...wish, exportName: "/etc/passwd" };
-  expect(check(registry.get(`netdisk:index:${type}`)!, found, wish).failures).toEqual([]);
-});
+it.each(["Export", "Serve"] as const)(
+  "%s: a file that serves something else is no change of the wish",
+  (type) => {
+    const wish = {
+      name: "photos",
+      exportName: "/var/lib/netdisk/photos.img",
+      ...(type === "Serve" && { publicKey: "ssh-ed25519 AAAA" }),
+    };
+    // After a refresh the old inputs are what the host has.
+    const found = { ...wish, exportName: "/etc/passwd" };
+    expect(check(registry.get(`netdisk:index:${type}`)!, found, wish).failures).toEqual([]);
+  },
+);
