@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { root, writeSection } from "./benchmarksPage";
+import { writeSection } from "./benchmarksPage";
+import { root } from "./pageSection";
 
 const tools = { netdisk: "netdisk", script: "shell script over ssh", ansible: "Ansible playbook" } as const;
 const tasks = { first: "first run", none: "nothing to do", drift: "one drift to repair" } as const;
