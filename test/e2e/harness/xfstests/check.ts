@@ -40,7 +40,7 @@ mkdir -p ${testDir} ${scratchDir} ${resultsOf(name)}
 rm -f ${outputFile}
 systemctl reset-failed ${unit} 2>/dev/null || true
 exec systemd-run --quiet --collect --unit=${unit} --working-directory=${checkout} \\
-  --property=StandardOutput=file:${outputFile} --property=StandardError=inherit \\
+  --property=StandardOutput=file:${outputFile} --property=StandardError=inherit --property=IgnoreSIGPIPE=no \\
   --setenv=HOME=/root --setenv=USER=root --setenv=LOGNAME=root --setenv=FSTYP=xfs \\
   --setenv=TEST_DEV=${devices.test} --setenv=TEST_DIR=${testDir} \\
   --setenv=SCRATCH_DEV=${devices.scratch} --setenv=SCRATCH_MNT=${scratchDir} \\
@@ -96,9 +96,14 @@ async function keepState({ name, evidence }: Check, test: string, said: string):
 }
 
 /** A new boot of the client. */
-export async function rebootHard(): Promise<void> {
+async function rebootHard(): Promise<void> {
   await lab("power", "cut", "client");
   await lab("power", "on", "client");
+}
+
+/** Ends what a run that was killed has left running. */
+export async function endLeftovers(): Promise<void> {
+  if ((await tryOn("client", sh`systemctl is-active ${unit}`.text)).code === 0) await rebootHard();
 }
 
 const lastLines = (text: string): string => text.trim().split("\n").slice(-15).join("\n");

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { labName, on } from "../lab";
 import { checkout } from "../run";
-import { runCheck } from "./check";
+import { endLeftovers, runCheck } from "./check";
 import type { Outcome } from "./checkOutput";
 import { devicesOf, netdiskVersion, withoutDevices } from "./disks";
 import type { Extent } from "./report";
@@ -12,7 +12,7 @@ import { type Kept, missing, type Side, sides, type Versions } from "./results";
 export const folder = join(checkout, ".lab", `${labName}-xfstests`);
 
 /** What a call of check costs by itself (it makes and checks file systems) is shared by so many tests. */
-const atOnce = 25;
+const atOnce = 15;
 
 export const versionsWith = async (xfstests: string): Promise<Versions> => ({
   xfstests: xfstests.slice(0, 12),
@@ -56,6 +56,7 @@ async function runAll(suite: Suite, tests: readonly string[], side: Side, round:
 
 export async function runSuite(suite: Suite): Promise<void> {
   const { tests, rounds } = suite.extent;
+  await endLeftovers();
   for (let round = 1; round <= rounds; round++) {
     for (let from = 0; from < tests.length; from += atOnce) {
       for (const side of sides) await runAll(suite, tests.slice(from, from + atOnce), side, round);
