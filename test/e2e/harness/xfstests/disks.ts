@@ -15,7 +15,7 @@ export interface Devices {
 
 const names: Devices = { test: "fstest", scratch: "fsscratch" };
 const roles = Object.keys(names) as (keyof Devices)[];
-const size = "4 GiB";
+const size = "5 GiB";
 
 const wish = (name: string): Disk => ({
   file: { size },
