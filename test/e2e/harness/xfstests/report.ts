@@ -153,7 +153,7 @@ export function reportOf(extent: Extent, results: readonly Result[]): string {
     left > 0 ? `**Not complete: ${left} runs of single tests are still to be done.**` : "Complete.",
     regressions.length > 0
       ? `**Passed by the local disk and failed by netdisk: ${testNames(regressions.map(({ test }) => test))}.**`
-      : "No test that the local disk passed each time failed on netdisk.",
+      : `No test that the local disk passed each time failed on netdisk${left > 0 ? " so far" : ""}.`,
     table(["", "local", "netdisk"], totals(rows)),
     ...(failed.length > 0
       ? ["### Failed", table(["test", "local", "netdisk", "whose", "what it said"], failed)]
