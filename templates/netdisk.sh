@@ -48,7 +48,7 @@ json_of() {
 }
 
 # The value of a key in $line.
-value() { printf '%s' "$line" | sed -n "s/.*[{,]\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
+value() { printf '%s' "$line" | sed -n "s/.*[{,]\"$1\":\"\\([^\"]*\\)\".*/\\1/p; t; s/.*[{,]\"$1\":\\([^\",}]*\\).*/\\1/p"; }
 
 # What there is to say of each disk in $all, a line of JSON each.
 look() {
@@ -120,9 +120,9 @@ table() {
     case $(value state) in
       # The reason is that of the last time.
       up | replaying | stopped) ;;
-      *) echo "  $(value kind): $(printf '%s' "$line" | sed -n 's/.*"reason":"\([^"]*\)".*/\1/p')" ;;
+      *) echo "  $(value kind): $(value reason)" ;;
     esac
-    [ -z "$(value given_up)" ] || echo "  given up on $(printf '%s' "$line" | sed -n 's/.*"given_up":"\([^"]*\)".*/\1/p')"
+    [ -z "$(value given_up)" ] || echo "  given up on $(value given_up)"
   done
 }
 

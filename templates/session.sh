@@ -33,7 +33,7 @@ ask_server() { ssh -F "$ssh_config" server "$1 $(identity)" </dev/null; }
 status() { "$helper" ask "$control" status 2>/dev/null; }
 
 # What the status says under a key: `value state`, `value retained`. Nothing where the plugin does not run.
-value() { status | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
+value() { status | sed -n "s/.*\"$1\":\"\\([^\"]*\\)\".*/\\1/p; t; s/.*\"$1\":\\([^\",}]*\\).*/\\1/p"; }
 
 {{attached}}
 

@@ -270,6 +270,13 @@ describe("session.sh start", () => {
   });
 });
 
+it("session.sh value gives the whole of a reason, whose cure is at its end, and the number of what waits", () => {
+  const reason = "held by nas since noon. Detach it there, or on box: netdisk takeover t1";
+  shell.stub("netdisk-helper", `echo '{"name":"t1","state":"parked","reason":"${reason}","waiting":3}'`);
+  const value = (key: string) => shell.run(sessionScript, "value", key).stdout;
+  expect([value("reason"), value("waiting"), value("state")]).toEqual([`${reason}\n`, "3\n", "parked\n"]);
+});
+
 describe("the device of a session's disk", () => {
   const attachScript = render("attach-session.sh", {
     ...ofSession,

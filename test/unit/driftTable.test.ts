@@ -7,6 +7,8 @@ import { drifts } from "../e2e/harness/driftTable";
 /** TYPE or `TYPE property`, and what shows or forbids its drift instead. */
 const elsewhere: Record<string, string> = {
   "Packages packages": "a list, which a preview prints as one: its row names the type",
+  "LoopDevice active":
+    "plans/LoopDevice, loopScript: without it the disk's session is parked, and `up` ends before it is back",
   "LoopDevice size": "grow.long: the file grows below it",
   "BlockDevice exists": "plans/BlockDevice/gone.yaml: the lab cannot take a disk out of a running host",
   "AuthFile reader": "is who tries to read it: `readable` has the row",
@@ -28,6 +30,7 @@ const elsewhere: Record<string, string> = {
   "Luks keySlot": "rotate.long",
   "Luks complete": "kill: a run that ends during luksFormat",
   "Luks settled": "rotate.long: a change that is killed",
+  "Recovery inPlace": "burntDown.long: a client that only lost key and header",
   "Mapping unlock": "what a run may do, nothing of the host's",
   "Mapping whole": "grow.long",
   "Filesystem rawSize": "grow.long",
