@@ -127,10 +127,15 @@ async function record(resource: StateResource, name = typicalName(resource)): Pr
 
 const wanted = process.env.NETDISK_RECORD === "1";
 
-/** Every resource as it is when nothing is wrong. */
+const typicals = new Set<string>();
+
+/** Every resource as it is when nothing is wrong; what was recorded before stays, since other cases are told from it. */
 export async function recordTypical(): Promise<void> {
   if (!wanted) return;
-  for (const resource of state().resources) await record(resource);
+  for (const resource of state().resources.filter(({ urn }) => !typicals.has(urn))) {
+    await record(resource);
+    typicals.add(resource.urn);
+  }
 }
 
 /** The resources of these types, with something wrong. */
