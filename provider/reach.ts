@@ -1,4 +1,5 @@
 /** Observe → plan → run, until the plan is empty: how every create, update and delete gets there. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Definition, Inputs, State } from "../schema/define";
 import { lockOf } from "./claims";
 import { fulfilled } from "./diff";
@@ -22,6 +23,10 @@ export interface Work {
 /** More would mean that the host undoes what a step does. */
 const maxRounds = 12;
 const defaultStepMs = 120_000;
+
+/** How long what is hidden for a moment is waited for, and how long between two looks. */
+const passingMs = 45_000;
+const lookAgainMs = 2000;
 
 export const idOf = ({ type, known }: Pick<Work, "type" | "known">): string =>
   `${type.definition.kind}/${known.name}`;
@@ -53,6 +58,27 @@ function plannable(
     );
   }
   return observation;
+}
+
+/**
+ * What is on its way back, mostly because a layer below was mended a moment ago by this same run, is waited for. Only
+ * towards a wish: a removal of what has no server has another answer.
+ */
+async function afterPassing(
+  work: Work,
+  look: Observation<State<Definition>>,
+  observe: () => Promise<Observation<State<Definition>>>,
+): Promise<Observation<State<Definition>>> {
+  let hurried = false;
+  const end = Date.now() + passingMs;
+  while (look.is === "hidden" && look.passing && Date.now() < end) {
+    const { hurry } = look.passing;
+    if (hurry && !hurried) await runStep(work, hurry);
+    hurried ||= hurry !== undefined;
+    await work.progress.during(`wait: ${look.by}`, () => sleep(lookAgainMs));
+    look = await observe();
+  }
+  return look;
 }
 
 /** Commands on one line and of a readable length as they are, longer ones by their title. */
@@ -143,7 +169,8 @@ export async function reach(
   const observe = () => progress.during("look", () => type.observe(host, wishes, known));
   const said = new Set<string>();
   for (let round = 1; ; round++) {
-    const look = round === 1 && first ? first : await observe();
+    const seen = round === 1 && first ? first : await observe();
+    const look = goal === "plan" ? await afterPassing(work, seen, observe) : seen;
     const observed = plannable(work, look);
     // Of what is known already, each run's read says it.
     if (goal === "plan" && known.state === undefined) remark(work, look, said);

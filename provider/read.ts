@@ -9,7 +9,7 @@ import type { FoundClaim } from "./facts/claims";
 import { nonceOf, outputsOf, stateOf } from "./outputs";
 import { remark } from "./reach";
 import { InitFailed, nameOf, type Present, type Request } from "./request";
-import type { Observation, ResourceType } from "./resource";
+import type { Hidden, ResourceType } from "./resource";
 import type { Properties } from "./wire/values";
 
 export interface Read extends Present {
@@ -88,7 +88,7 @@ export function present(
  * Without the program that shows it, a thing is hidden: `up` installs the packages before it comes to it. As an error it
  * would end the run before that.
  */
-function missingTool(error: unknown): Extract<Observation<never>, { is: "hidden" }> {
+function missingTool(error: unknown): Hidden {
   if (error instanceof NetdiskError && error.code === "NO_TOOL") return { is: "hidden", by: error.message };
   throw error;
 }

@@ -16,13 +16,21 @@ import type { Command } from "./host/sh";
  * - `foreign`: something is there that is neither ours nor blank; nothing will be done to it.
  * - `hidden`: cannot be seen because the layer below is *proven* inactive; neither gone nor an error. `inOrder`: that
  *   layer may be so (a locked disk waits for its passphrase), which is no difference; else it is in need of an update.
+ *   `passing`: that layer is on its way back by itself, which a run waits for; `hurry` brings it sooner.
  * Whatever cannot be read throws.
  */
 export type Observation<S> =
   | { is: "absent" }
   | { is: "present"; state: S; note?: string; warning?: string }
   | { is: "foreign"; what: string; cure: string }
-  | { is: "hidden"; by: string; inOrder?: true };
+  | Hidden;
+
+export interface Hidden {
+  is: "hidden";
+  by: string;
+  inOrder?: true;
+  passing?: { hurry?: RunStep };
+}
 
 export interface RunStep {
   do: "run";

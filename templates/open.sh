@@ -185,6 +185,11 @@ move() {
     echo "the key of $name is sealed, and nobody is here to open it: an open disk is not led over to another connection; run: systemctl restart netdisk@$name.target" >&2
     exit 1
   fi
+  # The layer that brings the key back comes after the connection.
+  if [ ! -e "$key" ]; then
+    echo "$key is gone, and without it an open disk is not led over to another connection; run: systemctl restart netdisk@$name.target, and then pulumi up again, which puts the key back" >&2
+    exit 1
+  fi
   look_at "$1"
   next=$name-next
   ! exists "$next" || dmsetup remove --retry "$next"

@@ -13,7 +13,7 @@ import { rawUuid, uuids } from "../facts/luksDevice";
 import type { Host } from "../host/host";
 import { type Command, sh } from "../host/sh";
 import { clearIntent, hasIntent, intentPath, noteIntent } from "../intent";
-import type { Observation, RunStep, Step } from "../resource";
+import type { Hidden, Observation, RunStep, Step } from "../resource";
 
 export interface Order {
   name: string;
@@ -78,7 +78,7 @@ export async function observeOrder(
   { name, luksUuid }: Order,
   { layer, path, called, what }: Place,
   wasThere: boolean,
-): Promise<Exclude<Observation<OrderState>, { is: "hidden" }>> {
+): Promise<Exclude<Observation<OrderState>, Hidden>> {
   const [note, begun, inStack] = await Promise.all([
     host.readFile(eraseNote(name)),
     host.readFile(begunNote(name)),

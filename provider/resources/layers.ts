@@ -1,14 +1,29 @@
 /** Whether the layer below is there to be looked at; a layer that is not hides everything above it. */
-import { attachUnit, mappedDevice, sessionScript } from "../../schema/paths";
+import { attachUnit, mappedDevice, sessionControl, sessionHelper, sessionScript } from "../../schema/paths";
 import { ask } from "../fact";
 import { type CryptMapping, dmsetupCrypt } from "../facts/dmsetup";
 import { sessionState } from "../facts/session";
 import { type BlockDevice, blockDevice } from "../facts/sysfs";
 import { systemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
+import { sh } from "../host/sh";
+import type { Hidden, RunStep } from "../resource";
 import { isLocked } from "./unlock";
 
-export type Layer = { is: "there"; device: BlockDevice } | { is: "hidden"; by: string };
+export type Layer = { is: "there"; device: BlockDevice } | Hidden;
+
+/** States of a unit that it leaves by itself. */
+const moving = /^((de)?activating|reloading|refreshing)$/;
+
+/**
+ * The plugin dials by itself, after a failure less often: what was mended a moment ago need not wait for that. A plugin
+ * that is gone by now is the next look's to see.
+ */
+const dial = (name: string): RunStep => ({
+  do: "run",
+  title: `netdisk resume ${name}`,
+  command: sh`${sessionHelper} ask ${sessionControl(name)} resume || :`,
+});
 
 /** The attached nbd device. A device whose unit is not active is dead or on its way: not to be read. */
 export async function attachedLayer(host: Host, name: string, path: string): Promise<Layer> {
@@ -18,16 +33,23 @@ export async function attachedLayer(host: Host, name: string, path: string): Pro
     ask(host, sessionState, sessionScript(name)),
   ]);
   if (unit.activeState !== "active")
-    return { is: "hidden", by: `${attachUnit(name)} is ${unit.activeState}` };
+    return {
+      is: "hidden",
+      by: `${attachUnit(name)} is ${unit.activeState}`,
+      ...(moving.test(unit.activeState) && { passing: {} }),
+    };
   if (!device || device.size === 0) return { is: "hidden", by: `${path} is not attached` };
   // To read it now would mean to wait for the server.
   if (session !== undefined && !["up", "replaying"].includes(session))
-    return { is: "hidden", by: `the server of ${path} is out of reach: its session is ${session}` };
+    return {
+      is: "hidden",
+      by: `the server of ${path} is out of reach: its session is ${session}`,
+      passing: session === "stopped" ? {} : { hurry: dial(name) },
+    };
   return { is: "there", device };
 }
 
-export type MappedLayer =
-  { is: "there"; device: BlockDevice; mapping: CryptMapping } | { is: "hidden"; by: string; inOrder?: true };
+export type MappedLayer = { is: "there"; device: BlockDevice; mapping: CryptMapping } | Hidden;
 
 /** The open mapping; one that is left over above a dead device does not count. */
 export async function mappedLayer(host: Host, name: string, raw: string): Promise<MappedLayer> {

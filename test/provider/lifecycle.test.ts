@@ -74,6 +74,13 @@ describe("create", () => {
     expect(failure.message).toContain("the target is stopped");
   });
 
+  it("waits for what is on its way back, and hurries it", async () => {
+    const engine = await play();
+    engine.host.write("testdisk", "passing", "");
+    const created = await up(engine);
+    expect(created.outputs.active).toBe(true);
+  });
+
   it("ends a plan that never comes to an end, and shows what is still planned", async () => {
     const engine = await play();
     engine.host.write("testdisk", "stuck", "");

@@ -1,6 +1,6 @@
 /**
  * A host in a temporary directory: real commands by a real shell, with the paths of netdisk led there. And a
- * small resource type on it, whose moods (hidden, foreign, slow, broken) a test sets by files.
+ * small resource type on it, whose moods (hidden, passing, foreign, slow, broken) a test sets by files.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -150,7 +150,7 @@ export const thing = resourceType<typeof thingDefinition>({
     const { exitCode, stdout, stderr } = await host.exec(
       sh`if ! test -d ${path}; then exit 44; fi
 cd ${path}
-for file in size cipher labels active hidden foreign unreadable toolless seen; do
+for file in size cipher labels active hidden passing foreign unreadable toolless seen; do
   if test -e $file; then echo "$file=$(cat $file)"; fi
 done`,
     );
@@ -162,6 +162,10 @@ done`,
     if (said.has("toolless")) await ask(host, unaskable);
     if (said.has("foreign")) return { is: "foreign", what: `${path} holds a photo`, cure: "Move it away." };
     if (said.has("hidden")) return { is: "hidden", by: "the target is stopped" };
+    if (said.has("passing")) {
+      const hurry = step("hurry", sh`rm ${`${path}/passing`}`);
+      return { is: "hidden", by: "the target is coming up", passing: { hurry } };
+    }
     return {
       is: "present",
       state: {

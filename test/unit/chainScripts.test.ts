@@ -190,6 +190,14 @@ describe("open.sh start", () => {
     expect(shell.read("given")).toBe(key);
   });
 
+  it("leads no open disk over without its key, and says how it comes back", () => {
+    shell.write("open", "");
+    const { status, stderr } = shell.run(script, "move", "/dev/nbd1");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/t1\.key is gone.*systemctl restart netdisk@t1\.target, and then pulumi up again/);
+    expect(opened()).toBe(false);
+  });
+
   it.each([
     ["zeros", Buffer.alloc(65536)],
     ["noise", Buffer.alloc(65536, 3)],

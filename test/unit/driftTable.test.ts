@@ -7,8 +7,6 @@ import { drifts } from "../e2e/harness/driftTable";
 /** TYPE or `TYPE property`, and what shows or forbids its drift instead. */
 const elsewhere: Record<string, string> = {
   "Packages packages": "a list, which a preview prints as one: its row names the type",
-  "LoopDevice active":
-    "plans/LoopDevice, loopScript: without it the disk's session is parked, and `up` ends before it is back",
   "LoopDevice size": "grow.long: the file grows below it",
   "BlockDevice exists": "plans/BlockDevice/gone.yaml: the lab cannot take a disk out of a running host",
   "AuthFile reader": "is who tries to read it: `readable` has the row",
