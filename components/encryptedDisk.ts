@@ -38,8 +38,20 @@ export interface FileArgs {
   loop?: boolean;
 }
 
-/** How nbd-server serves the disk. Defaults: `sync` and `fua`, so that what the client was told is written survives a power loss of the server. */
-export type ExportArgs = Pick<InputsOf<Definitions["Export"]>, "fua" | "sync">;
+/** How nbd-server serves the disk. */
+export interface ExportArgs {
+  /**
+   * Announce forced unit access, which saves a round trip per fsync.
+   * @default true
+   */
+  fua?: InputsOf<Definitions["Export"]>["fua"];
+  /**
+   * Every write is on stable storage before it is acknowledged. With `forward` a power loss of the server loses
+   * acknowledged writes without it; with `session` the client keeps them until a flush has made them safe.
+   * @default `true` with `forward`, `false` with `session`
+   */
+  sync?: InputsOf<Definitions["Export"]>["sync"];
+}
 
 /** The disk's key. Default: 64 random bytes in a file that only root of the client can read. */
 export interface KeyArgs {

@@ -186,7 +186,7 @@ export const diskExport = define({
       doc: "`fua`: announce forced unit access, which saves a round trip per fsync.",
     }),
     sync: field(z.boolean().default(true), {
-      doc: "`sync`: every write is on stable storage before it is acknowledged (O_SYNC). With `transport: forward` a power loss of the server without it loses acknowledged writes that the client will not send again.",
+      doc: "`sync`: every write is on stable storage before it is acknowledged (O_SYNC). Without it a power loss of the server loses acknowledged writes that the client will not send again.",
     }),
     readOnly: field(z.boolean().default(false), { doc: "`readonly`: refuse writes." }),
     authFile: field(absolutePath.default(nbdServerAllowFile), {

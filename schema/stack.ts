@@ -67,7 +67,14 @@ export const stackFields = {
     }),
   },
   "disks.NAME.device": pick(blockDevice.inputs, "path"),
-  "disks.NAME.export": pick(diskExport.inputs, "fua", "sync"),
+  "disks.NAME.export": {
+    ...pick(diskExport.inputs, "fua"),
+    // Without a default of its own: that is the transport's (Export, Serve).
+    sync: field(z.boolean(), {
+      doc: "`sync`: every write is on stable storage before it is acknowledged (O_SYNC). Default: `true` with `transport: forward`, where a power loss of the server would lose acknowledged writes that the client does not send again; `false` with `session`, whose client keeps them until a flush has made them safe.",
+      example: false,
+    }),
+  },
   "disks.NAME.key": { ...pick(luksKey.inputs, "gpg", "passphrase", "bytes"), slot: luks.inputs.keySlot },
   "disks.NAME.luks": pick(
     luks.inputs,
