@@ -19,7 +19,12 @@ const cipherCure =
 
 const mountOption = z
   .string()
-  .regex(/^[^,\s]+$/, "must be one option, without commas and blanks: give each an item of its own");
+  .regex(/^[^,\s]+$/, "must be one option, without commas and blanks: give each an item of its own")
+  // The mapping is opened without --allow-discards: no mount would ever have it in effect, and each run would fail.
+  .regex(
+    /^(?!discard(=|$))/,
+    "must be left out: the mapping passes no discards on, which would show the server which blocks are free",
+  );
 
 const locked = field(z.boolean(), {
   doc: "The disk waits for the passphrase of its key, as after each boot of the client. That is in order, and no difference in a preview.",
@@ -318,7 +323,7 @@ export const mount = define({
       cure: cipherCure,
     }),
     options: field(z.array(mountOption).default(["noatime"]), {
-      doc: "Mount options, mount(8).",
+      doc: "Mount options, mount(8). Not `discard`: the mapping passes no discards on, which would show the server which blocks are free.",
     }),
     unlock,
     filesystemUuid: field(z.string(), {
