@@ -64,8 +64,8 @@ async function construct(
       const server = hostOf(name, "server", Server, inputs.server);
       const client = hostOf(name, "client", Client, inputs.client);
       const disk = new EncryptedDisk(name, { ...inputs, server, client } as EncryptedDiskArgs, options);
-      const { urn, mountPath, luksUuid, unit, device, recovery } = disk;
-      return { urn, state: { mountPath, luksUuid, unit, device, recovery } };
+      const { urn, mountPath, luksUuid, unit, device, recovery, recoverySheet } = disk;
+      return { urn, state: { mountPath, luksUuid, unit, device, recovery, recoverySheet } };
     }
     default:
       throw new pulumi.RunError(

@@ -107,6 +107,7 @@ function component(it: Component): Json {
     properties: properties(it.outputs, "output"),
     inputProperties: {
       ...keysOf(it.place),
+      ...properties(it.orders, "input"),
       ...Object.fromEntries(Object.entries(it.more).map(([key, more]) => [key, argument(more)])),
     },
     requiredInputs: requiredOfComponent(it),

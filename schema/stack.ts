@@ -92,16 +92,26 @@ export const stackFields = {
   "disks.NAME.beforeDown": beforeDown,
 } as const;
 
+const order = (doc: string) => field(luksUuid, { doc, example: "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11" });
+
+/** What each order does, whether a stack file or a program gives it. */
+const adopted =
+  "it is taken over with its data, and not a byte of it is written (docs/adopt.md). Another UUID, and whatever else is in the way, is refused.";
+const erased =
+  "when it leaves the stack, or the stack is destroyed, its data, key, header and sealed copy are destroyed, for good (docs/erase.md). Recorded by `pulumi up`; another UUID is refused.";
+
 /** Top-level keys that name disks, each with its LUKS UUID; both the key and its lines may be left out. */
 export const orders = {
-  adopt: field(luksUuid, {
-    doc: "A disk that was made by hand, by its key under `disks`, and its LUKS UUID: it is taken over with its data, and not a byte of it is written (docs/adopt.md). Another UUID, and whatever else is in the way, is refused. Afterwards the line may go.",
-    example: "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11",
-  }),
-  erase: field(luksUuid, {
-    doc: "The disk, by its key under `disks`, and its LUKS UUID: when it leaves the stack, or the stack is destroyed, its data, key, header and sealed copy are destroyed, for good (docs/erase.md). Recorded by `pulumi up`; another UUID is refused.",
-    example: "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11",
-  }),
+  adopt: order(
+    `A disk that was made by hand, by its key under \`disks\`, and its LUKS UUID: ${adopted} Afterwards the line may go.`,
+  ),
+  erase: order(`The disk, by its key under \`disks\`, and its LUKS UUID: ${erased}`),
+} as const;
+
+/** The same orders as arguments of the disk that they are for. */
+export const diskOrders = {
+  adopt: order(`LUKS UUID of a disk that was made by hand: ${adopted} Afterwards it means nothing.`),
+  erase: order(`LUKS UUID of this disk: ${erased}`),
 } as const;
 
 export type OrderKey = keyof typeof orders;

@@ -148,6 +148,32 @@ it("makes hosts and a disk, which is told its hosts as references", async () => 
   expect(recovery).toBeInstanceOf(Secret);
 });
 
+it("takes the orders to erase and to adopt a disk, and gives its sheet, which is a secret", async () => {
+  const backup = await construct("Server", "vault", { host: "203.0.113.8" });
+  const nas = await construct("Client", "desk", { connection: "local" });
+  const luksUuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
+  const before = registered.length;
+  const disk = await construct("EncryptedDisk", "old", {
+    server: reference(backup.urn),
+    client: reference(nas.urn),
+    recovery: { passphrase: new Secret("correct horse battery staple") },
+    file: { size: "20 GiB" },
+    mount: { path: "/mnt/old" },
+    erase: luksUuid,
+    adopt: luksUuid,
+  });
+  const inputsOf = (kind: string) =>
+    registered.slice(before).find(({ type }) => type === `netdisk:index:${kind}`)?.inputs;
+  expect(inputsOf("Erase")).toMatchObject({ luksUuid });
+  expect(inputsOf("EraseFile")).toMatchObject({ luksUuid });
+  for (const kind of ["BackingFile", "LuksKey", "Luks"]) {
+    expect(inputsOf(kind), kind).toMatchObject({ adopt: luksUuid });
+  }
+  const { recoverySheet } = disk.state;
+  expect(recoverySheet).toBeInstanceOf(Secret);
+  expect((recoverySheet as Secret).reveal()).toContain("cryptsetup open");
+});
+
 it("says every mistake in the components' own words, without a stack trace", async () => {
   await expect(construct("Server", "backup2", { host: "203.0.113.7", prot: 22 })).rejects.toThrow(
     /^Server "backup2":\n {2}prot: unknown key; did you mean "port"\?$/,
