@@ -88,7 +88,7 @@ export function sessionLink(args: LinkArgs): Link {
   const { tunnelKey, knownHost } = keys(args);
   const serve = new parts.Serve(
     resourceName,
-    { name, publicKey: tunnelKey.publicKey, exportName, user: server.config.user, ...args.export },
+    { name, publicKey: tunnelKey.publicKey, exportName, user: server.config.user },
     onServer(server.packages),
   );
   const session = new parts.Session(

@@ -186,7 +186,7 @@ export const diskExport = define({
       doc: "`fua`: announce forced unit access, which saves a round trip per fsync.",
     }),
     sync: field(z.boolean().default(true), {
-      doc: "`sync`: every write is on stable storage before it is acknowledged (O_SYNC). Without it a power loss of the server loses acknowledged writes that the client will not send again.",
+      doc: "`sync`: an fsync after every write, before it is acknowledged. Without it a power loss of the server loses acknowledged writes that the client will not send again. nbd-server (up to 3.27) takes no notice of an error of that fsync, nor of one for `fua`: with either a failing disk of the server is not noticed.",
     }),
     readOnly: field(z.boolean().default(false), { doc: "`readonly`: refuse writes." }),
     authFile: field(absolutePath.default(nbdServerAllowFile), {

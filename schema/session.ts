@@ -19,12 +19,6 @@ export const serve = define({
     exportName: field(absolutePath, { doc: "`exportname`: file or block device that is served." }),
     user: field(account.default("nbd"), { doc: "Account and group that nbd-server changes to." }),
     flush: field(z.boolean().default(true), { doc: "`flush`: announce that NBD_CMD_FLUSH works." }),
-    fua: field(z.boolean().default(true), {
-      doc: "`fua`: announce forced unit access, which saves a round trip per fsync.",
-    }),
-    sync: field(z.boolean().default(false), {
-      doc: "`sync`: every write is on stable storage before it is acknowledged. Not needed here: the client keeps what was acknowledged until a flush has made it safe.",
-    }),
     readOnly: field(z.boolean().default(false), { doc: "`readonly`: refuse writes." }),
   },
   conditions: {

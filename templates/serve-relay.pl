@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # Disk {{name}}: forced command of its key. Written by netdisk.
 # Runs as {{user}}, who may do nothing but open this disk's socket. Hands on what the client asked for (SSH_ORIGINAL_COMMAND)
-# with the key's own id in front, which no client can choose, then the answer, then the bytes of NBD.
+# with the key's own id in front, which no client can choose, then the answer, then relays NBD.
 use strict;
 use warnings;
 use Socket;
@@ -17,17 +17,6 @@ my $server;
 socket($server, PF_UNIX, SOCK_STREAM, 0) && connect($server, pack_sockaddr_un($socket))
   or refuse("$socket: $!");
 
-sub copy {
-  my ($from, $to) = @_;
-  while (my $n = sysread($from, my $bytes, 1 << 18)) {
-    my $sent = 0;
-    while ($sent < $n) {
-      my $w = syswrite($to, $bytes, $n - $sent, $sent) // return;
-      $sent += $w;
-    }
-  }
-}
-
 syswrite($server, "$verb $key @client\n");
 # Lines for the user until "ok"; what follows are NBD's bytes, so not one byte more is read here.
 for (;;) {
@@ -42,12 +31,6 @@ for (;;) {
 }
 exit 0 if $verb ne "serve";
 
-my $up = fork // refuse("fork: $!");
-if ($up == 0) {
-  copy(\*STDIN, $server);
-  shutdown($server, SHUT_WR);
-  exit 0;
-}
-copy($server, \*STDOUT);
-kill KILL => $up;
+{{relay}}
+relay(\*STDIN, \*STDOUT, $server);
 exit 0;

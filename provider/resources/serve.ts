@@ -22,7 +22,7 @@ import { escapeValue, parseKeyFile } from "../facts/keyFile";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type RunStep, resourceType, type Step, writeStep } from "../resource";
-import { raw, render } from "../template";
+import { part, raw, render } from "../template";
 import { type ChainUnit, install, noteOf, observeUnit, uninstall } from "./chainUnit";
 import { understand } from "./export";
 import { addLogin, keysFile, type Login, observeLogin, removeLogin } from "./login";
@@ -45,7 +45,7 @@ const optionsFor = (name: string, publicKey: string): string[] => [
   `command="${serveRelay(name)} ${keyId(publicKey)}"`,
 ];
 
-function unitOf({ name, exportName, user, flush, fua, sync, readOnly }: Wish): ChainUnit {
+function unitOf({ name, exportName, user, flush, readOnly }: Wish): ChainUnit {
   const [unit, service, socket, script] = [
     serveSocketUnit(name),
     serveUnit(name),
@@ -58,15 +58,17 @@ function unitOf({ name, exportName, user, flush, fua, sync, readOnly }: Wish): C
     user,
     exportName: raw(escapeValue(exportName)),
     flush: String(flush),
-    fua: String(fua),
-    sync: String(sync),
     readOnly: String(readOnly),
   });
   return {
     unit,
     files: [
       writeStep(serveConfig(name), config),
-      writeStep(serveRelay(name), render("serve-relay.pl", { name, user: serveUser, socket }), 0o755),
+      writeStep(
+        serveRelay(name),
+        render("serve-relay.pl", { name, user: serveUser, socket, relay: part("nbd-relay.pl") }),
+        0o755,
+      ),
       writeStep(
         script,
         render("serve.sh", {
@@ -93,7 +95,7 @@ const endSessions = (name: string): RunStep => ({
   command: sh`systemctl stop ${serveUnit(name).replace("@", "@*")}`,
 });
 
-const settings = ["exportName", "user", "flush", "fua", "sync", "readOnly"] as const;
+const settings = ["exportName", "user", "flush", "readOnly"] as const;
 
 const userIn = (config: string): string | undefined =>
   parseKeyFile(config)
@@ -124,7 +126,7 @@ export const serve = resourceType<typeof definition>({
     }
     if (!line && !exists) return { is: "absent" };
     const text = config?.toString() ?? "";
-    const { exportName, flush, fua, sync, readOnly } = understand(name, text);
+    const { exportName, flush, readOnly } = understand(name, text);
     return {
       is: "present",
       state: {
@@ -133,8 +135,6 @@ export const serve = resourceType<typeof definition>({
         exportName,
         user: userIn(text),
         flush,
-        fua,
-        sync,
         readOnly,
         restricted:
           line?.options.join(",") === optionsFor(name, line?.publicKey ?? "").join(",") &&
