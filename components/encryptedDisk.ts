@@ -139,6 +139,18 @@ export interface EncryptedDiskArgs {
    * @default 4096
    */
   blockSize?: InputsOf<Definitions["Attachment"]>["blockSize"];
+  /**
+   * Read-ahead, KiB: at least twice bandwidth × round-trip time (docs/session.md). A change reaches an open disk when it
+   * is opened anew.
+   * @default 4096
+   */
+  readAhead?: InputsOf<Definitions["Attachment"]>["readAhead"];
+  /**
+   * How much acknowledged, unflushed data the session keeps, in locked memory: at least four times bandwidth × round-trip
+   * time (docs/session.md). With `session` only.
+   * @default "64 MiB"
+   */
+  retain?: InputsOf<Definitions["Session"]>["retain"];
   luks?: LuksArgs;
   filesystem?: FilesystemArgs;
   mount: MountArgs;
@@ -222,6 +234,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
       client,
       exportName: backing.path,
       export: args.export ?? {},
+      ...(args.retain !== undefined && { retain: args.retain }),
       keyPassphrase,
       onServer,
       onClient,
@@ -234,6 +247,7 @@ export class EncryptedDisk extends pulumi.ComponentResource {
         client: client.build.client,
         size: backing.size,
         ...(args.blockSize !== undefined && { blockSize: args.blockSize }),
+        ...(args.readAhead !== undefined && { readAhead: args.readAhead }),
         ...keyPassphrase,
         ...(link.revision && { revision: link.revision }),
       },

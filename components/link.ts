@@ -1,7 +1,7 @@
 /** The way from a disk's client to its server, by either transport: what lies between the backing and the attachment. */
 import * as pulumi from "@pulumi/pulumi";
 import type { Client } from "./client";
-import type { ExportArgs } from "./encryptedDisk";
+import type { EncryptedDiskArgs, ExportArgs } from "./encryptedDisk";
 import * as parts from "./resources";
 import type { JumpArgs, Server } from "./server";
 
@@ -16,6 +16,8 @@ export interface LinkArgs {
   exportName: pulumi.Input<string>;
   /** What the user wishes of the export. */
   export: ExportArgs;
+  /** How much a session keeps. */
+  retain?: EncryptedDiskArgs["retain"];
   /** For whatever takes the disk down and brings it up again. */
   keyPassphrase: { keyPassphrase?: pulumi.Input<string> };
   onServer: (...dependsOn: pulumi.Resource[]) => pulumi.CustomResourceOptions;
@@ -84,7 +86,7 @@ export function forwardLink(args: LinkArgs): Link {
 
 /** netdisk's own: a forced command that serves this disk alone, and a plugin that waits out what happens to it. */
 export function sessionLink(args: LinkArgs): Link {
-  const { resourceName, name, server, client, exportName, onServer, onClient } = args;
+  const { resourceName, name, server, client, exportName, retain, onServer, onClient } = args;
   const { tunnelKey, knownHost } = keys(args);
   const serve = new parts.Serve(
     resourceName,
@@ -97,6 +99,7 @@ export function sessionLink(args: LinkArgs): Link {
       name,
       endpoint: knownHost.endpoint,
       user: serve.account,
+      ...(retain !== undefined && { retain }),
       build: client.sessionPlugin().source,
       ...(server.jump && { jump: wayThrough(server.jump) }),
     },

@@ -39,6 +39,16 @@ export const size = z.custom<Size>((value) => typeof value === "string" && sizeB
   message: 'must be a whole number and a unit, such as "20 GiB" (units: B, KiB, MiB, GiB, TiB)',
 });
 
+/** A size that is one of the two or lies between them. */
+export const sizeWithin = (least: Size, most: Size) =>
+  size.refine(
+    (value) => {
+      const [bytes = 0, from = 0, to = 0] = [value, least, most].map(sizeBytes);
+      return from <= bytes && bytes <= to;
+    },
+    { message: `must be ${least} to ${most}` },
+  );
+
 /** Compares sizes by their bytes, however they are spelled. */
 export const canonicalSize = (value: unknown): unknown =>
   typeof value === "string" ? sizeBytes(value) : value;

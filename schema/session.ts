@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { endpoint, tunnel } from "./client";
 import { define, field } from "./define";
-import { absolutePath, account, canonicalSize, nameField, size } from "./fields";
+import { absolutePath, account, canonicalSize, nameField, sizeWithin } from "./fields";
 import { serveUser, sleepUnit } from "./paths";
 
 export const serve = define({
@@ -70,8 +70,9 @@ export const session = define({
     endpoint: field(endpoint, { doc: "The server as the client dials it, HOST:PORT." }),
     user: field(account.default(serveUser), { doc: "Account on the server." }),
     jump: tunnel.inputs.jump,
-    retain: field(size.default("64 MiB"), {
-      doc: "How much acknowledged, unflushed data is kept, in locked memory. At least four times bandwidth × round-trip time.",
+    // The bounds are the plugin's (agent/src/plugin.c).
+    retain: field(sizeWithin("1 MiB", "4 GiB").default("64 MiB"), {
+      doc: "How much acknowledged, unflushed data is kept, in locked memory. At least four times bandwidth × round-trip time: the default is enough for 1 Gbit/s at 130 ms (docs/session.md).",
       canonical: canonicalSize,
     }),
     build: field(z.string().default(""), {

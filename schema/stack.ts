@@ -13,6 +13,7 @@ import { diskName, luksUuid, transportField } from "./fields";
 import { isObject, valueAt } from "./mistake";
 import { nearestOf } from "./nearest";
 import { backingFile, diskExport, serverConfig } from "./server";
+import { session } from "./session";
 
 function pick<F extends Record<string, Field>, const K extends keyof F & string>(
   fields: F,
@@ -56,7 +57,11 @@ export const stackFields = {
       example: "photos",
     }),
     transport: transportField,
-    ...pick(attachment.inputs, "blockSize"),
+    ...pick(attachment.inputs, "blockSize", "readAhead"),
+    retain: {
+      ...session.inputs.retain,
+      doc: `With \`transport: session\` only. ${session.inputs.retain.doc}`,
+    },
   },
   "disks.NAME.file": {
     ...pick(backingFile.inputs, "size", "path", "allocation"),

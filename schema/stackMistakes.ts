@@ -163,8 +163,16 @@ export function togetherMistakes(disk: unknown, root: string[]): Mistake[] {
   return [
     ...(isObject(disk) ? backingMistakes(disk, root) : []),
     ...choices,
+    ...transportMistakes(disk, root),
     ...keyMistakes(valueAt(disk, ["key"]), [...root, "key"]),
   ];
+}
+
+/** What only one of the transports has. */
+function transportMistakes(disk: unknown, root: string[]): Mistake[] {
+  if (valueAt(disk, ["transport"]) !== "forward" || isEmpty(valueAt(disk, ["retain"]))) return [];
+  const text = "does not go with `transport: forward`, which keeps nothing. Remove one of the two.";
+  return [{ path: [...root, "retain"], text, at: "key" }];
 }
 
 function keyMistakes(key: unknown, root: string[]): Mistake[] {

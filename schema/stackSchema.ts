@@ -29,7 +29,9 @@ function value(path: string, field: Field): Json {
     unrepresentable: "any",
   });
   // JSON Schema knows no sizes: text with a spelling of its own.
-  const typed = field.schema instanceof z.ZodCustom ? { type: "string", pattern: sizePattern.source } : json;
+  const inner = field.schema instanceof z.ZodDefault ? field.schema.unwrap() : field.schema;
+  const typed =
+    inner instanceof z.ZodCustom ? { ...json, type: "string", pattern: sizePattern.source } : json;
   return { ...typed, description, ...(field.example !== undefined && { examples: [field.example] }) };
 }
 

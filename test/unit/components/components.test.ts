@@ -190,6 +190,13 @@ describe("a disk", () => {
     });
   });
 
+  it("fits read-ahead and what is retained to the link where that is wished", async () => {
+    disk({ readAhead: 16384, retain: "128 MiB" });
+    await settled();
+    expect(inputsOf(registrations, "Attachment")).toMatchObject({ readAhead: 16384 });
+    expect(inputsOf(registrations, "Session")).toMatchObject({ retain: "128 MiB" });
+  });
+
   it("gives LUKS1 and twofish the defaults that go with them, also where the choice is an output", async () => {
     disk({
       luks: { type: pulumi.output("luks1" as const), cipher: "twofish-cbc-essiv:sha256", iterTime: 5000 },
