@@ -38,7 +38,7 @@ export interface FileArgs {
   loop?: boolean;
 }
 
-/** How nbd-server serves the disk. */
+/** How nbd-server serves a disk with `transport: forward`; a session needs neither, and refuses them. */
 export interface ExportArgs {
   /**
    * Announce forced unit access, which saves a round trip per fsync.
@@ -46,9 +46,9 @@ export interface ExportArgs {
    */
   fua?: InputsOf<Definitions["Export"]>["fua"];
   /**
-   * Every write is on stable storage before it is acknowledged. With `forward` a power loss of the server loses
-   * acknowledged writes without it; with `session` the client keeps them until a flush has made them safe.
-   * @default `true` with `forward`, `false` with `session`
+   * An fsync after every write. Without it a power loss of the server loses acknowledged writes; with it, or with
+   * `fua`, a failing disk of the server is not noticed (docs/reference.md, Export).
+   * @default true
    */
   sync?: InputsOf<Definitions["Export"]>["sync"];
 }

@@ -72,14 +72,7 @@ export const stackFields = {
     }),
   },
   "disks.NAME.device": pick(blockDevice.inputs, "path"),
-  "disks.NAME.export": {
-    ...pick(diskExport.inputs, "fua"),
-    // Without a default of its own: that is the transport's (Export, Serve).
-    sync: field(z.boolean(), {
-      doc: "`sync`: every write is on stable storage before it is acknowledged (O_SYNC). Default: `true` with `transport: forward`, where a power loss of the server would lose acknowledged writes that the client does not send again; `false` with `session`, whose client keeps them until a flush has made them safe.",
-      example: false,
-    }),
-  },
+  "disks.NAME.export": pick(diskExport.inputs, "sync", "fua"),
   "disks.NAME.key": { ...pick(luksKey.inputs, "gpg", "passphrase", "bytes"), slot: luks.inputs.keySlot },
   "disks.NAME.luks": pick(
     luks.inputs,
@@ -226,7 +219,8 @@ export const placeDocs: Record<Place, string> = {
   "disks.NAME.file": "The file on the server that holds the disk.",
   "disks.NAME.device":
     "A real disk of the server, instead of a file: it must be blank, and nothing on the server may use it.",
-  "disks.NAME.export": "How nbd-server serves the disk: parameters of nbd-server(5).",
+  "disks.NAME.export":
+    "How nbd-server serves the disk, with `transport: forward` only: parameters of nbd-server(5).",
   "disks.NAME.key":
     "The disk's key: random bytes in a file that only root of the client can read, or sealed with a passphrase.",
   "disks.NAME.luks": "The encryption: parameters of cryptsetup.",

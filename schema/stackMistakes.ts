@@ -170,9 +170,14 @@ export function togetherMistakes(disk: unknown, root: string[]): Mistake[] {
 
 /** What only one of the transports has. */
 function transportMistakes(disk: unknown, root: string[]): Mistake[] {
-  if (valueAt(disk, ["transport"]) !== "forward" || isEmpty(valueAt(disk, ["retain"]))) return [];
-  const text = "does not go with `transport: forward`, which keeps nothing. Remove one of the two.";
-  return [{ path: [...root, "retain"], text, at: "key" }];
+  const forward = valueAt(disk, ["transport"]) === "forward";
+  const [key, text] = forward
+    ? ["retain", "does not go with `transport: forward`, which keeps nothing. Remove one of the two."]
+    : [
+        "export",
+        "goes with `transport: forward` only: a session keeps what is not flushed, and carries out FUA itself. Remove it.",
+      ];
+  return isEmpty(valueAt(disk, [key])) ? [] : [{ path: [...root, key], text, at: "key" }];
 }
 
 function keyMistakes(key: unknown, root: string[]): Mistake[] {

@@ -15,15 +15,15 @@ const u32 = (n: number) => Buffer.from([n >>> 24, (n >> 16) & 255, (n >> 8) & 25
 const u64 = (n: number) => bytesOf(u32(0), u32(n));
 
 const greeting = bytesOf("NBDMAGICIHAVEOPT", u16(3));
-const option = (kind: number, data = Buffer.alloc(0)) =>
+const option = (kind: number, data: Buffer = Buffer.alloc(0)) =>
   bytesOf("IHAVEOPT", u32(kind), u32(data.length), data);
-const optionReply = (kind: number, type: number, data = Buffer.alloc(0)) =>
+const optionReply = (kind: number, type: number, data: Buffer = Buffer.alloc(0)) =>
   bytesOf(Buffer.from("0003e889045565a9", "hex"), u32(kind), u32(type), u32(data.length), data);
 const info = (flags: number) => optionReply(7, 3, bytesOf(u16(0), u64(1 << 20), u16(flags)));
 const request = (command: number, cookie: number, { fua = false, length = 0 } = {}) =>
   bytesOf(u32(0x25609513), u16(fua ? 1 : 0), u16(command), u64(cookie), u64(0), u32(length));
 const reply = (cookie: number, error = 0) => bytesOf(u32(0x67446698), u32(error), u64(cookie));
-const chunk = (cookie: number, type: number, data = Buffer.alloc(0)) =>
+const chunk = (cookie: number, type: number, data: Buffer = Buffer.alloc(0)) =>
   bytesOf(u32(0x668e33ef), u16(1), u16(type), u64(cookie), u32(data.length), data);
 const ownFlush = bytesOf(u32(0x25609513), u16(0), u16(3), "netdisk\0", Buffer.alloc(12));
 const ownReply = (error = 0) => bytesOf(u32(0x67446698), u32(error), "netdisk\0");
