@@ -22,7 +22,7 @@ export interface FileArgs {
    */
   path?: pulumi.Input<string>;
   /**
-   * Size of the disk.
+   * Size of the disk, 320 MiB or more.
    * @example "20 GiB"
    */
   size: InputsOf<Definitions["BackingFile"]>["size"];

@@ -49,6 +49,13 @@ export const sizeWithin = (least: Size, most: Size) =>
     { message: `must be ${least} to ${most}` },
   );
 
+/** mkfs.xfs takes no less than 300 MiB, and before them lies a LUKS header of 16 MiB at most. */
+export const smallestDisk: Size = "320 MiB";
+
+export const diskSize = size.refine((value) => (sizeBytes(value) ?? 0) >= (sizeBytes(smallestDisk) ?? 0), {
+  message: `must be at least ${smallestDisk}: mkfs.xfs takes no less than 300 MiB, and the LUKS header lies before them`,
+});
+
 /** Compares sizes by their bytes, however they are spelled. */
 export const canonicalSize = (value: unknown): unknown =>
   typeof value === "string" ? sizeBytes(value) : value;

@@ -1,7 +1,16 @@
 /** What a server has once, and what it has for each disk. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, account, adoptField, canonicalSize, nameField, size } from "./fields";
+import {
+  absolutePath,
+  account,
+  adoptField,
+  canonicalSize,
+  diskSize,
+  nameField,
+  size,
+  smallestDisk,
+} from "./fields";
 import { nbdPort, nbdServerAllowFile, nbdServerIncludeDir, tunnelUser } from "./paths";
 
 const packageName = z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, "must be the name of a Debian package");
@@ -42,8 +51,8 @@ export const backingFile = define({
       cure: "Keep the path, or make a second disk there and copy the files.",
       example: "/var/lib/netdisk/testdisk.img",
     }),
-    size: field(size, {
-      doc: "Size of the disk. A larger one grows the file, and what is above it, while the disk is in use; one with a sealed key (`key: { gpg }`) is closed and opened for that, once nobody uses it.",
+    size: field(diskSize, {
+      doc: `Size of the disk, ${smallestDisk} or more. A larger one grows the file, and what is above it, while the disk is in use; one with a sealed key (\`key: { gpg }\`) is closed and opened for that, once nobody uses it.`,
       role: "fixed",
       cure: "A disk only grows: keep the size that is there; for a smaller disk make a second one and copy the files.",
       example: "20 GiB",

@@ -25,11 +25,11 @@ const minutes = (n: number) => n * 60_000;
 const kinds = parse(readFileSync(join(__dirname, "foreign.yaml"), "utf8")) as Kind[];
 
 const mib = 2 ** 20;
-const size = 128 * mib;
+const size = 320 * mib;
 const file = "/var/lib/netdisk/foreign.img";
 const attach = "netdisk-attach@foreign.service";
 const device = "/dev/netdisk/foreign";
-const disk: Disk = { file: { path: file, size: "128 MiB" }, mount: { path: "/mnt/foreign" } };
+const disk: Disk = { file: { path: file, size: "320 MiB" }, mount: { path: "/mnt/foreign" } };
 
 const tools =
   "btrfs-progs f2fs-tools exfatprogs ntfs-3g dosfstools reiserfsprogs jfsutils nilfs-tools lvm2 mdadm bcache-tools fdisk genisoimage squashfs-tools erofs-utils udftools ocfs2-tools gfs2-utils xfsprogs e2fsprogs util-linux-extra cryptsetup-bin dmsetup";
@@ -118,14 +118,14 @@ describe("a file that was there before netdisk", () => {
       await image(`printf x | dd of=$img bs=1 seek=${50 * mib + 12345} conv=notrunc status=none`);
       await on("server", `cp /var/tmp/foreign/img ${file}; : >/var/lib/netdisk/empty.img`);
       const before = await digest();
-      const empty: Disk = { ...disk, file: { path: "/var/lib/netdisk/empty.img", size: "128 MiB" } };
+      const empty: Disk = { ...disk, file: { path: "/var/lib/netdisk/empty.img", size: "320 MiB" } };
       setDisks({ testdisk, foreign: disk, empty: { ...empty, mount: { path: "/mnt/empty" } } });
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview", "--continue-on-error"]);
       expect(code, output).not.toBe(0);
       expect(output).toContain(
         `${file} is a regular file that begins with zeros and holds data from byte ${50 * mib + 12345} on`,
       );
-      expect(output).toMatch(/empty\.img is a regular file of 0 B, not of 128 MiB/);
+      expect(output).toMatch(/empty\.img is a regular file of 0 B, not of 320 MiB/);
       expect(await digest()).toBe(before);
       await on("server", `rm /var/lib/netdisk/empty.img ${file}`);
     },
@@ -185,7 +185,7 @@ describe("refused, by its name, and unchanged", () => {
         `dev=$(losetup --find --show ${file}) && dmsetup create bad <<TABLE
 0 81920 linear $dev 0
 81920 8192 error
-90112 172032 linear $dev 90112
+90112 565248 linear $dev 90112
 TABLE
 chown nbd /dev/mapper/bad && mount --bind "$(readlink -f /dev/mapper/bad)" ${file}`,
       );

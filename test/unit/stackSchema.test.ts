@@ -28,13 +28,14 @@ it.each([
 describe("the editor's schema", () => {
   const cases = readdirSync(join(__dirname, "stack/stacks"));
   const takes = (file: string) => validator("hosts")(yaml(read(`test/unit/stack/stacks/${file}`)));
-  // What no JSON Schema can say: rules about two keys or disks, and what an alias of ssh_config is.
+  // What no JSON Schema can say: rules about two keys or disks, how large a size is, what an alias of ssh_config is.
   const beyond = [
     "alias-without-endpoint",
     "encrypted-host-is-not-shown",
     "disk-name-bad",
     "disk-name-taken",
     "disk-name-with-dot",
+    "disk-too-small",
     "disks-share",
     "disks-share-a-default",
     "host-missing",
