@@ -9,10 +9,10 @@ export {
   type FilesystemArgs,
   type ExportArgs,
   type KeyArgs,
-  LuksArgs,
+  type LuksArgs,
   type MountArgs,
 } from "./encryptedDisk";
 export { Provider, type ConnectionArgs, type ProviderArgs } from "./provider";
 export * from "./resources";
-export { Server, type ServerArgs } from "./server";
-export { fromStackConfig } from "./stackConfig";
+export { Server, type JumpArgs, type ServerArgs } from "./server";
+export { fromStackConfig, type StackOutputs } from "./stackConfig";
