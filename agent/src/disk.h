@@ -45,7 +45,7 @@ struct waiter {
   pthread_cond_t cond;
   unsigned left;        /* requests not answered */
   int error;            /* errno to pass up, 0: none; only after `fail` or `abort` */
-  bool need_flush;      /* a FUA write went without FUA (see engine.c): flush before it is answered */
+  bool need_flush;      /* a FUA write went without FUA (see send.c): flush before it is answered */
 };
 
 /* One request to the server. A change's lies beside its slot in `retain`, others come from a pool. */
@@ -57,7 +57,10 @@ struct request {
   void *buffer;
   struct waiter *waiter;        /* NULL: nobody waits (our own, or kept and being replayed) */
   struct disk *owner;           /* for the reply */
-  bool weak_fua;                /* FUA was left out; see send_change in engine.c */
+  bool weak_fua;                /* FUA was left out; see transmit_change in send.c */
+  bool answered;                /* a sync: the server said that it is done, but that alone proves nothing; see send.c */
+  uint64_t sync;                /* which sync it is, counted when it was sent; 0: none */
+  uint64_t confirmed_by;        /* answered: the newest sync sent by then; all up to it must be answered, too */
 
   int refused;                  /* errno of the server's error reply that parked us; 0: none */
   uint64_t mark;                /* OP_FLUSH: for retain_flushed; OP_PROBE: head_changes when it was sent */
@@ -95,6 +98,7 @@ struct disk {
   uint8_t probe_buffer[IDENTITY_BYTES];
   uint64_t head_changes;        /* changes of the first bytes that were ever sent */
   unsigned sent_count;
+  uint64_t syncs;               /* FLUSHes and changes with FUA that were ever sent */
   uint64_t ticket_next, ticket_served;  /* for room, in order of arrival */
   unsigned room_waiters;
 

@@ -85,20 +85,10 @@ probe_done (struct disk *d, struct request *r)
   disk_free_request (d, r);
 }
 
-/* A reply. libnbd calls this in the engine thread, without our lock. */
-static int
-on_reply (void *opaque, int *error)
+/* A request is done. */
+static void
+finish (struct disk *d, struct request *r)
 {
-  struct request *r = opaque;
-  struct disk *d = r->owner;
-
-  if (d->session.closing)
-    return 1;
-  if (*error && r->op != OP_PROBE) {    /* to a probe, any reply at all is a sign of life */
-    refused (d, r, *error);
-    return 1;
-  }
-  pthread_mutex_lock (&d->lock);
   d->session.useful |= r->waiter != NULL || r->op == OP_FLUSH;
   r->refused = 0;
   TAILQ_REMOVE (&d->sent, r, link);
@@ -114,6 +104,51 @@ on_reply (void *opaque, int *error)
     disk_answer (r, 0);
     disk_free_request (d, r);
   }
+}
+
+/* Syncs (FLUSH, and a change with FUA) end in fsync on the server, all of them on one descriptor. Of those under way
+ * together Linux tells only one that data could not be written; the others are told 0, and may be answered first. So what
+ * a sync answers is believed once all that were in flight at that moment have been answered well, too. One sent later
+ * can't have taken its error, so the wait has an end; and a sync that is alone is done at once.
+ * With several connections this is for all of them together: some servers have one descriptor for all. Where each has its
+ * own, each is told of every error, and to wait costs a moment and nothing else. */
+static void
+finish_confirmed (struct disk *d)
+{
+  uint64_t unanswered = UINT64_MAX;     /* the oldest */
+  struct request *r, *next;
+
+  TAILQ_FOREACH (r, &d->sent, link)
+    if (r->sync != 0 && !r->answered && r->sync < unanswered)
+      unanswered = r->sync;
+  for (r = TAILQ_FIRST (&d->sent); r; r = next) {
+    next = TAILQ_NEXT (r, link);
+    if (r->answered && r->confirmed_by < unanswered)
+      finish (d, r);
+  }
+}
+
+/* A reply. libnbd calls this in the engine thread, without our lock. */
+static int
+on_reply (void *opaque, int *error)
+{
+  struct request *r = opaque;
+  struct disk *d = r->owner;
+
+  if (d->session.closing)
+    return 1;
+  if (*error && r->op != OP_PROBE) {    /* to a probe, any reply at all is a sign of life */
+    refused (d, r, *error);
+    return 1;
+  }
+  pthread_mutex_lock (&d->lock);
+  if (r->sync == 0)
+    finish (d, r);
+  else if (d->session.fault[0] == 0) {  /* after a fault nothing is called safe: all that is kept is sent again */
+    r->answered = true;
+    r->confirmed_by = d->syncs;
+    finish_confirmed (d);
+  }
   pthread_mutex_unlock (&d->lock);
   return 1;
 }
@@ -127,6 +162,8 @@ transmit (struct disk *d, struct request *r, uint32_t flags)
   int64_t cookie = -1;
 
   r->owner = d;
+  r->sync = r->op == OP_FLUSH || (flags & LIBNBD_CMD_FLAG_FUA) ? ++d->syncs : 0;
+  r->answered = false;
   TAILQ_INSERT_TAIL (&d->sent, r, link);
   d->sent_count++;
   pthread_mutex_unlock (&d->lock);      /* replies may come in here */

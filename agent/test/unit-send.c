@@ -1,0 +1,268 @@
+#include "stub.h"
+
+#define FUA LIBNBD_CMD_FLAG_FUA
+#define WAITER { .cond = PTHREAD_COND_INITIALIZER }
+
+/* N acknowledged writes of 4 KiB from 1 MiB on; wire is empty afterwards. */
+static void
+keep (unsigned n)
+{
+  struct waiter w = WAITER;
+
+  for (unsigned i = 0; i < n; i++)
+    CHECK (ask_write (MIB + i * 4096, 4096, 0, NULL, &w));
+  go ();
+  for (unsigned i = 0; i < n; i++)
+    reply (i, 0);
+  CHECK_IS (w.left, 0);
+  CHECK_IS (disk.retain.kept_count, n);
+  wired = 0;
+}
+
+/* One sync is done when it is answered. */
+static void
+alone (void)
+{
+  struct waiter f = WAITER;
+
+  new_disk (MIB);
+  keep (3);
+  ask_flush (&f);
+  go ();
+  CHECK_IS (disk.sent_count, 1);
+  reply (0, 0);
+  CHECK_IS (f.left, 0);
+  CHECK_IS (disk.retain.kept_count, 0);
+  CHECK_IS (disk.sent_count, 0);
+  CHECK (disk.session.useful);
+}
+
+/* Our own flush and the kernel's are under way together. One is told of the error, the other 0, and that comes first. */
+static void
+error_told_to_the_other (void)
+{
+  struct waiter w = WAITER, f = WAITER;
+
+  new_disk (MIB);
+  for (unsigned i = 0; i < 5; i++)
+    CHECK (ask_write ((1 + i) * MIB, 128 << 10, 0, NULL, &w));
+  go ();
+  for (unsigned i = 0; i < 5; i++)
+    reply (i, 0);
+  ask_flush (&f);
+  go ();
+  CHECK_IS (wired, 7);
+  CHECK (disk.own_flush_busy);
+  reply (6, 0);
+  CHECK_IS (f.left, 1);
+  CHECK_IS (disk.retain.kept_count, 5);
+  CHECK_IS (disk.sent_count, 2);
+  reply (5, EIO);
+  CHECK (disk.session.fault[0] != 0);
+  CHECK_IS (disk.session.why, ERROR_REPLY);
+  CHECK_IS (f.left, 1);
+  CHECK (any_refused (&disk));
+
+  end_session ();                       /* all of it is sent again, and then the kernel's flush */
+  CHECK (!disk.own_flush_busy);
+  CHECK_IS (disk.sent_count, 0);
+  go ();
+  CHECK_IS (wired, 5);
+  for (unsigned i = 0; i < 5; i++)
+    reply (i, 0);
+  go ();
+  for (unsigned i = 5; i < wired; i++) {
+    CHECK_IS (wire[i].op, OP_FLUSH);
+    reply (i, 0);
+  }
+  CHECK_IS (f.left, 0);
+  CHECK_IS (f.error, 0);
+  CHECK_IS (disk.retain.kept_count, 0);
+}
+
+/* What comes after the error proves nothing either: it is the one that was told 0. */
+static void
+answered_after_the_error (void)
+{
+  struct waiter f = WAITER, g = WAITER, w = WAITER;
+
+  new_disk (MIB);
+  keep (2);
+  ask_flush (&f);
+  ask_flush (&g);
+  CHECK (ask_write (0, 4096, 0, NULL, &w));
+  go ();
+  reply (1, EIO);
+  reply (0, 0);
+  CHECK_IS (f.left, 1);
+  CHECK_IS (disk.retain.kept_count, 2);
+  reply (2, 0);                         /* a write is acknowledged, and kept, all the same */
+  CHECK_IS (w.left, 0);
+  CHECK_IS (disk.retain.kept_count, 3);
+  end_session ();
+  CHECK (TAILQ_FIRST (&disk.pending)->waiter == &f);      /* in the same order */
+}
+
+/* Whatever the fault is. */
+static void
+answered_after_a_fault (void)
+{
+  struct waiter f = WAITER, w = WAITER;
+
+  new_disk (MIB);
+  keep (2);
+  CHECK (ask_write (0, 4096, 0, NULL, &w));
+  ask_flush (&f);
+  go ();
+  reply (0, ENOSPC);
+  reply (1, 0);
+  CHECK_IS (f.left, 1);
+  CHECK_IS (disk.retain.kept_count, 2);
+  CHECK_IS (disk.sent_count, 2);
+}
+
+/* A lost connection answers all in its own way, before anybody has called it lost. */
+static void
+connection_lost (void)
+{
+  struct waiter f = WAITER, g = WAITER;
+
+  new_disk (MIB);
+  keep (2);
+  ask_flush (&f);
+  ask_flush (&g);
+  go ();
+  reply (1, 0);
+  reply (0, ENOTCONN);
+  CHECK_IS (disk.session.fault[0], 0);
+  CHECK_IS (f.left + g.left, 2);
+  end_session ();
+  CHECK_IS (disk.retain.kept_count, 2);
+  CHECK (!any_refused (&disk));
+}
+
+/* Each waits for those that were in flight when it was answered, for no later one: there may always be one. */
+static void
+no_starvation (void)
+{
+  struct waiter a = WAITER, b = WAITER, c = WAITER;
+
+  new_disk (MIB);
+  keep (1);
+  ask_flush (&a);
+  ask_flush (&b);
+  go ();
+  reply (0, 0);
+  ask_flush (&c);
+  go ();
+  CHECK_IS (a.left, 1);
+  reply (1, 0);                         /* enough for the first: that it was answered, not that it is done */
+  CHECK_IS (a.left, 0);
+  CHECK_IS (b.left, 1);
+  CHECK_IS (disk.retain.kept_count, 0);
+  reply (2, 0);
+  CHECK_IS (b.left + c.left, 0);
+  CHECK_IS (disk.sent_count, 0);
+}
+
+/* FUA is a sync, in both directions; until it is done nothing overlaps it. */
+static void
+fua (void)
+{
+  struct waiter f = WAITER, w = WAITER, v = WAITER;
+
+  new_disk (MIB);
+  keep (2);
+  CHECK (ask_write (0, 4096, FUA, NULL, &w));
+  ask_flush (&f);
+  CHECK (ask_write (0, 4096, 0, NULL, &v));
+  go ();
+  CHECK_IS (wired, 2);
+  CHECK_IS (wire[0].flags, FUA);
+  reply (0, 0);
+  go ();
+  CHECK_IS (w.left, 1);
+  CHECK_IS (wired, 2);
+  reply (1, EIO);
+  end_session ();
+  go ();
+  CHECK_IS (wired, 2);                  /* what is kept, and then all of it again */
+  reply (0, 0);
+  reply (1, 0);
+  go ();
+  CHECK_IS (wired, 4);
+  CHECK_IS (wire[2].flags, FUA);
+  CHECK_IS (wire[3].op, OP_FLUSH);
+  reply (3, 0);                         /* now the flush comes first */
+  CHECK_IS (disk.retain.kept_count, 2);
+  reply (2, 0);
+  CHECK_IS (f.left + w.left, 0);
+  CHECK_IS (disk.retain.kept_count, 0);
+  go ();
+  CHECK_IS (wired, 5);
+  reply (4, 0);
+  CHECK_IS (v.left, 0);
+  CHECK_IS (disk.retain.kept_count, 1);
+}
+
+/* A write from which FUA was taken syncs nothing. */
+static void
+weak_fua (void)
+{
+  struct waiter f = WAITER, w = WAITER;
+
+  new_disk (MIB);
+  keep (1);
+  CHECK (ask_write (MIB, 4096, FUA, NULL, &w));
+  ask_flush (&f);
+  go ();
+  CHECK_IS (wire[0].flags, 0);
+  reply (1, 0);
+  CHECK_IS (f.left, 0);
+  reply (0, 0);
+  CHECK_IS (w.left, 0);
+  CHECK (w.need_flush);
+  CHECK_IS (disk.retain.kept_count, 1);
+}
+
+/* A replay's flush that is answered but not believed is no progress. */
+static void
+replays (void)
+{
+  struct waiter f = WAITER;
+
+  new_disk (2 * MIB);
+  disk.replay.window = 2 * 4096;
+  keep (1);
+  end_session ();
+  CHECK (!disk.replay.flushed);
+  ask_flush (&f);
+  go ();
+  reply (0, 0);                         /* replayed */
+  disk.verb = VERB_STOP;                /* makes an own flush due */
+  go ();
+  CHECK_IS (wired, 3);
+  reply (1, 0);
+  CHECK (!disk.replay.flushed);
+  CHECK_IS (disk.retain.kept_count, 1);
+  reply (2, 0);
+  CHECK (disk.replay.flushed);
+  CHECK_IS (disk.retain.kept_count, 0);
+  CHECK_IS (f.left, 0);
+  CHECK (!disk.own_flush_busy);
+}
+
+int
+main (void)
+{
+  alone ();
+  error_told_to_the_other ();
+  answered_after_the_error ();
+  answered_after_a_fault ();
+  connection_lost ();
+  no_starvation ();
+  fua ();
+  weak_fua ();
+  replays ();
+  return done ("send");
+}
