@@ -63,7 +63,7 @@ struct request {
   uint64_t confirmed_by;        /* answered: the newest sync sent by then; all up to it must be answered, too */
 
   int refused;                  /* errno of the server's error reply that parked us; 0: none */
-  uint64_t mark;                /* OP_FLUSH: for retain_flushed; OP_PROBE: head_changes when it was sent */
+  uint64_t mark;                /* OP_FLUSH: for retain_flushed; OP_PROBE: head_changes when it was sent; see send.c */
   uint64_t since_ms;            /* when it was queued */
 };
 TAILQ_HEAD (requests, request);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define NOTHING_READ UINT64_MAX         /* a probe's mark: what it read is not to be learned */
 #define LOOK_PAST 16    /* requests that wait for an overlapping one and are overtaken by others */
 
 static const char *
@@ -73,14 +74,25 @@ flush_done (struct disk *d, struct request *r)
   disk_free_request (d, r);
 }
 
-/* What was read is the disk's first bytes for certain only if no change to them was under way in the meantime. */
+bool
+head_in_doubt (struct disk *d)
+{
+  uint32_t bytes = retain_identity (&d->retain)->head_bytes;
+  const struct request *r;
+
+  TAILQ_FOREACH (r, &d->pending, link)
+    if (is_change (r) && ranges_overlap (r->offset, r->length, 0, bytes))
+      return true;
+  return overlap_hits (&d->in_flight, 0, bytes) || retain_overlaps (&d->retain, 0, bytes);
+}
+
+/* What was read is the disk's first bytes for certain only if no change to them has been sent in the meantime. */
 static void
 probe_done (struct disk *d, struct request *r)
 {
   struct identity *id = retain_identity (&d->retain);
 
-  if (id->head_bytes > 0 && !id->head_known && r->mark == d->head_changes && r->length == id->head_bytes &&
-      !retain_overlaps (&d->retain, 0, id->head_bytes))
+  if (id->head_bytes > 0 && !id->head_known && r->mark == d->head_changes && r->length == id->head_bytes)
     identity_learn_head (id, d->probe_buffer);
   disk_free_request (d, r);
 }
@@ -137,10 +149,12 @@ on_reply (void *opaque, int *error)
 
   if (d->session.closing)
     return 1;
-  if (*error && r->op != OP_PROBE) {    /* to a probe, any reply at all is a sign of life */
+  if (*error && (r->op != OP_PROBE || *error == ENOTCONN)) {
     refused (d, r, *error);
     return 1;
   }
+  if (*error)                           /* to a probe, any reply at all is a sign of life; but nothing was read */
+    r->mark = NOTHING_READ;
   pthread_mutex_lock (&d->lock);
   if (r->sync == 0)
     finish (d, r);
@@ -320,7 +334,8 @@ send_probe (struct disk *d)
     length = (uint32_t) (id->geometry.size < IDENTITY_BYTES ? id->geometry.size : IDENTITY_BYTES);
   d->probe_busy = true;
   d->probe = (struct request) {
-    .op = OP_PROBE, .buffer = d->probe_buffer, .length = length, .mark = d->head_changes, .since_ms = now_ms (),
+    .op = OP_PROBE, .buffer = d->probe_buffer, .length = length, .since_ms = now_ms (),
+    .mark = head_in_doubt (d) ? NOTHING_READ : d->head_changes,
   };
   transmit (d, &d->probe, 0);
 }

@@ -10,6 +10,11 @@ void send_all (struct disk *d);
 /* A small read that makes a live server answer, and shows the first bytes of the disk. Under the lock. */
 void send_probe (struct disk *d);
 
+/* May the disk's first bytes, read now, turn out to be others although no new change of them is sent? So while such a
+ * change is in flight (it may be overtaken), kept (the server may lose it), or waits to be sent again (an earlier session
+ * may have carried it out, unflushed). Then they are not to be learned. Under the lock. */
+bool head_in_doubt (struct disk *d);
+
 /* The session is over and closed: lines everything up for the next one, kept changes first. Under the lock. */
 void requeue_all (struct disk *d);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "send.h"
 
 void
 session_fault (struct session *s, enum failure why, const char *format, ...)
@@ -267,7 +268,7 @@ check_export (struct disk *d, struct nbd_handle *h, uint64_t deadline)
     return false;
   }
   pthread_mutex_lock (&d->lock);
-  if (!id->head_known && !retain_overlaps (&d->retain, 0, id->head_bytes))
+  if (!id->head_known && !head_in_doubt (d))
     identity_learn_head (id, d->probe_buffer);
   pthread_mutex_unlock (&d->lock);
   return true;

@@ -252,6 +252,129 @@ replays (void)
   CHECK (!disk.own_flush_busy);
 }
 
+static void
+probe (void)
+{
+  pthread_mutex_lock (&disk.lock);
+  send_probe (&disk);
+  pthread_mutex_unlock (&disk.lock);
+}
+
+/* 0: the disk's first bytes are not known; else the first of them. */
+static char
+head (void)
+{
+  const struct identity *id = retain_identity (&disk.retain);
+  return id->head_known ? (char) id->head[0] : 0;
+}
+
+/* Of a new disk, whose first bytes have then been changed to '1's; FLUSHED: and are safe. */
+static void
+change_head (bool flushed)
+{
+  struct waiter w = WAITER, f = WAITER;
+  static char ones[4096];
+
+  memset (ones, '1', sizeof ones);
+  CHECK (ask_write (0, 4096, 0, ones, &w));
+  go ();
+  reply (wired - 1, 0);
+  if (flushed) {
+    ask_flush (&f);
+    go ();
+    reply (wired - 1, 0);
+  }
+  CHECK_IS (w.left + f.left, 0);
+  CHECK_IS (head (), 0);
+}
+
+static void
+learns_the_head (void)
+{
+  new_disk (MIB);
+  CHECK_IS (head (), '0');
+  change_head (true);
+  probe ();
+  memset (wire[wired - 1].to, '1', 4096);
+  reply (wired - 1, 0);
+  CHECK_IS (head (), '1');
+  CHECK (!disk.probe_busy);
+}
+
+/* A probe that was answered with an error has read nothing; what lies in its buffer is old. */
+static void
+probe_fails (void)
+{
+  new_disk (MIB);
+  change_head (true);
+  probe ();
+  reply (wired - 1, EIO);               /* a sign of life all the same */
+  CHECK_IS (head (), 0);
+  CHECK (!disk.probe_busy);
+  CHECK_IS (disk.session.fault[0], 0);
+  CHECK (!any_refused (&disk));
+  probe ();
+  reply (wired - 1, ENOTCONN);          /* libnbd's own */
+  CHECK_IS (head (), 0);
+  CHECK (disk.probe_busy);
+  end_session ();
+  CHECK (!disk.probe_busy);
+  CHECK (!any_refused (&disk));
+}
+
+/* A probe beside a change of what it reads may read either, whichever is answered first, and what is safe by then. */
+static void
+probe_beside_change (void)
+{
+  struct waiter w = WAITER, f = WAITER;
+
+  for (int order = 0; order < 2; order++) {
+    new_disk (MIB);
+    CHECK (ask_write (0, 4096, 0, NULL, &w));
+    go ();
+    probe ();
+    if (order == 0)
+      reply (1, 0);                     /* overtaken */
+    reply (0, 0);
+    ask_flush (&f);
+    go ();
+    reply (2, 0);
+    CHECK_IS (disk.retain.kept_count, 0);
+    if (order == 1)
+      reply (1, 0);                     /* was carried out first */
+    CHECK_IS (head (), 0);
+    CHECK (!disk.probe_busy);
+  }
+  CHECK (ask_write (0, 4096, FUA, NULL, &w));   /* sent after the probe */
+  probe ();
+  go ();
+  reply (4, 0);
+  reply (3, 0);
+  CHECK_IS (head (), 0);
+}
+
+/* What is read of the disk may be a change that the server still can lose. */
+static void
+head_not_safe (void)
+{
+  struct waiter w = WAITER;
+
+  new_disk (MIB);
+  CHECK (!head_in_doubt (&disk));
+  change_head (false);
+  CHECK (head_in_doubt (&disk));        /* kept */
+  new_disk (MIB);
+  CHECK (ask_write (MIB, 4096, 0, NULL, &w));
+  go ();
+  CHECK (!head_in_doubt (&disk));       /* elsewhere */
+  CHECK (ask_write (0, 4096, 0, NULL, &w));
+  go ();
+  CHECK (head_in_doubt (&disk));        /* in flight */
+  end_session ();
+  CHECK_IS (disk.in_flight.count, 0);
+  CHECK (head_in_doubt (&disk));        /* perhaps carried out, and to be sent again */
+}
+
 int
 main (void)
 {
@@ -264,5 +387,9 @@ main (void)
   fua ();
   weak_fua ();
   replays ();
+  learns_the_head ();
+  probe_fails ();
+  probe_beside_change ();
+  head_not_safe ();
   return done ("send");
 }
