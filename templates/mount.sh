@@ -133,12 +133,20 @@ stop() {
   "$session" unharmed
 }
 
+# After a start that a stop has ended. A mount that the server answered after all is no longer wanted.
+left() {
+  if [ -n "$session" ] && "$session" left; then
+    case $(mounted) in *" $device") stop ;; esac
+  fi
+}
+
 case "${1-}" in
   start) patiently start ;;
   reload) reload ;;
   stop) stop ;;
+  left) left ;;
   *)
-    echo "usage: $0 start|reload|stop" >&2
+    echo "usage: $0 start|reload|stop|left" >&2
     exit 2
     ;;
 esac

@@ -13,6 +13,8 @@ reading={{reading}}
 question={{question}}
 uuid={{uuid}}
 cipher={{cipher}}
+# The session's script, where the disk has one now.
+session={{session}}
 
 {{patiently}}
 
@@ -206,12 +208,18 @@ move() {
   echo "led over to $real"
 }
 
+# After a start that a stop has ended. A mapping that the server answered after all is no longer wanted.
+left() {
+  if [ -x "$session" ] && "$session" left && exists "$name"; then release; fi
+}
+
 case "${1-}" in
   start) patiently start ;;
   move) move "$2" ;;
   stop) ! exists "$name" || release ;;
+  left) left ;;
   *)
-    echo "usage: $0 start|stop|move DEVICE" >&2
+    echo "usage: $0 start|stop|left|move DEVICE" >&2
     exit 2
     ;;
 esac

@@ -123,19 +123,33 @@ watch() {
   done
 }
 
+# Waits as above for what the unit that runs us has left behind; fails where that is nothing. For ExecStopPost: a unit that
+# is still starting is ended by SIGTERM, without ExecStop, and a process that waits for the server does not notice that.
+left() {
+  found=1
+  for pid in $(cat "/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/cgroup.procs"); do
+    # We are there, too, and so is the script that calls us.
+    [ "$pid" != $$ ] && [ "$pid" != "$PPID" ] && [ -e "/proc/$pid" ] || continue
+    found=0
+    echo "process $pid ($(cat "/proc/$pid/comm" 2>/dev/null)) still waits for the server"
+    watch "$pid"
+  done
+  return "$found"
+}
+
 # What was given up since the start is no success, however well the rest went.
 unharmed() {
   [ ! -e "$given_up" ] || { echo "$name was given up on $(cat "$given_up")" >&2; return 1; }
 }
 
 case "${1-}" in
-  start | reconnect | stop | status | unharmed) "$1" ;;
+  start | reconnect | stop | status | left | unharmed) "$1" ;;
   abort) abort "${2:-by hand}" ;;
   watch) watch "$2" ;;
   value) value "$2" ;;
   takeover | release | lease) ask_server "$1" ;;
   *)
-    echo "usage: $0 start|reconnect|stop|status|unharmed|value KEY|watch PID|abort [WHY]|takeover|release|lease" >&2
+    echo "usage: $0 start|reconnect|stop|status|left|unharmed|value KEY|watch PID|abort [WHY]|takeover|release|lease" >&2
     exit 2
     ;;
 esac

@@ -1,7 +1,14 @@
 /** The open mapping and the unit that opens it (schema/crypt.ts, docs/units.md). */
 import { mapping as definition } from "../../schema/crypt";
 import type { Inputs } from "../../schema/define";
-import { attachUnit, diskTarget, mappedDevice, openUnit, passphraseId } from "../../schema/paths";
+import {
+  attachUnit,
+  diskTarget,
+  mappedDevice,
+  openUnit,
+  passphraseId,
+  sessionScript,
+} from "../../schema/paths";
 import { ask } from "../fact";
 import { luksHeader } from "../facts/cryptsetup";
 import { dmsetupCrypt } from "../facts/dmsetup";
@@ -26,6 +33,7 @@ const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
       question: passphraseId(name),
       uuid: luksUuid,
       cipher,
+      session: sessionScript(name),
     },
     service: { target: diskTarget(name), attach: attachUnit(name) },
   });

@@ -1,13 +1,13 @@
 /**
  * The client shuts down under load while its server is dead or the link is cut: within 90 s each time, with all that was
  * fsync'd safe, and what was given up unwritten is said in the journal and at the next start. NETDISK_SHUTDOWNS
- * (default 20): poweroff and reboot, server off and link cut, in turn.
+ * (default 20): poweroff and reboot, server off and link cut, in turn. And while a unit is still starting.
  */
 import { describe, expect } from "vitest";
 import { faultTable, times, wished } from "./harness/faults";
-import { lab, mounted, on, shutDown } from "./harness/lab";
+import { lab, mounted, on, shutDown, tryOn } from "./harness/lab";
 import { name, path, startSession } from "./harness/outage";
-import { pause } from "./harness/run";
+import { pause, until } from "./harness/run";
 import { ladder } from "./harness/scenario";
 import { startWork } from "./harness/work";
 
@@ -22,6 +22,18 @@ const deaths = {
 const ways = Object.entries(deaths).flatMap(([what, death]) =>
   (["poweroff", "reboot"] as const).map((verb) => ({ what, death, verb })),
 );
+
+/** What of a unit's start waits for the server, deaf to signals, and how it gets that far while the link is cut. */
+const startings = {
+  open: { program: "dd", prepare: "true" },
+  // What blkid reads first stays in the page cache for as long as somebody has the device open.
+  mount: {
+    program: "mount",
+    prepare: `systemd-run --quiet --property=StandardInput=file:/dev/mapper/${name} sleep infinity && blkid -p /dev/mapper/${name}`,
+  },
+};
+
+const givenUp = /outage was given up on 20\S+ \(shutdown, the server is out of reach\)/;
 
 /** Of the boot before and of this one. */
 const journal = (boot: -1 | 0, unit = "*") =>
@@ -51,7 +63,6 @@ describe("the client shuts down without its server", () => {
       `${verb} ${number}, ${what}: ${seconds.toFixed(1)} s, ${lost} lost, mounted after ${wait.toFixed(1)} s`,
     );
     expect(lost).toBe(0);
-    const givenUp = /outage was given up on 20\S+ \(shutdown, the server is out of reach\)/;
     expect(await journal(-1)).toMatch(givenUp);
     expect(await journal(0, "session")).toContain("the disk was given up on 20");
     return wait;
@@ -67,4 +78,24 @@ describe("the client shuts down without its server", () => {
     },
     minutes(5 + 5 * shutdowns),
   );
+
+  for (const [unit, { program, prepare }] of Object.entries(startings))
+    step(
+      `one ends within ${limit} s while ${unit} is still starting`,
+      async () => {
+        await on("client", `systemctl stop netdisk-${unit}@${name} && ${prepare}`);
+        await lab("link", "cut");
+        await on("client", `systemctl --no-block start netdisk-mount@${name}`);
+        await until(`${program} waits for the server`, 30, async () =>
+          /^D/m.test((await tryOn("client", `ps -C ${program} -o stat=`)).output),
+        );
+        const seconds = await shutDown("client", "reboot", limit);
+        await lab("link", "heal");
+        await mounted(path);
+        console.log(`reboot while ${unit} was starting: ${seconds.toFixed(1)} s`);
+        expect(await journal(-1, unit)).toMatch(/process \d+ \(.+\) still waits for the server/);
+        expect(await journal(-1)).toMatch(givenUp);
+      },
+      minutes(10),
+    );
 });

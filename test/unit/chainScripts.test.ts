@@ -1,5 +1,5 @@
 /** The scripts that open and mount, as they lie on a client, against disks that are dead, lying or strange. */
-import { lstatSync, statSync } from "node:fs";
+import { lstatSync, readFileSync, statSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { nbdQueue } from "../../provider/facts/nbd";
 import { part, render } from "../../provider/template";
@@ -136,6 +136,33 @@ describe("mount.sh stop", () => {
   });
 });
 
+describe("mount.sh left", () => {
+  const ended = (left: string, found: string) => {
+    shell.stub("awk", `test -e unmounted || echo ${found}`);
+    shell.stub("umount", "touch unmounted");
+    shell.stub("session", `test $1 != left || ${left}`);
+    expect(shell.run(mountScript("session"), "left").status).toBe(0);
+    return shell.calls().filter((call) => /^(session left|umount)/.test(call));
+  };
+
+  it.each([
+    ["nothing was left", "exit 1", `253:0 /dev/mapper/t1`],
+    ["something else is mounted", "exit 0", "8:1 /dev/sda1"],
+    ["nothing is mounted", "exit 0", ""],
+  ])("leaves the path alone where %s", (_, left, found) => {
+    expect(ended(left, found)).toEqual(["session left"]);
+  });
+
+  it("unmounts what was mounted after the stop had begun", () => {
+    const there = `253:0 ${shell.path("dev/mapper/t1")}`;
+    expect(ended("exit 0", there)).toEqual(["session left", `umount ${shell.path("mnt/t1")}`]);
+  });
+
+  it("asks no session of a disk that has none", () => {
+    expect(shell.run(mountScript(""), "left")).toMatchObject({ status: 0, stderr: "" });
+  });
+});
+
 describe("open.sh start", () => {
   const scriptFor = (reading: string, sealed = "no") =>
     render("open.sh", {
@@ -150,6 +177,7 @@ describe("open.sh start", () => {
       question: "netdisk:t1",
       uuid,
       cipher: "aes-xts-plain64",
+      session: "/var/lib/netdisk/session",
     });
   const script = scriptFor("whole");
   const start = () => shell.run(script, "start");
@@ -196,6 +224,17 @@ describe("open.sh start", () => {
     expect(status).toBe(1);
     expect(stderr).toMatch(/t1\.key is gone.*systemctl restart netdisk@t1\.target, and then pulumi up again/);
     expect(opened()).toBe(false);
+  });
+
+  it.each([
+    ["closes what was opened after its stop had begun", "exit 0", true],
+    ["leaves an open mapping alone where its start left nothing behind", "exit 1", false],
+  ])("%s", (_, left, closed) => {
+    shell.write("open", "");
+    shell.write("/var/lib/netdisk/session", `#!/bin/sh\n${left}\n`);
+    shell.run("chmod +x /var/lib/netdisk/session");
+    expect(shell.run(script, "left").status).toBe(0);
+    expect(shell.calls().includes("cryptsetup close t1")).toBe(closed);
   });
 
   it.each([
@@ -283,6 +322,34 @@ it("session.sh value gives the whole of a reason, whose cure is at its end, and 
   shell.stub("netdisk-helper", `echo '{"name":"t1","state":"parked","reason":"${reason}","waiting":3}'`);
   const value = (key: string) => shell.run(sessionScript, "value", key).stdout;
   expect([value("reason"), value("waiting"), value("state")]).toEqual([`${reason}\n`, "3\n", "parked\n"]);
+});
+
+describe("session.sh left", () => {
+  const procs = `/sys/fs/cgroup${/^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1] ?? ""}/cgroup.procs`;
+  /** In a shutdown: what is left of a unit where these processes are in its cgroup, besides the script and who runs it. */
+  const left = (...pids: number[]) => {
+    shell.write(procs, pids.map((pid) => `${pid}\n`).join(""));
+    shell.stub("systemctl", "echo stopping");
+    shell.stub("sleep", "");
+    return shell.run(`echo "$$\n$PPID" >>${procs}\n${sessionScript}`, "left");
+  };
+  const asked = (word: string) => shell.calls().filter((call) => call.endsWith(` ${word}`)).length;
+  const says = (state: string) => `test "$3" = status && echo '{"state":"${state}"}'`;
+
+  it("is nothing where only the script itself is there, or what has ended", () => {
+    shell.stub("netdisk-helper", says("parked"));
+    expect(left(2 ** 22 + 1).status).toBe(1);
+    expect(asked("abort")).toBe(0);
+  });
+
+  it("is named, and ended by giving the disk up, which the next start will say", () => {
+    shell.stub("netdisk-helper", says("parked"));
+    const { status, stdout } = left(process.ppid);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^process \d+ \(.+\) still waits for the server$/m);
+    expect([asked("abort"), asked("is-system-running")]).toEqual([1, 25]);
+    expect(shell.read("/var/lib/netdisk/given-up/t1")).toContain("the server is out of reach");
+  });
 });
 
 describe("the device of a session's disk", () => {

@@ -61,7 +61,7 @@ export function stubbedShell(): StubbedShell {
     run(text, ...args) {
       const led = text
         .replaceAll(
-          /(?<![\w/.-])\/(dev\/(?:netdisk|mapper)|run\/netdisk|etc\/netdisk|var\/lib\/netdisk|sys\/(?:class|block)|mnt)/g,
+          /(?<![\w/.-])\/(dev\/(?:netdisk|mapper)|run\/netdisk|etc\/netdisk|var\/lib\/netdisk|sys\/(?:class|block|fs\/cgroup)|mnt)/g,
           `${root}/$1`,
         )
         .replaceAll("[ -b ", "[ -e ")
