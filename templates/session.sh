@@ -115,7 +115,8 @@ watch() {
     [ "$(systemctl is-system-running)" = stopping ] || continue
     waited=$((waited + 1))
     limit=$patience
-    [ "$(value state)" != up ] || limit=$long_patience
+    # A session without progress ends by itself, in the midst of a replay, too.
+    case $(value state) in up | replaying) limit=$long_patience ;; esac
     if [ "$waited" -ge "$limit" ]; then
       abort "shutdown, the server is out of reach"
       return

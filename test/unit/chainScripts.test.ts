@@ -342,6 +342,13 @@ describe("session.sh left", () => {
     expect(asked("abort")).toBe(0);
   });
 
+  it.each(["up", "replaying"])("is left its time while the session is %s, and 25 s in all without one", (state) => {
+    const ended = "test $(grep -c is-system-running calls) -gt 40";
+    shell.stub("netdisk-helper", `if ${ended}; then ${says("parked")}; else ${says(state)}; fi`);
+    left(process.ppid);
+    expect([asked("abort"), asked("is-system-running")]).toEqual([1, 41]);
+  });
+
   it("is named, and ended by giving the disk up, which the next start will say", () => {
     shell.stub("netdisk-helper", says("parked"));
     const { status, stdout } = left(process.ppid);
