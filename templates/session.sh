@@ -103,7 +103,11 @@ abort() {
   mv -f "$given_up.new" "$given_up"
   echo "$name was given up on $(cat "$given_up")" >&2
   # Once it is free, another disk may be given the device: nothing of this one may lead there.
-  if ! attached || "$client" -d "/dev/$node" >/dev/null; then rm -f "$device" "$note"; fi
+  if ! attached || "$client" -d "/dev/$node" >/dev/null; then
+    rm -f "$device" "$note"
+    # A plugin that runs forgets by itself. Where none will start again, what is kept would hinder a removal for ever.
+    [ -n "$said" ] || rm -f "$retained"
+  fi
 }
 
 # Waits until process $1, which may hang because the server is out of reach, has ended. By hand a stop waits for the

@@ -438,6 +438,17 @@ describe("the device of a session's disk", () => {
     });
   });
 
+  it.each([
+    ["does not run: what was kept goes with the disk", "", undefined],
+    ["runs: it forgets by itself", `echo '{"ok":true,"message":"aborted"}'`, "kept"],
+  ])("is given up while its plugin %s", (_, answer, left) => {
+    shell.write("/run/netdisk/t1/retained", "kept");
+    shell.stub("netdisk-helper", answer);
+    session("abort");
+    expect(shell.read("/run/netdisk/t1/retained")).toBe(left);
+    expect(shell.read("/var/lib/netdisk/given-up/t1")).toContain("(by hand): ");
+  });
+
   describe("which another disk was given since", () => {
     beforeEach(() => connect("nbd3", 8));
 
