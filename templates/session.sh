@@ -27,8 +27,8 @@ identity() {
   echo "$(sha256sum /etc/machine-id | cut -c -16) $(cat "$nonce") $(uname -n | tr -cd 'A-Za-z0-9._-' | cut -c -64)"
 }
 
-# Asks the server something about the lease: takeover, release, lease.
-ask_server() { ssh -F "$ssh_config" server "$1 $(identity)" </dev/null; }
+# Asks the server something about the lease: takeover, release, lease. $2: who asks, where that is not who we are now.
+ask_server() { ssh -F "$ssh_config" server "$1 ${2:-$(identity)}" </dev/null; }
 
 status() { "$helper" ask "$control" status 2>/dev/null; }
 
@@ -90,8 +90,11 @@ stop() {
     return 0
   fi
   [ -s "$nonce" ] || return 0
-  ask_server release >/dev/null || echo "the server could not be told that the disk is free: its lease stays with this host"
+  # Forgotten first: the server may hear us and its answer come too late, and what it has released is void for good. With a
+  # new one it lets this host in, released or not.
+  who=$(identity)
   rm -f "$nonce"
+  ask_server release "$who" >/dev/null || echo "the server could not be told that the disk is free: its lease stays with this host"
 }
 
 # Gives the disk up: waiting requests fail, what is retained is lost. Said here, and again at the next start.

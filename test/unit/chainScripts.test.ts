@@ -324,6 +324,15 @@ it("session.sh value gives the whole of a reason, whose cure is at its end, and 
   expect([value("reason"), value("waiting"), value("state")]).toEqual([`${reason}\n`, "3\n", "parked\n"]);
 });
 
+it("session.sh stop gives the lease back by an id that is in use no more, whatever the server answers", () => {
+  shell.write("/run/netdisk/t1/nonce", "0123abcd");
+  shell.stub("ssh", `test ! -e ${shell.path("run/netdisk/t1/nonce")} && echo forgotten >&2; exit 255`);
+  const { status, stdout, stderr } = shell.run(sessionScript, "stop");
+  expect([status, stderr]).toEqual([0, "forgotten\n"]);
+  expect(stdout).toContain("its lease stays with this host");
+  expect(shell.calls()[0]).toMatch(/^ssh -F ssh_config server release [0-9a-f]{16} 0123abcd \S+$/);
+});
+
 describe("session.sh left", () => {
   const procs = `/sys/fs/cgroup${/^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1] ?? ""}/cgroup.procs`;
   /** In a shutdown: what is left of a unit where these processes are in its cgroup, besides the script and who runs it. */
