@@ -440,6 +440,11 @@ describe("the device of a session's disk", () => {
       expect(session("stop").stdout).toContain("stopped under an attached device");
     });
 
+    it("is tried again by systemd where it could not be given the new plugin", () => {
+      shell.stub("netdisk-helper", "exit 1");
+      expect(session("reconnect").status).toBe(1);
+    });
+
     it("is disconnected when the disk is given up, and forgotten", () => {
       session("abort");
       expect(acts()).toEqual(["nbd-client -d /dev/nbd3"]);
@@ -460,6 +465,10 @@ describe("the device of a session's disk", () => {
 
   describe("which another disk was given since", () => {
     beforeEach(() => connect("nbd3", 8));
+
+    it("is no reason to start a plugin anew", () => {
+      expect(session("reconnect").status).toBe(0);
+    });
 
     it("is not seen as this disk's", () => {
       expect(seen()).toBe(44);
