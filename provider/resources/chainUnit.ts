@@ -1,5 +1,6 @@
 /** What the units of the disk's chain have in common: a script and a unit file, started and stopped by systemd. */
 import { dirname } from "node:path";
+import type { Transport } from "../../schema/fields";
 import { unitDir, unitScript } from "../../schema/paths";
 import { ask } from "../fact";
 import { systemdUnit } from "../facts/systemd";
@@ -44,6 +45,13 @@ export function unitOnly(unit: string, template: string, values: Record<string, 
   const content = render(template, values);
   return { unit, files: [writeStep(path, content)] };
 }
+
+/**
+ * `TimeoutStopSec=` of what waits until the disk is down. By hand, a session's disk waits for a server that is out of reach;
+ * in a shutdown its scripts give up by themselves.
+ */
+export const stopTimeout = (transport: Transport, forwarded: number): number | "infinity" =>
+  transport === "session" ? "infinity" : forwarded;
 
 export interface ChainUnitState {
   /** True when any of the files is there, ours or not. */

@@ -16,7 +16,7 @@ import { ask } from "../fact";
 import { systemdUnits } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type Step, resourceType } from "../resource";
-import { type ChainUnit, install, noteOf, observeUnit, unitOnly, uninstall } from "./chainUnit";
+import { type ChainUnit, install, noteOf, observeUnit, stopTimeout, unitOnly, uninstall } from "./chainUnit";
 import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine } from "./unlock";
 
@@ -39,7 +39,10 @@ function unitsOf(wish: Wish): ChainUnit[] {
   const [open, attach, link] = [openUnit(name), attachUnit(name), linkUnit(wish)];
   return [
     unitOnly(up, "netdisk-up.service", { name, target, mount }),
-    unitOnly(down, "netdisk-down.service", { name, target, mount, open, attach, link }),
+    unitOnly(down, "netdisk-down.service", {
+      ...{ name, target, mount, open, attach, link },
+      stopTimeout: stopTimeout(wish.transport, 240),
+    }),
     unitOnly(target, "netdisk.target", { name, mount, up, down }),
   ];
 }

@@ -16,7 +16,16 @@ import { blockDevice } from "../facts/sysfs";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep } from "../resource";
 import { part } from "../template";
-import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
+import {
+  type ChainUnit,
+  chainUnit,
+  install,
+  noteOf,
+  observeUnit,
+  stopTimeout,
+  systemctl,
+  uninstall,
+} from "./chainUnit";
 import { mappedLayer } from "./layers";
 import { listedFor, missingOptions } from "./mountOptions";
 import { inOrder } from "./takeDown";
@@ -46,8 +55,7 @@ const unitOf = ({
     service: {
       target: diskTarget(name),
       open: openUnit(name),
-      // By hand, a stop waits for a server that is out of reach; at a shutdown the script gives up by itself.
-      stopTimeout: transport === "session" ? "infinity" : 90,
+      stopTimeout: stopTimeout(transport, 90),
     },
   });
 
