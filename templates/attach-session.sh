@@ -68,6 +68,11 @@ start() {
     device=$node
     echo "/dev/$device is still attached"
   else
+    # By ioctl, the device would die with the plugin; trying again will not help.
+    if [ -x "$client" ] && ! knows_netlink; then
+      echo "the session needs nbd 3.17 or newer, built with libnl; choose another client.nbd.ref, or transport: forward" >&2
+      exit 3
+    fi
     rm -f "$link"
     until attach; do sleep 1; done
   fi

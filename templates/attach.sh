@@ -22,9 +22,8 @@ answer={{answer}}
 
 {{nbdDevice}}
 
-# Releases before 3.17, and those built without libnl, have only the ioctl way, and no option that asks for it.
 nonetlink=
-if grep -q nonetlink "$client"; then nonetlink=-nonetlink; fi
+if knows_netlink; then nonetlink=-nonetlink; fi
 
 # True when nbd-client of this very unit holds device $1; $holder is its process.
 held() {

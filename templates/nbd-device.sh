@@ -5,6 +5,9 @@ say() {
   said=$1
 }
 
+# Releases before 3.17, and those built without libnl, have only the ioctl way, and no option that asks for it.
+knows_netlink() { grep -q nonetlink "$client"; }
+
 # Prints the first nbd device that nobody uses. A dead one that is still held keeps its size, and is not free.
 free_device() {
   for dir in /sys/block/nbd*; do

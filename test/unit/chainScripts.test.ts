@@ -284,7 +284,7 @@ const ofSession = {
   note: "/run/netdisk/t1/attached",
   attached: part("attached.sh"),
   helper: "netdisk-helper",
-  client: "nbd-client",
+  client: "bin/nbd-client",
 };
 const sessionScript = render("session.sh", {
   ...ofSession,
@@ -351,12 +351,15 @@ describe("session.sh left", () => {
     expect(asked("abort")).toBe(0);
   });
 
-  it.each(["up", "replaying"])("is left its time while the session is %s, and 25 s in all without one", (state) => {
-    const ended = "test $(grep -c is-system-running calls) -gt 40";
-    shell.stub("netdisk-helper", `if ${ended}; then ${says("parked")}; else ${says(state)}; fi`);
-    left(process.ppid);
-    expect([asked("abort"), asked("is-system-running")]).toEqual([1, 41]);
-  });
+  it.each(["up", "replaying"])(
+    "is left its time while the session is %s, and 25 s in all without one",
+    (state) => {
+      const ended = "test $(grep -c is-system-running calls) -gt 40";
+      shell.stub("netdisk-helper", `if ${ended}; then ${says("parked")}; else ${says(state)}; fi`);
+      left(process.ppid);
+      expect([asked("abort"), asked("is-system-running")]).toEqual([1, 41]);
+    },
+  );
 
   it("is named, and ended by giving the disk up, which the next start will say", () => {
     shell.stub("netdisk-helper", says("parked"));
@@ -406,7 +409,8 @@ describe("the device of a session's disk", () => {
     // The kernel takes the pid away with the connection.
     shell.stub(
       "nbd-client",
-      `case $1 in
+      `# -nonetlink
+      case $1 in
         -d) rm sys/block/\${2#/dev/}/pid ;;
         -unix) echo 9 >sys/block/nbd4/pid; echo ${MiB / 512} >sys/block/nbd4/size ;;
       esac`,
@@ -480,6 +484,16 @@ describe("the device of a session's disk", () => {
       expect(acts()[0]).toMatch(/^nbd-client -unix .* \/dev\/nbd4 /);
       expect(shell.read("/run/netdisk/t1/attached")).toBe("nbd4 9\n");
       expect(statSync(shell.path("run/netdisk/lock")).mode & 0o777).toBe(0o700);
+    });
+
+    it("is no matter for an nbd-client without netlink, which says what to do instead of trying for ever", () => {
+      shell.stub("nbd-client", "exit 1");
+      expect(attach("start")).toMatchObject({
+        status: refused,
+        stderr:
+          "the session needs nbd 3.17 or newer, built with libnl; choose another client.nbd.ref, or transport: forward\n",
+      });
+      expect(acts()).toEqual([]);
     });
 
     it.each([
