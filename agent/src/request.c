@@ -6,6 +6,10 @@
 
 #include "disk.h"
 
+/* nbd-server carries out a WRITE_ZEROES in pieces of 64 MiB, all of them at the same place (expwrite_zeroes, in its git
+ * of May 2026, too): of a longer one the rest keeps its old data, and the answer is that all is well. */
+#define ZERO_MAX (32u << 20)
+
 bool
 is_change (const struct request *r)
 {
@@ -117,9 +121,10 @@ misaligned (struct disk *d, uint64_t offset, uint32_t length)
 }
 
 static uint32_t
-part (const struct disk *d, uint32_t left)
+part (const struct disk *d, enum op op, uint32_t left)
 {
-  return left < d->options.chunk ? left : d->options.chunk;
+  uint32_t most = op == OP_TRIM ? left : op == OP_ZERO ? ZERO_MAX : d->options.chunk;   /* a TRIM carries no data */
+  return left < most ? left : most;
 }
 
 int
@@ -134,7 +139,7 @@ disk_read (struct disk *d, void *buffer, uint32_t length, uint64_t offset)
   pthread_mutex_lock (&d->lock);
   for (uint32_t n; length > 0; length -= n, offset += n, to += n) {
     struct request *r = take_pooled (d);
-    n = part (d, length);
+    n = part (d, OP_READ, length);
     if (!r) {
       w.error = ESHUTDOWN;
       break;
@@ -186,7 +191,7 @@ disk_change (struct disk *d, enum op op, const void *data, uint32_t length, uint
     return EINVAL;
   pthread_mutex_lock (&d->lock);
   for (uint32_t n; length > 0; length -= n, offset += n) {
-    n = op == OP_WRITE ? part (d, length) : length;     /* TRIM and ZERO carry no data */
+    n = part (d, op, length);
     if (!queue_change (d, &w, op, from, n, offset, flags)) {
       w.error = ESHUTDOWN;
       break;

@@ -375,6 +375,40 @@ head_not_safe (void)
   CHECK (head_in_doubt (&disk));        /* perhaps carried out, and to be sent again */
 }
 
+/* Long requests go in parts. */
+static void
+in_parts (void)
+{
+  static char data[600 << 10];
+  uint64_t at = 4096;
+
+  new_disk (4 * MIB);
+  answer_at_once = true;
+  CHECK_IS (disk_change (&disk, OP_ZERO, NULL, 100 * MIB, at, LIBNBD_CMD_FLAG_NO_HOLE), 0);
+  CHECK_IS (wired, 4);
+  for (unsigned i = 0; i < wired; at += wire[i++].length) {
+    CHECK_IS (wire[i].op, OP_ZERO);
+    CHECK_IS (wire[i].offset, at);
+    CHECK_IS (wire[i].flags, LIBNBD_CMD_FLAG_NO_HOLE);
+    CHECK (wire[i].length <= 32 * MIB);         /* nbd-server zeroes no more of one */
+  }
+  CHECK_IS (at, 4096 + 100 * MIB);
+  CHECK_IS (disk.retain.kept_count, 4);
+  wired = 0;
+  CHECK_IS (disk_change (&disk, OP_TRIM, NULL, 100 * MIB, 0, 0), 0);
+  CHECK_IS (wired, 1);
+  CHECK_IS (wire[0].length, 100 * MIB);
+  wired = 0;
+  CHECK_IS (disk_change (&disk, OP_WRITE, data, sizeof data, 0, 0), 0);
+  CHECK_IS (disk_read (&disk, data, sizeof data, 0), 0);
+  CHECK_IS (wired, 6);
+  CHECK_IS (wire[2].length, 88 << 10);
+  CHECK_IS (wire[5].offset, 512 << 10);
+  CHECK_IS (disk_flush (&disk), 0);
+  CHECK_IS (disk.retain.kept_count, 0);
+  answer_at_once = false;
+}
+
 int
 main (void)
 {
@@ -391,5 +425,6 @@ main (void)
   probe_fails ();
   probe_beside_change ();
   head_not_safe ();
+  in_parts ();
   return done ("send");
 }
