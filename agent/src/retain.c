@@ -18,7 +18,7 @@
 
 /* The first HEADER_BYTES of the file; slots and then data follow, each from a page border. */
 struct retain_file {
-  uint64_t magic;               /* written last: a file without it was never used */
+  uint64_t magic;               /* written last: a file without it keeps nothing but, perhaps, the identity */
   uint32_t version, slots, pages;
   uint32_t lost;                /* 1: see retain_lost */
   struct identity identity;
@@ -61,14 +61,16 @@ unmap (struct retain *r)
 /* Where a killed process must leave things in order, atomic_signal_fence is enough: it is the compiler that must not
  * reorder. What a processor has executed of a process that dies is always a prefix of its program. */
 
-/* Memory is reserved here and now: a full /run is an error at the start, never a SIGBUS in an outage. */
+/* Memory is reserved here and now: a full /run is an error at the start, never a SIGBUS in an outage. An old file's header
+ * stays where it is, for the identity in it is still that of the kernel's device, also if this fails or is killed. */
 static bool
 make_area (struct retain *r, uint32_t slots, uint32_t pages)
 {
   size_t bytes = bytes_for (slots, pages);
+  struct stat st;
 
   if (r->fd != -1) {
-    if (ftruncate (r->fd, 0) == -1)
+    if (fstat (r->fd, &st) == -1 || (st.st_size > (off_t) HEADER_BYTES && ftruncate (r->fd, HEADER_BYTES) == -1))
       return false;
     errno = posix_fallocate (r->fd, 0, (off_t) bytes);
     if (errno != 0)
@@ -76,6 +78,8 @@ make_area (struct retain *r, uint32_t slots, uint32_t pages)
   }
   if (!map (r, bytes))
     return false;
+  if (r->file->version != RETAIN_VERSION)       /* another version's, which had the same made when it died */
+    memset (r->file, 0, HEADER_BYTES);
   r->file->version = RETAIN_VERSION;
   r->file->slots = slots;
   r->file->pages = pages;
@@ -204,6 +208,8 @@ open_area (struct retain *r, uint32_t slots, uint32_t pages, char *error_text, s
   if (found == -1)
     return false;
   if (found == 0) {
+    if (r->file)
+      r->file->magic = 0;                       /* until it is whole again */
     unmap (r);
     if (!make_area (r, slots, pages)) {
       snprintf (error_text, size, "no room for %zu bytes of retained writes%s%s: %s. Give a smaller retain=.",

@@ -67,8 +67,9 @@ struct retain {
   uint32_t kept_count;
 };
 
-/* LIMIT: bytes for data. PATH: the file, or NULL. A file that holds kept changes keeps its size whatever the limit says.
- * The kept changes found are ENTRY_REPLAY. False: *ERROR_TEXT (of SIZE) says why and what to do. */
+/* LIMIT: bytes for data. PATH: the file, or NULL. A file that holds kept changes keeps its size whatever the limit says,
+ * one that does not is made anew, with the identity it had. The kept changes found are ENTRY_REPLAY. False: *ERROR_TEXT
+ * (of SIZE) says why and what to do. */
 bool retain_open (struct retain *r, const char *path, uint64_t limit, char *error_text, size_t size);
 
 /* Unmaps; deletes the file if nothing is kept in it. */

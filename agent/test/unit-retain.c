@@ -1,7 +1,9 @@
 #include "retain.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +36,14 @@ kept (const struct retain *r)
     n += (size_t) snprintf (list + n, sizeof list - n, "%s%ju", n ? " " : "",
                             (uintmax_t) r->slot[retain_index (r, e)].offset / 4096);
   return list;
+}
+
+/* As if the process had been killed: the file stays. */
+static void
+abandon (struct retain *r)
+{
+  r->kept_count = 1;
+  retain_close (r);
 }
 
 /* A FLUSH makes safe what was acknowledged before it was sent, and nothing else. */
@@ -175,6 +185,67 @@ outlives_its_process (void)
 }
 
 static void
+check_identity (struct retain *r, uint64_t limit)
+{
+  const struct identity *id = retain_identity (r);
+
+  CHECK_IS (retain_limit (r), limit);
+  CHECK_IS (r->kept_count, 0);
+  CHECK (id->known && id->head_known);
+  CHECK_IS (id->geometry.size, 12345 * 512);
+  CHECK_IS (id->head[IDENTITY_BYTES - 1], 'h');
+}
+
+/* With nothing kept the file is made anew when its size is to change; the disk it is for is still the same. */
+static void
+made_anew (void)
+{
+  static const struct geometry g = { .size = 12345 * 512 };
+  static uint8_t head[IDENTITY_BYTES];
+  struct rlimit old, small;
+  struct retain r;
+  struct stat st;
+  int status;
+  pid_t child = fork ();
+
+  memset (head, 'h', sizeof head);
+  if (child == 0) {
+    CHECK (retain_open (&r, path, LIMIT, text, sizeof text));
+    identity_learn_geometry (retain_identity (&r), &g, IDENTITY_BYTES);
+    identity_learn_head (retain_identity (&r), head);
+    write_at (&r, 0, 4096, 'n');
+    for (uint32_t i = 0; i < 64; i++)
+      retain_acked (&r, write_at (&r, i * 4096, 4096, 0xff));   /* what lies where the slots of a larger one will be */
+    retain_flushed (&r, retain_mark (&r));
+    _exit (0);
+  }
+  CHECK (waitpid (child, &status, 0) == child && status == 0);
+  CHECK (retain_open (&r, path, 16 * LIMIT, text, sizeof text));
+  check_identity (&r, 16 * LIMIT);
+  abandon (&r);
+
+  CHECK (signal (SIGXFSZ, SIG_IGN) != SIG_ERR && getrlimit (RLIMIT_FSIZE, &old) == 0);
+  small = (struct rlimit) { .rlim_cur = 2 * LIMIT, .rlim_max = old.rlim_max };
+  CHECK (setrlimit (RLIMIT_FSIZE, &small) == 0);
+  CHECK (!retain_open (&r, path, 8 * LIMIT, text, sizeof text)); /* no room, as in a full /run */
+  CHECK (strstr (text, "Give a smaller retain=") != NULL);
+  retain_close (&r);
+  CHECK (stat (path, &st) == 0 && st.st_size < LIMIT);
+  CHECK (setrlimit (RLIMIT_FSIZE, &old) == 0);
+  CHECK (retain_open (&r, path, LIMIT, text, sizeof text));     /* smaller */
+  check_identity (&r, LIMIT);
+  abandon (&r);
+
+  CHECK (retain_open (&r, path, LIMIT, text, sizeof text));     /* the same size: taken up as it is */
+  check_identity (&r, LIMIT);
+  retain_close (&r);
+  CHECK (access (path, F_OK) == -1);
+  CHECK (retain_open (&r, path, LIMIT, text, sizeof text));     /* a clean end forgets it */
+  CHECK_IS (retain_identity (&r)->known, 0);
+  retain_close (&r);
+}
+
+static void
 damaged_files (void)
 {
   struct retain r;
@@ -219,6 +290,7 @@ main (void)
   session_lost ();
   bounded ();
   outlives_its_process ();
+  made_anew ();
   damaged_files ();
   return done ("retain");
 }
