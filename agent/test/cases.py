@@ -203,6 +203,36 @@ def errors(room, factor):
     return rows
 
 
+def together(room, factor):
+    """Two FLUSHes under way together; what both should save is lost, one is told, and the other's answer comes first."""
+    lossy = room.path("lossy")
+    server = Server(room, room.image("disk.img"), flush_ms=200, lossy=lossy)
+    plugin = Plugin(room, server.socket, timeout=5, max_wait_error=60)
+    plugin.wait_state("up")
+    handle = nbd.NBD()
+    handle.connect_unix(plugin.socket)
+    seen = 0
+    for i in range(factor):
+        data = b"%07d\n" % (i + 1) * 8192
+        handle.pwrite(data, i << 16)
+        open(lossy, "w").close()
+        done = []
+        for _ in range(2):
+            handle.aio_flush(lambda error: done.append(error.value) or 1)
+
+        def parked():
+            handle.poll(50)
+            return plugin.status()["state"] == "parked"
+        wait_for(parked, 5, "parked by the FLUSH that was told")
+        require(not done, f"a FLUSH was answered with {done} although its data is lost")
+        require(plugin.tell("resume")["ok"], "resume was refused")
+        while len(done) < 2:
+            handle.poll(1000)
+        seen += sum(error != 0 for error in done)
+        require(server.medium((i + 1) << 16)[i << 16:] == data, "what was flushed is not on the medium")
+    return [("two FLUSHes at once lose data, only one is told", factor, seen, 0, "")]
+
+
 def fail(room, _factor):
     """The operator passes an error up: the request's own, and for an acknowledged write at the next flush."""
     server = Server(room, room.image("disk.img"), error="EIO", failing="pwrite-")
@@ -471,4 +501,5 @@ def stop(room, _factor):
 
 
 CASES = {case.__name__: case for case in (
-    replay, command, power, cuts, errors, hole, slow, power4, mixed, control, restart, overlap, identity, idle, fail, stop)}
+    replay, command, power, cuts, errors, hole, slow, power4, mixed, control, restart, overlap, identity, idle, fail, stop,
+    together)}

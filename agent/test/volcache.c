@@ -4,6 +4,8 @@
  * write back by themselves and out of order: `early` percent of the changes reach the medium at once.
  * Each change takes up to `change-ms` at random, so that changes finish in any order. Two changes that are under way
  * together and overlap are something that a client of ours must never send: each adds a byte to the file `overlaps`.
+ * A file `lossy` makes the next FLUSH lose what it should save, and is gone then. As on Linux, of those under way together
+ * only one is told, and what they lost is clean for the next one; the one that is told answers last.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,11 +26,11 @@
 
 #define UNDER_WAY 64
 
-static char *path, *medium, *cache, *overlaps;
+static char *path, *medium, *cache, *overlaps, *lossy;
 static unsigned early, flush_ms, change_ms;
 static struct { uint64_t offset; uint32_t length; } under_way[UNDER_WAY];
 static size_t bytes;
-static bool *dirty;
+static bool *dirty, untold;     /* untold: something was lost, and no FLUSH has been told */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int
@@ -44,6 +46,8 @@ volcache_config (const char *key, const char *value)
     return nbdkit_parse_unsigned (key, value, &change_ms);
   if (strcmp (key, "overlaps") == 0)
     return (overlaps = nbdkit_absolute_path (value)) ? 0 : -1;
+  if (strcmp (key, "lossy") == 0)
+    return (lossy = nbdkit_absolute_path (value)) ? 0 : -1;
   nbdkit_error ("unknown parameter '%s'", key);
   return -1;
 }
@@ -161,15 +165,30 @@ volcache_zero (void *handle, uint32_t length, uint64_t offset, uint32_t flags)
 static int
 volcache_flush (void *handle, uint32_t flags)
 {
+  bool told;
+
   (void) handle, (void) flags;
-  if (flush_ms)
-    nbdkit_nanosleep (flush_ms / 1000, flush_ms % 1000 * 1000000);
   pthread_mutex_lock (&lock);
+  if (lossy && unlink (lossy) == 0) {
+    memset (dirty, 0, (bytes / BLOCK + 1) * sizeof *dirty);
+    untold = true;
+  }
   for (size_t block = 0; block < bytes / BLOCK; block++)
     if (dirty[block])
       write_back (block);
   pthread_mutex_unlock (&lock);
-  return 0;
+  if (flush_ms)
+    nbdkit_nanosleep (flush_ms / 1000, flush_ms % 1000 * 1000000);
+  pthread_mutex_lock (&lock);
+  told = untold;
+  untold = false;
+  pthread_mutex_unlock (&lock);
+  if (!told)
+    return 0;
+  nbdkit_nanosleep (0, 500000000);
+  nbdkit_error ("lost");
+  nbdkit_set_error (EIO);
+  return -1;
 }
 
 static void *volcache_open (int readonly) { (void) readonly; return NBDKIT_HANDLE_NOT_NEEDED; }
