@@ -8,9 +8,15 @@ import type { Server } from "./server";
 
 /** A command for either host, run as the login itself. */
 export interface CommandArgs {
-  /** @example "systemctl start backup.timer" */
+  /**
+   * Shell command for the client, without sudo.
+   * @example "systemctl start backup.timer"
+   */
   client?: pulumi.Input<string>;
-  /** @example "logger photos is mounted" */
+  /**
+   * Shell command for the server, without sudo.
+   * @example "logger photos is mounted"
+   */
   server?: pulumi.Input<string>;
 }
 

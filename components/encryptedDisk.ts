@@ -83,14 +83,63 @@ export interface DeviceArgs {
   path: pulumi.Input<string>;
 }
 
-/** Parameters of cryptsetup; fixed once the disk is made. Defaults: LUKS2, aes-xts-plain64, 512 bit, argon2id. */
-export type LuksArgs = Pick<
-  InputsOf<Definitions["Luks"]>,
-  "type" | "cipher" | "keySize" | "hash" | "pbkdf" | "iterTime" | "sectorSize"
->;
+/** Parameters of cryptsetup; fixed once the disk is made. */
+export interface LuksArgs {
+  /**
+   * LUKS version; `luks1` is the article's.
+   * @default "luks2"
+   */
+  type?: InputsOf<Definitions["Luks"]>["type"];
+  /**
+   * `twofish-cbc-essiv:sha256` is the article's: whoever can change the stored bytes can flip chosen bits of the plain text.
+   * @default "aes-xts-plain64"
+   */
+  cipher?: InputsOf<Definitions["Luks"]>["cipher"];
+  /**
+   * Bits; 256 with `twofish-cbc-essiv:sha256`.
+   * @default 512
+   */
+  keySize?: InputsOf<Definitions["Luks"]>["keySize"];
+  /**
+   * Hash of the key slot.
+   * @default "sha256"
+   */
+  hash?: InputsOf<Definitions["Luks"]>["hash"];
+  /**
+   * Key derivation of the key slot; `pbkdf2` with `luks1`.
+   * @default "argon2id"
+   */
+  pbkdf?: InputsOf<Definitions["Luks"]>["pbkdf"];
+  /**
+   * Milliseconds that each opening of the disk, and each look at it by Pulumi, may spend on the key slot.
+   * @default fixed costs of well under a second, because a random key cannot be guessed
+   */
+  iterTime?: InputsOf<Definitions["Luks"]>["iterTime"];
+  /**
+   * Bytes; 512 with `luks1`.
+   * @default 4096
+   */
+  sectorSize?: InputsOf<Definitions["Luks"]>["sectorSize"];
+}
 
-/** Parameters of mkfs; fixed once the disk is made. Defaults: XFS, crc=1, finobt=1. */
-export type FilesystemArgs = Pick<InputsOf<Definitions["Filesystem"]>, "type" | "crc" | "finobt">;
+/** Parameters of mkfs; fixed once the disk is made. */
+export interface FilesystemArgs {
+  /**
+   * Type of the file system.
+   * @default "xfs"
+   */
+  type?: InputsOf<Definitions["Filesystem"]>["type"];
+  /**
+   * `-m crc`: metadata checksums.
+   * @default true
+   */
+  crc?: InputsOf<Definitions["Filesystem"]>["crc"];
+  /**
+   * `-m finobt`: free inode B-tree.
+   * @default true
+   */
+  finobt?: InputsOf<Definitions["Filesystem"]>["finobt"];
+}
 
 export interface MountArgs {
   /**
