@@ -251,6 +251,8 @@ export const attachment = resourceType<typeof definition>({
         command: join(
           sh`cd "/sys/block/$(basename "$(readlink -f ${attachedDevice(inputs.name)})")/queue"`,
           ...values.map(([key, value]) => sh`echo ${value} >${key}`),
+          // cryptsetup hands it on only when it opens the disk, and the file system reads through the mapping.
+          sh`for above in ../holders/*/queue/read_ahead_kb; do ! test -e "$above" || echo ${inputs.readAhead} >"$above" || exit 1; done`,
         ),
       },
     ];
