@@ -31,14 +31,14 @@ const lookAgainMs = 2000;
 export const idOf = ({ type, known }: Pick<Work, "type" | "known">): string =>
   `${type.definition.kind}/${known.name}`;
 
-/** Says what a person should hear of a thing that is in order. `said`: what need not be said again. */
+/** Says what a person should hear of a thing that is in order, or of where it will be. `said`: what need not be said again. */
 export function remark(
   { host, progress }: Pick<Work, "host" | "progress">,
   look: Observation<unknown>,
   said = new Set<string>(),
 ): void {
-  if (look.is !== "present") return;
-  const { note, warning } = look;
+  if (look.is === "foreign" || look.is === "hidden") return;
+  const { note, warning } = { note: undefined, ...look };
   if (note !== undefined && !said.has(note)) progress.say(`${host.label}: ${note}`);
   if (warning !== undefined && !said.has(warning)) progress.say(`${host.label}: ${warning}.`, "warning");
   for (const text of [note, warning]) if (text !== undefined) said.add(text);

@@ -9,10 +9,9 @@ import type { Host } from "./host/host";
 import type { Command } from "./host/sh";
 
 /**
- * What a look at the host found.
+ * What a look at the host found. `warning`: what a person should do something about.
  * - `absent`: proven not there.
- * - `present`: there, with the real values. `note`: what a person should hear of it although nothing differs;
- *   `warning`: what they should do something about.
+ * - `present`: there, with the real values. `note`: what a person should hear of it although nothing differs.
  * - `foreign`: something is there that is neither ours nor blank; nothing will be done to it.
  * - `hidden`: cannot be seen because the layer below is *proven* inactive; neither gone nor an error. `inOrder`: that
  *   layer may be so (a locked disk waits for its passphrase), which is no difference; else it is in need of an update.
@@ -20,7 +19,7 @@ import type { Command } from "./host/sh";
  * Whatever cannot be read throws.
  */
 export type Observation<S> =
-  | { is: "absent" }
+  | { is: "absent"; warning?: string }
   | { is: "present"; state: S; note?: string; warning?: string }
   | { is: "foreign"; what: string; cure: string }
   | Hidden;

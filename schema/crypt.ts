@@ -13,6 +13,7 @@ import {
   size,
   transportField,
 } from "./fields";
+import { mountPoint } from "./mountPoint";
 
 const cipherCure =
   "Keep what the disk was made with; to change it, make a second disk with the new parameters and copy the files.";
@@ -316,7 +317,7 @@ export const mount = define({
     name: nameField,
     transport: transportField,
     device: field(absolutePath, { doc: "The mapping.", role: "fixed", cure: "Keep it." }),
-    path: field(absolutePath, { doc: "Mount point, made if missing.", example: "/mnt/disk" }),
+    path: field(mountPoint, { doc: "Mount point, made if missing.", example: "/mnt/disk" }),
     type: field(z.enum(["xfs"]).default("xfs"), {
       doc: "Type of the file system.",
       role: "fixed",

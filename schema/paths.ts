@@ -57,7 +57,7 @@ export const serveUnit = (name: string): string => `netdisk-serve-${name}@.servi
 export const leaseFile = (name: string): string => `${libDir}/lease/${name}`;
 export const serveLock = (name: string): string => `${lockDir}/serve-${name}`;
 
-const etcDir = "/etc/netdisk";
+export const etcDir = "/etc/netdisk";
 export const keyFile = (name: string): string => `${etcDir}/keys/${name}.key`;
 export const tunnelKeyFile = (name: string): string => `${etcDir}/tunnel/${name}.ed25519`;
 export const serveConfigDir = `${etcDir}/serve`;

@@ -17,6 +17,7 @@ import {
 } from "../../schema/paths";
 import { ask } from "../fact";
 import { inUse } from "../facts/deviceUsers";
+import { panicsAfter } from "../facts/hungTask";
 import { type NbdDevice, nbdDevice, type NbdQueue, nbdQueue } from "../facts/nbd";
 import { isSealed, keyInput } from "../facts/plainKey";
 import { join, sh } from "../host/sh";
@@ -146,6 +147,9 @@ const exchange = (unit: ChainUnit): RunStep => ({
   title: `systemctl reload ${unit.unit} (a new connection; the disk stays open)`,
 });
 
+const panicking = (seconds: number): string =>
+  `this host panics when a task waits for more than ${seconds} s, which an outage of the server makes tasks do; set kernel.hung_task_panic=0 (sysctl -w, and in /etc/sysctl.d for the next boot)`;
+
 export const attachment = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -159,10 +163,12 @@ export const attachment = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active, note }, held, queue] = await Promise.all([
+    const [{ exists, installed, active, note }, held, queue, panics] = await Promise.all([
       observeUnit(host, unit),
       ask(host, nbdDevice, attachedDevice(name)),
       ask(host, nbdQueue, attachedDevice(name), sessionAttached(name)),
+      // With the other transport a task does not wait for as long as that.
+      inputs.transport === "session" ? ask(host, panicsAfter) : undefined,
     ]);
     if (!exists && !held && !queue) return { is: "absent" };
     const { client, blockSize, timeout, readAhead, size, revision } = inputs;
@@ -194,6 +200,7 @@ export const attachment = resourceType<typeof definition>({
         device: attachedDevice(name),
       },
       ...noteOf(note),
+      ...(panics !== undefined && { warning: panicking(panics) }),
     };
   },
 

@@ -11,8 +11,10 @@ import {
 } from "../../schema/paths";
 import { ask } from "../fact";
 import { blkidProbe } from "../facts/blkid";
+import { entries } from "../facts/find";
 import { findmntAt, findmntOf } from "../facts/findmnt";
 import { blockDevice } from "../facts/sysfs";
+import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep } from "../resource";
 import { part } from "../template";
@@ -66,6 +68,17 @@ const giveBack = (path: string): RunStep => ({
   command: sh`if [ -d ${path} ] && { mountpoint -q ${path}; [ $? = 32 ]; }; then chattr -i ${path} || echo ${path} cannot be changed with chattr; rmdir --ignore-fail-on-non-empty ${path}; fi`,
 });
 
+/** What is there before the disk is mounted, and not seen any more then. */
+async function aboutHidden(host: Host, path: string): Promise<{ warning?: string }> {
+  const count = await ask(host, entries, path);
+  const what = count === 1 ? "1 entry" : `${count} entries`;
+  return count === 0
+    ? {}
+    : {
+        warning: `${what} of the client's own disk in ${path} will be hidden while the disk is mounted there; move them away, or choose another path`,
+      };
+}
+
 export const mount = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -98,7 +111,8 @@ export const mount = resourceType<typeof definition>({
     // A mount of the mapping elsewhere is the old path; one of a dead device with the same name is none at all.
     const here = top && top.number === mapped?.number ? top : undefined;
     const entry = here ?? everywhere.find(({ number }) => number === mapped?.number);
-    if (!exists && !entry) return { is: "absent" };
+    const hidden = top ? {} : await aboutHidden(host, path);
+    if (!exists && !entry) return { is: "absent", ...hidden };
     // A mapping whose device is dead cannot be read: then the last observation is all there is.
     const holds =
       layer.is === "there"
@@ -118,7 +132,7 @@ export const mount = resourceType<typeof definition>({
       locked,
     };
     // A type outside the schema's choices is shown as it is: the comparison with the wish is what counts.
-    return { is: "present", state: state as State<typeof definition>, ...noteOf(note) };
+    return { is: "present", state: state as State<typeof definition>, ...noteOf(note), ...hidden };
   },
 
   plan(observed, inputs, known) {

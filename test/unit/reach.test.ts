@@ -83,3 +83,13 @@ describe("a thing that is hidden", () => {
     expect([now, stopped.asked(), removed.asked(), ...removed.ran]).toEqual([0, 1, 1]);
   });
 });
+
+it("a warning is said once, of what is not there yet, too", async () => {
+  const { work } = run(
+    { is: "absent", warning: "3 entries will be hidden" },
+    { is: "absent", warning: "3 entries will be hidden" },
+  );
+  const say = vi.spyOn(work.progress, "say");
+  await reach(work, "plan");
+  expect(say.mock.calls).toEqual([["box: 3 entries will be hidden.", "warning"]]);
+});

@@ -41,6 +41,7 @@ describe("the editor's schema", () => {
     "host-missing",
     "local-and-host",
     "local-server-without-endpoint",
+    "mount-points",
     "passphrase-short",
     "prefix-of-another-project",
     "private-key-twice",
