@@ -22,8 +22,9 @@ my %reads;
 
 sub answer { my ($cookie, $error) = @_; $out{client} .= pack("NN", REPLY, $error) . $cookie }
 
+# Not into the midst of a write's data.
 sub flush_next {
-  return if @flushed || !@waiting;
+  return if @flushed || !@waiting || $pass{client};
   @flushed = splice @waiting;
   $out{server} .= pack("Nnn", REQUEST, 0, FLUSH) . OWN . pack("x12");
 }
@@ -126,6 +127,7 @@ sub advance {
       my $bytes = substr $in{$from}, 0, $pass{$from}, "";
       $pass{$from} -= length $bytes;
       $out{$to} .= $bytes;
+      flush_next() unless $pass{$from};
     } elsif (!$take->()) {
       last;
     }

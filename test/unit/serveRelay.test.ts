@@ -138,6 +138,23 @@ describe("the relay", () => {
     await server.receivesNothing();
   });
 
+  it("keeps its FLUSH out of a write whose data has come in part", async () => {
+    await transmission();
+    client.send(
+      bytesOf(request(write, 1, { fua: true, length: 1 }), "x", request(write, 2, { length: 4 }), "ab"),
+    );
+    await server.receives(
+      request(write, 1, { length: 1 }),
+      bytesOf("x"),
+      request(write, 2, { length: 4 }),
+      bytesOf("ab"),
+    );
+    server.send(reply(1));
+    await server.receivesNothing();
+    client.send(bytesOf("cd", request(read, 3)));
+    await server.receives(bytesOf("cd"), ownFlush, request(read, 3));
+  });
+
   it("hands on everything else as it is, however it arrives", async () => {
     await transmission();
     const asked = bytesOf(request(write, 1, { length: 5 }), "12345", request(read, 2, { length: 3 }));
@@ -155,6 +172,87 @@ describe("the relay", () => {
     const big = Buffer.alloc(3 << 20, 7);
     client.send(bytesOf(request(write, 3, { length: big.length }), big));
     await server.receives(request(write, 3, { length: big.length }), big);
+  });
+
+  it("answers each of a thousand requests once, with FUA only behind a FLUSH, in pieces of any size", async () => {
+    await transmission();
+    // The server: parses strictly, answers in any order, and knows what was safe when.
+    const written = new Map<number, { data: string; done: boolean; safe: boolean }>();
+    let pending: (() => Buffer)[] = [];
+    let flushing = false;
+    const serve = () => {
+      for (;;) {
+        if (server.got.length < 28) return;
+        expect(server.got.readUInt32BE(0)).toBe(0x25609513);
+        const [flags, command, low] = [4, 6, 12].map((at) => server.got.readUInt16BE(at)) as [
+          number,
+          number,
+          number,
+        ];
+        expect(flags).toBe(0);
+        const cookie = server.got.readUInt32BE(12);
+        const length = command === write ? server.got.readUInt32BE(24) : 0;
+        if (server.got.length < 28 + length) return;
+        const data = server.got.subarray(28, 28 + length).toString();
+        server.got = server.got.subarray(28 + length);
+        if (command === flush) {
+          expect([flushing, low]).toEqual([false, ownFlush.readUInt16BE(12)]);
+          flushing = true;
+          const covered = [...written.values()].filter(({ done }) => done);
+          pending.push(() => {
+            for (const one of covered) one.safe = true;
+            flushing = false;
+            return ownReply();
+          });
+        } else {
+          const one = { data, done: false, safe: false };
+          written.set(cookie, one);
+          pending.push(() => {
+            one.done = true;
+            return reply(cookie);
+          });
+        }
+      }
+    };
+    const answered = new Set<number>();
+    const fua = new Set<number>();
+    const hear = () => {
+      for (; client.got.length >= 16; client.got = client.got.subarray(16)) {
+        expect(client.got.readUInt32BE(0)).toBe(0x67446698);
+        const cookie = client.got.readUInt32BE(12);
+        expect(answered.has(cookie)).toBe(false);
+        answered.add(cookie);
+        if (fua.has(cookie)) expect(written.get(cookie)?.safe).toBe(true);
+      }
+    };
+    const dice = (n: number) => Math.floor(Math.random() * n);
+    const asked: Buffer[] = [];
+    for (let cookie = 1; cookie <= 1000; cookie++) {
+      if (dice(10) === 0) asked.push(request(flush, cookie));
+      else {
+        const data = String(cookie).repeat(1 + dice(40));
+        if (dice(3) === 0) fua.add(cookie);
+        asked.push(bytesOf(request(write, cookie, { fua: fua.has(cookie), length: data.length }), data));
+      }
+    }
+    let bytes = Buffer.concat(asked);
+    for (let idle = 0; idle < 500 && answered.size < 1000; idle++) {
+      const piece = bytes.subarray(0, 1 + dice(2000));
+      bytes = bytes.subarray(piece.length);
+      if (piece.length > 0) client.send(piece);
+      await sleep(1);
+      serve();
+      pending = pending.sort(() => Math.random() - 0.5);
+      const answers = Buffer.concat(pending.splice(0, dice(60)).map((answer) => answer()));
+      const cut = dice(answers.length + 1);
+      server.send(answers.subarray(0, cut));
+      server.send(answers.subarray(cut));
+      await sleep(1);
+      hear();
+      if (piece.length > 0) idle = 0;
+    }
+    expect(answered.size).toBe(1000);
+    for (const [cookie, { data }] of written) expect(data.replaceAll(String(cookie), "")).toBe("");
   });
 
   it("knows the data of a simple reply from the next reply", async () => {
