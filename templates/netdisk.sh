@@ -36,15 +36,19 @@ names() {
   done
 }
 
-# One line of JSON: what the plugin says, and what the host knows besides.
+# One line of JSON: what the plugin says, and what the host knows besides. Nobody waits for the disk or its server here.
 json_of() {
   name=$1
   line=$("$lib/session@$name" status) || line="{\"name\":\"$name\",\"state\":\"stopped\"}"
   node=$(readlink -e "/dev/netdisk/$name" || true)
   uuid=$(cryptsetup luksUUID "/var/lib/netdisk/headers/$name.luks" 2>/dev/null || true)
+  # The one file system that the script mounts; to look for it on the disk could mean to wait.
+  fs_uuid=$(sed -n 's/^uuid=\([0-9A-Fa-f-]*\)$/\1/p' "$lib/mount@$name" 2>/dev/null)
+  # The server serves its holder only. Else it would have to be asked.
+  case $(value state) in up | replaying) lease=held ;; *) lease=unknown ;; esac
   where=$(findmnt -n -o TARGET --source "/dev/mapper/$name" 2>/dev/null | head -n 1 | sed 's/["\\]/\\&/g')
   given_up=$(cat "/var/lib/netdisk/given-up/$name" "/var/lib/netdisk/given-up/$name.told" 2>/dev/null | head -n 1 | sed 's/["\\]/\\&/g')
-  echo "${line%\}},\"device\":\"$node\",\"luks_uuid\":\"$uuid\",\"mount\":\"$where\",\"given_up\":\"$given_up\"}"
+  echo "${line%\}},\"device\":\"$node\",\"luks_uuid\":\"$uuid\",\"fs_uuid\":\"$fs_uuid\",\"lease\":\"$lease\",\"mount\":\"$where\",\"given_up\":\"$given_up\"}"
 }
 
 # The value of a key in $line.
@@ -106,17 +110,23 @@ rate() {
   echo "$gained"
 }
 
+# Of the disk in $line; nothing before the server has said it.
+size() {
+  bytes=$(value size)
+  [ "${bytes:-0}" = 0 ] || numfmt --to=iec-i --suffix=B "$bytes"
+}
+
 table() {
   before=$(look)
   sleep 1
-  form='%-16s %-10s %8s %8s %12s %10s %9s %10s %10s  %s\n'
+  form='%-16s %-10s %8s %8s %12s %10s %9s %10s %10s %9s  %s\n'
   # shellcheck disable=SC2059  # a form of our own
-  printf "$form" DISK STATE SINCE WAITING RETAINED SESSIONS OLDEST READ/S WRITTEN/S MOUNT
+  printf "$form" DISK STATE SINCE WAITING RETAINED SESSIONS OLDEST READ/S WRITTEN/S SIZE MOUNT
   look | while read -r line; do
     name=$(value name)
     # shellcheck disable=SC2059
     printf "$form" "$name" "$(value state)" "$(value since)" "$(value waiting)" "$(value retained)" \
-      "$(value sessions)" "$(value oldest)" "$(rate read)" "$(rate written)" "$(value mount)"
+      "$(value sessions)" "$(value oldest)" "$(rate read)" "$(rate written)" "$(size)" "$(value mount)"
     case $(value state) in
       # The reason is that of the last time.
       up | replaying | stopped) ;;

@@ -21,6 +21,7 @@ const status = (name: string, more: object) =>
       waiting: 0,
       oldest: 0,
       retained: 4096,
+      size: 20 * 2 ** 30,
     },
     ...{
       retain_limit: 67108864,
@@ -53,7 +54,7 @@ it("shows a disk that is up, and why another one is not", () => {
   expect(code).toBe(0);
   const [head, photos, vault, why] = stdout.split("\n");
   expect(head?.split(/ +/)).toContain("WRITTEN/S");
-  expect(photos).toMatch(/^photos +up +12.5 +0 +4096 +3 +0 +0 +0 +\/mnt\/photos$/);
+  expect(photos).toMatch(/^photos +up +12.5 +0 +4096 +3 +0 +0 +0 +20GiB +\/mnt\/photos$/);
   expect(vault).toMatch(/^vault +parked +12.5 +2 /);
   expect(why).toBe("  unanswered: no session: No route to host");
 });
@@ -70,16 +71,33 @@ it("says what is read and written per second", () => {
     "sleep",
     `sed -i 's/"read":1000/"read":1500/; s/"written":2000/"written":9000/' ${shell.path(lib)}/session@photos`,
   );
-  expect(netdisk("status", "photos").stdout).toMatch(/ 500 +7000 +\/mnt\/photos/);
+  expect(netdisk("status", "photos").stdout).toMatch(/ 500 +7000 +20GiB +\/mnt\/photos/);
 });
 
 it("is JSON for programs, also with no disk", () => {
   expect(JSON.parse(netdisk("status", "--json").stdout)).toEqual([]);
   disk("photos");
   expect(JSON.parse(netdisk("status", "--json").stdout)).toMatchObject([
-    { name: "photos", mount: "/mnt/photos" },
+    { name: "photos", mount: "/mnt/photos", fs_uuid: "" },
   ]);
 });
+
+it.each([
+  ["up", "held"],
+  ["replaying", "held"],
+  ["parked", "unknown"],
+])(
+  "says of a disk that is %s what the client itself knows: UUIDs, and that the lease is %s",
+  (state, lease) => {
+    const [luks, fs] = ["30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11", "3094a334-0aa7-4b02-b058-7f1ef7864c74"];
+    disk("photos", { state });
+    shell.stub("cryptsetup", `echo ${luks}`);
+    shell.write(`${lib}/mount@photos`, `#!/bin/sh\nname=photos\nuuid=${fs}\nuuid() { :; }\n`);
+    expect(JSON.parse(netdisk("status", "photos", "--json").stdout)).toMatchObject([
+      { luks_uuid: luks, fs_uuid: fs, lease, size: 20 * 2 ** 30 },
+    ]);
+  },
+);
 
 it("is Prometheus' text format: each metric with its type, once, and a sample for each disk", () => {
   disk("photos");
