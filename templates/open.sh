@@ -156,6 +156,15 @@ open_as() {
   fi
 }
 
+# While the server is out of reach, what waits to be written to the disk must not take all of the memory that the client's
+# other disks are written through: half of it at most, counted by itself, and a tenth for certain. Linux has this from 6.2 on.
+bound_writeback() {
+  bdi=/sys/class/bdi/$(dmsetup info -c --noheadings --separator : -o major,minor "$name")
+  [ -e "$bdi/strict_limit" ] || return 0
+  { echo 1 >"$bdi/strict_limit" && echo 50 >"$bdi/max_ratio" && echo 10 >"$bdi/min_ratio"; } ||
+    echo "what waits to be written to $name is not bounded"
+}
+
 start() {
   look_at "$device"
   if exists "$name"; then
@@ -175,6 +184,7 @@ start() {
   [ "$as" = "$name" ] || ! exists "$as" || dmsetup remove --retry "$as"
   open_as "$as"
   [ "$as" = "$name" ] || dmsetup rename "$as" "$name"
+  bound_writeback
   echo "opened over $real with $cipher"
 }
 

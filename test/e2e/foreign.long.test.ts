@@ -29,7 +29,12 @@ const size = 320 * mib;
 const file = "/var/lib/netdisk/foreign.img";
 const attach = "netdisk-attach@foreign.service";
 const device = "/dev/netdisk/foreign";
-const disk: Disk = { file: { path: file, size: "320 MiB" }, mount: { path: "/mnt/foreign" } };
+// A session would keep the file open in between, and wait out an error of it.
+const disk: Disk = {
+  transport: "forward",
+  file: { path: file, size: "320 MiB" },
+  mount: { path: "/mnt/foreign" },
+};
 
 const tools =
   "btrfs-progs f2fs-tools exfatprogs ntfs-3g dosfstools reiserfsprogs jfsutils nilfs-tools lvm2 mdadm bcache-tools fdisk genisoimage squashfs-tools erofs-utils udftools ocfs2-tools gfs2-utils xfsprogs e2fsprogs util-linux-extra cryptsetup-bin dmsetup";

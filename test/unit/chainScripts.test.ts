@@ -207,6 +207,18 @@ describe("open.sh start", () => {
     expect(shell.calls().find((call) => call.startsWith("cryptsetup open"))).toContain("--header");
   });
 
+  it("bounds what may wait to be written, so that a dead server does not stop the client's other disks", () => {
+    const bdi = "/sys/class/bdi/254:1";
+    for (const setting of ["strict_limit", "max_ratio", "min_ratio"]) shell.write(`${bdi}/${setting}`, "0\n");
+    shell.stub(
+      "dmsetup",
+      `case $1 in info) test -e open && echo 254:1 ;; table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
+    );
+    expect(start().status).toBe(0);
+    const read = ["strict_limit", "max_ratio", "min_ratio"].map((setting) => shell.read(`${bdi}/${setting}`));
+    expect(read).toEqual(["1\n", "50\n", "10\n"]);
+  });
+
   it.each([
     ["whole", "all\nof it\n"],
     ["first line", "all"],
