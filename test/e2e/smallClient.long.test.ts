@@ -4,7 +4,7 @@
  */
 import { describe, expect } from "vitest";
 import { faultTable, times, wished } from "./harness/faults";
-import { lab, mounted, on, shutDown, tryOn } from "./harness/lab";
+import { lab, mounted, on, restartClient, tryOn } from "./harness/lab";
 import { path, patientOf, startSession } from "./harness/outage";
 import { pause } from "./harness/run";
 import { ladder } from "./harness/scenario";
@@ -32,10 +32,7 @@ describe("a client with 256 MiB of memory", () => {
     "has a disk with a session",
     async () => {
       await startSession();
-      await shutDown("client", "poweroff", 120);
-      process.env.NETDISK_LAB_MEM = "256M";
-      await lab("power", "on", "client");
-      delete process.env.NETDISK_LAB_MEM;
+      await restartClient("256M");
       await mounted(path);
       const memory = Number(await on("client", "awk '/^MemTotal/ { print $2 }' /proc/meminfo"));
       expect(memory).toBeLessThan(256 * 1024);

@@ -86,3 +86,14 @@ export async function shutDown(
   );
   return (Date.now() - begun) / 1000;
 }
+
+/** Shuts the client down and starts it with this much memory, as `lab/lab --help` has it. */
+export async function restartClient(memory: string): Promise<void> {
+  await shutDown("client", "poweroff", 120);
+  process.env.NETDISK_LAB_MEM = memory;
+  try {
+    await lab("power", "on", "client");
+  } finally {
+    delete process.env.NETDISK_LAB_MEM;
+  }
+}

@@ -1,7 +1,7 @@
 /** How fast a mounted disk of the client is, in the terms of people who wait for it, and what the link would carry. */
 import { on, startOn } from "./lab";
 
-const bytes = 128 * 2 ** 20;
+const bytes = 256 * 2 ** 20;
 const small = 2000;
 const appends = 150;
 const random = 5000;
