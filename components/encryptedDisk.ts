@@ -189,8 +189,8 @@ export interface EncryptedDiskArgs {
    */
   blockSize?: InputsOf<Definitions["Attachment"]>["blockSize"];
   /**
-   * Read-ahead, KiB: at least twice bandwidth × round-trip time (docs/session.md). A change reaches an open disk when it
-   * is opened anew.
+   * Read-ahead, KiB: at least twice bandwidth × round-trip time (docs/session.md). A change reaches an open disk at
+   * once.
    * @default 4096
    */
   readAhead?: InputsOf<Definitions["Attachment"]>["readAhead"];
