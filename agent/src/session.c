@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -10,19 +9,6 @@
 
 #include "disk.h"
 #include "send.h"
-
-void
-session_fault (struct session *s, enum failure why, const char *format, ...)
-{
-  va_list args;
-
-  if (s->fault[0] != 0)
-    return;
-  s->why = why;
-  va_start (args, format);
-  vsnprintf (s->fault, sizeof s->fault, format, args);
-  va_end (args);
-}
 
 static const char *
 libnbd_error (void)

@@ -3,7 +3,6 @@
 #define NETDISK_STUB_H
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "disk.h"
@@ -91,19 +90,6 @@ session_connection (struct session *s)
 {
   (void) s;
   return NULL;
-}
-
-void
-session_fault (struct session *s, enum failure why, const char *format, ...)
-{
-  va_list args;
-
-  if (s->fault[0] != 0)
-    return;
-  s->why = why;
-  va_start (args, format);
-  vsnprintf (s->fault, sizeof s->fault, format, args);
-  va_end (args);
 }
 
 static inline void
