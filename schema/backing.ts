@@ -1,7 +1,7 @@
 /** What may lie under an export besides a plain file: a loop device over it, or a real disk. */
 import * as z from "zod";
 import { define, field } from "./define";
-import { absolutePath, account, adoptField, canonicalSize, nameField, size } from "./fields";
+import { absolutePath, account, adoptField, canonicalSize, nameField, size, smallestDisk } from "./fields";
 
 export const loopDevice = define({
   token: "netdisk:index:LoopDevice",
@@ -59,7 +59,7 @@ const stableDevice = z
 export const blockDevice = define({
   token: "netdisk:index:BlockDevice",
   kind: "block-device",
-  doc: 'A real disk of the server, a partition or a logical volume: the article\'s "real disk". It is taken only when it is blank and nothing on the server uses it, or when it was taken for this disk before. Nothing is ever written to it on the server, and removal leaves it as it is.',
+  doc: `A real disk of the server, a partition or a logical volume: the article's "real disk". It is taken only when it has ${smallestDisk} or more, is blank and nothing on the server uses it, or when it was taken for this disk before. Nothing is ever written to it on the server, and removal leaves it as it is.`,
   shared: false,
   inputs: {
     name: nameField,

@@ -51,9 +51,12 @@ export const sizeWithin = (least: Size, most: Size) =>
 
 /** mkfs.xfs takes no less than 300 MiB, and before them lies a LUKS header of 16 MiB at most. */
 export const smallestDisk: Size = "320 MiB";
+export const whySmallest = "mkfs.xfs takes no less than 300 MiB, and the LUKS header lies before them";
 
-export const diskSize = size.refine((value) => (sizeBytes(value) ?? 0) >= (sizeBytes(smallestDisk) ?? 0), {
-  message: `must be at least ${smallestDisk}: mkfs.xfs takes no less than 300 MiB, and the LUKS header lies before them`,
+export const isTooSmall = (value: Size): boolean => (sizeBytes(value) ?? 0) < (sizeBytes(smallestDisk) ?? 0);
+
+export const diskSize = size.refine((value) => !isTooSmall(value), {
+  message: `must be at least ${smallestDisk}: ${whySmallest}`,
 });
 
 /** Compares sizes by their bytes, however they are spelled. */

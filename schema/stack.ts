@@ -9,7 +9,7 @@ import { afterUp, beforeDown } from "./commands";
 import { connection } from "./connection";
 import { filesystem, luks, luksKey, mount, recovery } from "./crypt";
 import { field, type Field } from "./define";
-import { diskName, luksUuid, transportField } from "./fields";
+import { diskName, luksUuid, smallestDisk, transportField } from "./fields";
 import { isObject, valueAt } from "./mistake";
 import { nearestOf } from "./nearest";
 import { backingFile, diskExport, serverConfig } from "./server";
@@ -217,8 +217,7 @@ export const placeDocs: Record<Place, string> = {
     "The copy of each disk's key in the stack's state is sealed with this passphrase: with it and the state, another machine can read the disks when the client is lost. `recovery: none` keeps no copy.",
   "disks.NAME": "One disk. Its key is its name on both hosts, unless it has another `name`.",
   "disks.NAME.file": "The file on the server that holds the disk.",
-  "disks.NAME.device":
-    "A real disk of the server, instead of a file: it must be blank, and nothing on the server may use it.",
+  "disks.NAME.device": `A real disk of the server, instead of a file: it must be blank and have ${smallestDisk} or more, and nothing on the server may use it.`,
   "disks.NAME.export":
     "How nbd-server serves the disk, with `transport: forward` only: parameters of nbd-server(5).",
   "disks.NAME.key":

@@ -1,8 +1,9 @@
 /** A real disk of the server (schema/backing.ts). Taken when it is blank or was ours; never written to here. */
 import { blockDevice as definition } from "../../schema/backing";
 import type { Inputs, State } from "../../schema/define";
+import { isTooSmall, smallestDisk, whySmallest } from "../../schema/fields";
 import { backingRule, madeNote } from "../../schema/paths";
-import { formatSize } from "../../schema/size";
+import { formatSize, type Size } from "../../schema/size";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
 import { userAccess } from "../facts/access";
@@ -33,8 +34,7 @@ const anotherDevice = "Name a device that nobody uses, or free this one if you k
 async function refusal(
   host: Host,
   { name, path, adopt }: Wish,
-  note: string,
-  taken: boolean,
+  { size, note, taken }: { size: Size; note: string; taken: boolean },
 ): Promise<Seen | undefined> {
   const signature = await ask(host, blkidProbe, path);
   const luks = signature?.type === "crypto_LUKS";
@@ -42,6 +42,12 @@ async function refusal(
   if (taken && (signature === undefined || luks)) return undefined;
   // Judged by the UUID that it begins with.
   if (adopt !== undefined) return undefined;
+  if (isTooSmall(size)) {
+    return foreign(
+      `${path} has ${size}, and a disk needs ${smallestDisk} or more: ${whySmallest}`,
+      "Name a larger device.",
+    );
+  }
   const proof = await ask(host, blankProof, path, 0);
   if (proof.blank) return undefined;
   const found = proof.found ?? "data";
@@ -117,7 +123,7 @@ export const blockDevice = resourceType<typeof definition>({
       );
     if (!pinned) {
       if (use.layers.length > 0) return inUse(use.layers);
-      const refused = await refusal(host, inputs, wished, taken);
+      const refused = await refusal(host, inputs, { size, note: wished, taken });
       if (refused) return refused;
       // Of what was ours, nbd-server may be a user.
       const users = taken ? [] : await ask(host, usersOfDevice, path);

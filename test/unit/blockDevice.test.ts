@@ -102,6 +102,19 @@ describe("a device that netdisk never had", () => {
     });
   });
 
+  it("is refused when mkfs.xfs would find it too small, unless a disk lies on it already", async () => {
+    const small = { sectors: (256 * 2 ** 20) / 512 };
+    expect(await observe(small)).toEqual({
+      is: "foreign",
+      what: `${path} has 256 MiB, and a disk needs 320 MiB or more: mkfs.xfs takes no less than 300 MiB, and the LUKS header lies before them`,
+      cure: "Name a larger device.",
+    });
+    const smallest = { sectors: (320 * 2 ** 20) / 512 };
+    expect(await observe(smallest)).toMatchObject({ is: "present" });
+    const taken = { ...small, note: `${identity}, 256 MiB\n`, blkid: "crypto_LUKS" };
+    expect(await observe(taken)).toMatchObject({ is: "present" });
+  });
+
   it("names, for a LUKS container, the note that says whose it is", async () => {
     const seen = await observe({ blkid: "crypto_LUKS", proof: "data 0" });
     expect(seen).toHaveProperty(
