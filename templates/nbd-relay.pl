@@ -29,6 +29,9 @@ sub flush_next {
   $out{server} .= pack("Nnn", REQUEST, 0, FLUSH) . OWN . pack("x12");
 }
 
+# What the next FLUSH is answered, this one is.
+sub answer_once_flushed { push @waiting, shift; flush_next() }
+
 # Takes one message off the client's bytes; false while it has not come whole.
 sub from_client {
   my $in = \$in{client};
@@ -54,8 +57,7 @@ sub from_client {
   $pass{client} = $length if $command == WRITE;
   $reads{$cookie} = $length if !$structured && $command == 0;
   if ($command == FLUSH) {
-    push @waiting, $cookie;
-    flush_next();
+    answer_once_flushed($cookie);
     return 1;
   }
   if ($fua_announced && $flags & 1) {
@@ -95,8 +97,7 @@ sub from_server {
     # Success is a chunk without content.
     if (delete $fua{$cookie} && $type == 0) {
       substr $$in, 0, 20, "";
-      push @waiting, $cookie;
-      flush_next();
+      answer_once_flushed($cookie);
       return 1;
     }
     $out{client} .= substr $$in, 0, 20, "";
@@ -109,8 +110,7 @@ sub from_server {
     answer($_, $error) for splice @flushed;
     flush_next();
   } elsif (delete $fua{$cookie} && !$error) {
-    push @waiting, $cookie;
-    flush_next();
+    answer_once_flushed($cookie);
   } else {
     answer($cookie, $error);
     my $length = delete $reads{$cookie};
