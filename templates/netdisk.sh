@@ -51,8 +51,10 @@ json_of() {
   echo "${line%\}},\"device\":\"$node\",\"luks_uuid\":\"$uuid\",\"fs_uuid\":\"$fs_uuid\",\"lease\":\"$lease\",\"mount\":\"$where\",\"given_up\":\"$given_up\"}"
 }
 
+{{statusField}}
+
 # The value of a key in $line.
-value() { printf '%s' "$line" | sed -n "s/.*[{,]\"$1\":\"\\([^\"]*\\)\".*/\\1/p; t; s/.*[{,]\"$1\":\\([^\",}]*\\).*/\\1/p"; }
+value() { printf '%s' "$line" | field "$1"; }
 
 # What there is to say of each disk in $all, a line of JSON each.
 look() {

@@ -32,8 +32,10 @@ ask_server() { ssh -F "$ssh_config" server "$1 ${2:-$(identity)}" </dev/null; }
 
 status() { "$helper" ask "$control" status 2>/dev/null; }
 
+{{statusField}}
+
 # What the status says under a key: `value state`, `value retained`. Nothing where the plugin does not run.
-value() { status | sed -n "s/.*\"$1\":\"\\([^\"]*\\)\".*/\\1/p; t; s/.*\"$1\":\\([^\",}]*\\).*/\\1/p"; }
+value() { status | field "$1"; }
 
 {{attached}}
 

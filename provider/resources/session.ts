@@ -55,6 +55,7 @@ function unitOf(inputs: Wish): ChainUnit {
       device: attachedDevice(name),
       note: sessionAttached(name),
       attached: part("attached.sh"),
+      statusField: part("status-field.sh"),
       dir: sessionDir(name),
       givenUp: givenUpFile(name),
       helper: sessionHelper,

@@ -17,10 +17,16 @@ import { fileDigests } from "../facts/nbdBuild";
 import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
 import { resourceType, type Step, writeStep } from "../resource";
-import { render } from "../template";
+import { part, render } from "../template";
 
 const programs = [sessionPluginFile, sessionHelper];
-const command = (): string => render("netdisk.sh", { dir: scriptDir, helper: sessionHelper, sleepUnit });
+const command = (): string =>
+  render("netdisk.sh", {
+    dir: scriptDir,
+    helper: sessionHelper,
+    sleepUnit,
+    statusField: part("status-field.sh"),
+  });
 
 const sleepUnitFile = `${unitDir}/${sleepUnit}`;
 const sleepUnitLink = `${unitDir}/sleep.target.requires/${sleepUnit}`;

@@ -300,6 +300,7 @@ const ofSession = {
 };
 const sessionScript = render("session.sh", {
   ...ofSession,
+  statusField: part("status-field.sh"),
   unit: "netdisk-session@t1.service",
   dir: "/run/netdisk/t1",
   givenUp: "/var/lib/netdisk/given-up/t1",

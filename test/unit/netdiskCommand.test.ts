@@ -1,12 +1,20 @@
 /** The command `netdisk` on the client, with stand-ins for the plugin's helper and the host's tools. */
 import { beforeEach, expect, it } from "vitest";
-import { render } from "../../provider/template";
+import { part, render } from "../../provider/template";
 import { stubbedShell, type StubbedShell } from "./stubbedShell";
 
 const lib = "/var/lib/netdisk/lib";
 let shell: StubbedShell;
 const netdisk = (...args: string[]) =>
-  shell.run(render("netdisk.sh", { dir: lib, helper: `${lib}/netdisk-helper`, sleepUnit: "s" }), ...args);
+  shell.run(
+    render("netdisk.sh", {
+      dir: lib,
+      helper: `${lib}/netdisk-helper`,
+      sleepUnit: "s",
+      statusField: part("status-field.sh"),
+    }),
+    ...args,
+  );
 
 /** What the plugin says of a disk, as agent/src/status.c has it. */
 const status = (name: string, more: object) =>
