@@ -8,6 +8,7 @@ link={{device}}
 note={{note}}
 socket={{socket}}
 session={{session}}
+session_unit={{sessionUnit}}
 helper={{helper}}
 client={{client}}
 block_size={{blockSize}}
@@ -27,6 +28,15 @@ dead_timeout=315360000
 connected() { [ -e "/sys/block/$1/pid" ] && [ "$(cat "/sys/block/$1/size")" != 0 ]; }
 
 take_note() { echo "$device $(cat "/sys/block/$device/pid")" >"$note" && attached; }
+
+# The plugin holds whatever is served later against the first disk that it saw, and would refuse the right one: a new plugin
+# looks anew, less and less often. It has the pause to dial.
+pause=4
+look_anew() {
+  systemctl restart "$session_unit"
+  sleep "$pause"
+  pause=$((pause < 16 ? pause * 2 : 30))
+}
 
 # Tries once; leaves $device connected, or returns 1.
 attach() {
@@ -57,7 +67,7 @@ attach() {
   if ! take_note || ! fits "$device" || ! right_blocks "$device" || ! "$helper" keep "/dev/$device" "$dead_timeout"; then
     "$client" -d "/dev/$device" >/dev/null
     rm -f "$note"
-    sleep 4
+    look_anew
     return 1
   fi
 }

@@ -74,6 +74,7 @@ function unitOf(inputs: Wish): ChainUnit {
         attached: part("attached.sh"),
         socket: tunnelSocket(name),
         session: sessionScript(name),
+        sessionUnit: sessionUnit(name),
         helper: sessionHelper,
         ioTimeout,
         maxSectors,

@@ -390,6 +390,7 @@ describe("the device of a session's disk", () => {
     unit: "netdisk-attach@t1.service",
     socket: "/run/netdisk/t1/nbd.sock",
     session: "session",
+    sessionUnit: "netdisk-session@t1.service",
     blockSize: 4096,
     readAhead: 4096,
     lock: "/run/netdisk/lock/attach",
@@ -419,13 +420,15 @@ describe("the device of a session's disk", () => {
       for (const setting of ["logical_block_size", "read_ahead_kb", "io_timeout", "max_sectors_kb"])
         shell.write(`/sys/block/${device}/queue/${setting}`, "4096\n");
     }
+    // What the plugin has learnt of the disk.
+    shell.write("sectors", `${MiB / 512}\n`);
     // The kernel takes the pid away with the connection.
     shell.stub(
       "nbd-client",
       `# -nonetlink
       case $1 in
-        -d) rm sys/block/\${2#/dev/}/pid ;;
-        -unix) echo 9 >sys/block/nbd4/pid; echo ${MiB / 512} >sys/block/nbd4/size ;;
+        -d) rm sys/block/\${2#/dev/}/pid; echo 0 >sys/block/\${2#/dev/}/size ;;
+        -unix) echo 9 >sys/block/nbd4/pid; cat sectors >sys/block/nbd4/size ;;
       esac`,
     );
     shell.stub("netdisk-helper", `test "$1" != ask || echo '{"ok":true,"message":"given up"}'`);
@@ -497,6 +500,27 @@ describe("the device of a session's disk", () => {
       expect(acts()[0]).toMatch(/^nbd-client -unix .* \/dev\/nbd4 /);
       expect(shell.read("/run/netdisk/t1/attached")).toBe("nbd4 9\n");
       expect(statSync(shell.path("run/netdisk/lock")).mode & 0o777).toBe(0o700);
+    });
+
+    it("is looked at anew by a new plugin where it is another disk, less and less often, until the right one is there", () => {
+      shell.write("sectors", "8\n");
+      const cured = `test $(grep -c ^systemctl calls) -lt 5 || echo ${MiB / 512} >sectors`;
+      shell.stub("systemctl", cured);
+      shell.stub("sleep", "test $(grep -c ^sleep calls) -lt 20 || kill $PPID");
+      const { status, stdout } = attach("start");
+      expect([status, stdout]).toEqual([
+        0,
+        "refused: the server's export t1 has 4096 bytes, expected 1048576: another disk; waiting for the right one\n" +
+          "attached as /dev/nbd4, 2048 sectors\n",
+      ]);
+      const looks = shell.calls().filter((call) => /^(nbd-client -d|systemctl|sleep ([^1]|1.))/.test(call));
+      expect(looks).toEqual(
+        [4, 8, 16, 30, 30].flatMap((pause) => [
+          "nbd-client -d /dev/nbd4",
+          "systemctl restart netdisk-session@t1.service",
+          `sleep ${pause}`,
+        ]),
+      );
     });
 
     it("is no matter for an nbd-client without netlink, which says what to do instead of trying for ever", () => {
