@@ -37,7 +37,7 @@ export interface ConnectionArgs {
    */
   sshConfig?: Value<"sshConfig">;
   /**
-   * Private key file on the operator's machine.
+   * Private key file on the operator's machine, relative to the directory of Pulumi.yaml.
    * @default ssh_config, then the agent
    */
   identityFile?: Value<"identityFile">;

@@ -27,7 +27,7 @@ export const connection = {
     example: "ssh/config",
   }),
   identityFile: field(text.optional(), {
-    doc: "Private key file on the operator's machine; default: ssh_config, then the agent.",
+    doc: "Private key file on the operator's machine, relative to the directory of Pulumi.yaml; default: ssh_config, then the agent.",
     example: "~/.ssh/id_ed25519",
   }),
   privateKey: field(text.optional(), {

@@ -1,5 +1,8 @@
 import { createHash } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   fingerprint,
   knownHostsName,
@@ -7,7 +10,7 @@ import {
   parseHostKey,
   parseKnownHosts,
 } from "../../../provider/host/hostKeys";
-import { expandTokens, jumpCommand, parseConfig } from "../../../provider/host/sshConfig";
+import { expandTokens, jumpCommand, parseConfig, resolveTarget } from "../../../provider/host/sshConfig";
 
 const ed25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJXtV3Te0JTwjIcOJ5ikt04/80jmujfUMHkJV7CI/Jhw";
 
@@ -22,6 +25,24 @@ describe("parseConfig", () => {
       proxycommand: ["nc -X 5 %h %p"],
       empty: [""],
     });
+  });
+});
+
+it("files of a stack file are relative to Pulumi.yaml, wherever below it the engine runs the provider", async () => {
+  const project = realpathSync(mkdtempSync(join(tmpdir(), "netdisk-project-")));
+  const cwd = vi.spyOn(process, "cwd").mockReturnValue(join(project, "dist"));
+  onTestFinished(() => {
+    cwd.mockRestore();
+    rmSync(project, { recursive: true });
+  });
+  for (const folder of ["ssh", "dist"]) mkdirSync(join(project, folder));
+  writeFileSync(join(project, "Pulumi.yaml"), "");
+  writeFileSync(join(project, "ssh/config"), "Host backup\n  HostName 192.0.2.7\n  ProxyJump gate\n");
+  const files = { sshConfig: "ssh/config", identityFile: "ssh/id" };
+  expect(await resolveTarget({ connection: "ssh", host: "backup", ...files })).toMatchObject({
+    hostName: "192.0.2.7",
+    identityFiles: [join(project, "ssh/id")],
+    proxy: expect.stringContaining(`'-F' '${project}/ssh/config'`) as string,
   });
 });
 
