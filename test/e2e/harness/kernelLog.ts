@@ -1,4 +1,7 @@
-/** What the client's kernel says while a disk with a session waits. Its own ring is short: the journal has it all. */
+/**
+ * What the client's kernel says while a disk with a session waits. Its own ring is short: the journal has it all. The lab's
+ * kernel has no check of hung tasks (CONFIG_DETECT_HUNG_TASK), so its silence says nothing of them (docs/session.md).
+ */
 import { sh } from "../../../provider/host/sh";
 import { on } from "./lab";
 
@@ -19,11 +22,15 @@ const allowed: readonly { line: RegExp; reason: string }[] = [
 export const kernelLogEnd = (): Promise<string> =>
   on("client", "journalctl --dmesg --boot --lines 0 --show-cursor | sed -n 's/^-- cursor: //p'");
 
-/** The lines after that place that nothing allows. */
+/** The lines that nothing allows. */
+export const complaintsIn = (log: string): string[] =>
+  log.split("\n").filter((said) => said !== "" && !allowed.some(({ line }) => line.test(said)));
+
+/** The same of what was said after that place. */
 export async function complaintsAfter(cursor: string): Promise<string[]> {
   const log = await on(
     "client",
     sh`journalctl --dmesg --boot --quiet --output cat --after-cursor ${cursor}`.text,
   );
-  return log.split("\n").filter((said) => said !== "" && !allowed.some(({ line }) => line.test(said)));
+  return complaintsIn(log);
 }

@@ -13,7 +13,7 @@ export const sshConfig = `/etc/netdisk/tunnel/${name}.ssh_config`;
 export const sessionDisk: Disk = { file: { size: "512 MiB" }, mount: { path } };
 
 /** What the kernel says of a disk that was told an error. All else in its log is allowed; the forwarded disk has errors. */
-const damage = `journalctl --dmesg --boot --quiet --output cat | grep -E 'I/O error|Shutting down|orruption|blocked for more than' |
+const damage = `journalctl --dmesg --boot --quiet --output cat | grep -E 'I/O error|Shutting down|orruption|blocked .*for more than' |
   grep -wE "blocked|$(basename "$(readlink -f /dev/netdisk/${name})")|$(basename "$(readlink -f /dev/mapper/${name})")"`;
 
 /** What the client's kernel has said of it since its boot. */

@@ -1,0 +1,20 @@
+/** Which words of the client's kernel the tests of faults take for a complaint: all but a few, each with its reason. */
+import { expect, it } from "vitest";
+import { complaintsIn } from "../e2e/harness/kernelLog";
+
+it.each([
+  "INFO: task xfsaild/dm-0:412 blocked for more than 120 seconds.",
+  // Newer kernels.
+  "INFO: task writer:731 blocked in I/O wait for more than 122 seconds.",
+  "block nbd3: Connection timed out",
+  "Buffer I/O error on dev dm-0, logical block 7, lost async page write",
+])("complains: %s", (said) => {
+  const log = `sh (7): drop_caches: 3\n${said}\n`;
+  expect(complaintsIn(log)).toEqual([said]);
+});
+
+it("does not complain of a request that waits", () => {
+  const said =
+    "block nbd3: Possible stuck request 0000000012345678: control (write@4096,4096B). Runtime 30 seconds";
+  expect(complaintsIn(`${said}\n`)).toEqual([]);
+});
