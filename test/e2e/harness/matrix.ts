@@ -35,15 +35,17 @@ export interface Act {
 }
 
 const both = (changed: Disk = second) => setDisks({ testdisk, second: changed });
+// The settings of an export are a forwarded disk's.
+const forwarded: Disk = { ...second, transport: "forward" };
 const changed: Disk = {
-  ...second,
+  ...forwarded,
   mount: { path: "/mnt/moved", options: ["noatime"] },
   export: { fua: false },
 };
 const grown: Disk = { ...second, file: { ...second.file, size: "384 MiB" } };
 
-const withSecond = async () => {
-  both();
+const withSecond = async (disk?: Disk) => {
+  both(disk);
   await up();
   await mounted(second.mount.path);
 };
@@ -56,27 +58,27 @@ export const acts: Record<string, Act> = {
     after: second.mount.path,
   },
   "export, mount point and options change": {
-    prepare: withSecond,
+    prepare: () => withSecond(forwarded),
     wish: () => both(changed),
     command: "up",
     before: second.mount.path,
     after: "/mnt/moved",
   },
   "a disk grows": {
-    prepare: withSecond,
+    prepare: () => withSecond(),
     wish: () => both(grown),
     command: "up",
     before: second.mount.path,
     after: second.mount.path,
   },
   "a disk is removed from the stack file": {
-    prepare: withSecond,
+    prepare: () => withSecond(),
     wish: () => setDisks({ testdisk }),
     command: "up",
     before: second.mount.path,
   },
   "the stack is destroyed": {
-    prepare: withSecond,
+    prepare: () => withSecond(),
     command: "destroy",
     before: second.mount.path,
   },
