@@ -64,7 +64,7 @@ start() {
   fit_retain
   exec nbdkit -f -U "$socket" -t 64 "$plugin" \
     name="$name" export="$name" control="$control" retain-file="$retained" retain="$retain" \
-    chunk=128K timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 \
+    chunk=128K timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 one-flush=true \
     command=ssh arg=-F arg="$ssh_config" arg=server arg="serve $(identity)"
 }
 

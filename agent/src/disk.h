@@ -36,6 +36,7 @@ struct options {
   unsigned stop_timeout_s;      /* for the last flush when nbdkit ends */
   uint32_t identify;            /* how many first bytes are compared */
   bool lock_memory;
+  bool one_flush;               /* the server's word for a sync is proof by itself; see finish_confirmed in send.c */
 };
 
 enum op { OP_READ, OP_WRITE, OP_TRIM, OP_ZERO, OP_FLUSH, OP_PROBE };
@@ -60,7 +61,7 @@ struct request {
   bool weak_fua;                /* FUA was left out; see transmit_change in send.c */
   bool answered;                /* a sync: the server said that it is done, but that alone proves nothing; see send.c */
   uint64_t sync;                /* which sync it is, counted when it was sent; 0: none */
-  uint64_t confirmed_by;        /* answered: the newest sync sent by then; all up to it must be answered, too */
+  uint64_t confirmed_by;        /* answered: the newest sync sent by then; all up to it must be answered, too. 0: none */
 
   int refused;                  /* errno of the server's error reply that parked us; 0: none */
   uint64_t mark;                /* OP_FLUSH: for retain_flushed; OP_PROBE: head_changes when it was sent; see send.c */

@@ -151,10 +151,10 @@ session_config (const char *key, const char *value)
     *(chunk ? &options.chunk : &options.identify) = (uint32_t) (chunk ? size / 4096 * 4096 : size);
     return 0;
   }
-  if (strcmp (key, "lock-memory") == 0) {
+  if (strcmp (key, "lock-memory") == 0 || strcmp (key, "one-flush") == 0) {
     if ((flag = nbdkit_parse_bool (value)) == -1)
       return -1;
-    options.lock_memory = flag;
+    *(key[0] == 'l' ? &options.lock_memory : &options.one_flush) = flag;
     return 0;
   }
   nbdkit_error ("unknown parameter '%s'", key);
@@ -334,7 +334,7 @@ static struct nbdkit_plugin plugin = {
   .config_help = "command=PROGRAM arg=… | socket=PATH   the way to the server\n"
     "export=NAME name=NAME control=SOCKET retain-file=FILE retain=64M\n"
     "timeout=30 dial-timeout=30 max-wait=5 max-wait-refused=60 max-wait-error=60\n"
-    "connections=1 depth=128 chunk=256K identify=4096 stop-timeout=5 lock-memory=true",
+    "connections=1 depth=128 chunk=256K identify=4096 stop-timeout=5 lock-memory=true one-flush=false",
   .get_ready = session_get_ready,
   .after_fork = session_after_fork,
   .cleanup = session_cleanup,

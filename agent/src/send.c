@@ -123,7 +123,8 @@ finish (struct disk *d, struct request *r)
  * a sync answers is believed once all that were in flight at that moment have been answered well, too. One sent later
  * can't have taken its error, so the wait has an end; and a sync that is alone is done at once.
  * With several connections this is for all of them together: some servers have one descriptor for all. Where each has its
- * own, each is told of every error, and to wait costs a moment and nothing else. */
+ * own, each is told of every error, and to wait costs a moment and nothing else. With one_flush the server itself sees to it
+ * that no two are under way together. */
 static void
 finish_confirmed (struct disk *d)
 {
@@ -160,7 +161,7 @@ on_reply (void *opaque, int *error)
     finish (d, r);
   else if (d->session.fault[0] == 0) {  /* after a fault nothing is called safe: all that is kept is sent again */
     r->answered = true;
-    r->confirmed_by = d->syncs;
+    r->confirmed_by = d->options.one_flush ? 0 : d->syncs;
     finish_confirmed (d);
   }
   pthread_mutex_unlock (&d->lock);
@@ -246,7 +247,9 @@ own_flush_due (const struct disk *d)
     r->kept_count > r->slots / 2;
 }
 
-/* The next request of the kernel's that may go: not one that overlaps a change in flight, nor one before it. */
+/* The next request of the kernel's that may go: no change that overlaps one in flight, nor one before it. Reads and flushes
+ * overtake changes: they are small on the way there, somebody sleeps until they are answered, and neither says anything of
+ * a change that is not answered yet. */
 static struct request *
 next_pending (struct disk *d)
 {
@@ -254,9 +257,12 @@ next_pending (struct disk *d)
   unsigned waiting = 0;
   struct request *r;
 
+  TAILQ_FOREACH (r, &d->pending, link)
+    if (!is_change (r))
+      return r;
   TAILQ_FOREACH (r, &d->pending, link) {
-    bool blocked = is_change (r) && overlap_hits (&d->in_flight, r->offset, r->length);
-    for (unsigned i = 0; i < waiting && is_change (r) && !blocked; i++)
+    bool blocked = overlap_hits (&d->in_flight, r->offset, r->length);
+    for (unsigned i = 0; i < waiting && !blocked; i++)
       blocked = ranges_overlap (waits[i].offset, waits[i].length, r->offset, r->length);
     if (!blocked)
       return r;
@@ -317,6 +323,9 @@ send_all (struct disk *d)
       d->own_flush_busy = true;
       send_flush (d, &d->own_flush);
     }
+    /* libnbd sends in the order in which it was given them: what it can't send yet stays here, where it can be overtaken. */
+    if (!session_sends_at_once (&d->session))
+      break;
     if (!(replay_done (&d->replay) ? send_pending (d) : send_replay (d)))
       break;
   }

@@ -84,6 +84,12 @@ session_connection (struct session *s)
   return s->connection[s->next++ % s->count];
 }
 
+bool
+session_sends_at_once (const struct session *s)
+{
+  return !nbd_aio_is_processing (s->connection[s->next % s->count]);
+}
+
 /* Begins one more connection; the handshake goes on in session_poll. */
 static bool
 connect_one (struct disk *d)

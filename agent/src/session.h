@@ -47,6 +47,9 @@ uint64_t session_bytes (const struct session *s);
 /* The connection for the next request. */
 struct nbd_handle *session_connection (struct session *s);
 
+/* Would it go out at once? Else libnbd is in the midst of another request or of a reply, and would put it in a queue. */
+bool session_sends_at_once (const struct session *s);
+
 /* Ends it at once: kills commands, waits for nothing. Never fails. */
 void session_close (struct session *s);
 

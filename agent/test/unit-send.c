@@ -114,8 +114,8 @@ answered_after_a_fault (void)
   CHECK (ask_write (0, 4096, 0, NULL, &w));
   ask_flush (&f);
   go ();
-  reply (0, ENOSPC);
-  reply (1, 0);
+  reply (1, ENOSPC);
+  reply (0, 0);
   CHECK_IS (f.left, 1);
   CHECK_IS (disk.retain.kept_count, 2);
   CHECK_IS (disk.sent_count, 2);
@@ -178,12 +178,12 @@ fua (void)
   CHECK (ask_write (0, 4096, 0, NULL, &v));
   go ();
   CHECK_IS (wired, 2);
-  CHECK_IS (wire[0].flags, FUA);
-  reply (0, 0);
+  CHECK_IS (wire[1].flags, FUA);
+  reply (1, 0);
   go ();
   CHECK_IS (w.left, 1);
   CHECK_IS (wired, 2);
-  reply (1, EIO);
+  reply (0, EIO);
   end_session ();
   go ();
   CHECK_IS (wired, 2);                  /* what is kept, and then all of it again */
@@ -191,11 +191,11 @@ fua (void)
   reply (1, 0);
   go ();
   CHECK_IS (wired, 4);
-  CHECK_IS (wire[2].flags, FUA);
-  CHECK_IS (wire[3].op, OP_FLUSH);
-  reply (3, 0);                         /* now the flush comes first */
+  CHECK_IS (wire[2].op, OP_FLUSH);
+  CHECK_IS (wire[3].flags, FUA);
+  reply (2, 0);                         /* now the flush comes first */
   CHECK_IS (disk.retain.kept_count, 2);
-  reply (2, 0);
+  reply (3, 0);
   CHECK_IS (f.left + w.left, 0);
   CHECK_IS (disk.retain.kept_count, 0);
   go ();
@@ -203,6 +203,76 @@ fua (void)
   reply (4, 0);
   CHECK_IS (v.left, 0);
   CHECK_IS (disk.retain.kept_count, 1);
+}
+
+/* A server that has one FLUSH at a time is believed at once; one that fails is not answered. */
+static void
+one_flush (void)
+{
+  struct waiter a = WAITER, b = WAITER, w = WAITER;
+
+  new_disk (MIB);
+  disk.options.one_flush = true;
+  keep (2);
+  ask_flush (&a);
+  CHECK (ask_write (0, 4096, FUA, NULL, &w));
+  ask_flush (&b);
+  go ();
+  CHECK_IS (wired, 3);
+  reply (0, 0);
+  CHECK_IS (a.left, 0);
+  CHECK_IS (disk.retain.kept_count, 0);
+  CHECK_IS (b.left + w.left, 2);
+  reply (2, EIO);
+  CHECK_IS (w.left, 1);
+  CHECK_IS (b.left, 1);
+  CHECK (disk.session.fault[0] != 0);
+}
+
+/* While libnbd can't send, changes wait where they can be overtaken by what somebody sleeps for. */
+static void
+overtakes (void)
+{
+  struct waiter w = WAITER, f = WAITER;
+
+  new_disk (4 * MIB);
+  congested = true;
+  for (unsigned i = 0; i < 8; i++)
+    CHECK (ask_write (i * MIB, 128 << 10, 0, NULL, &w));
+  ask_flush (&f);
+  go ();
+  CHECK_IS (wired, 0);
+  congested = false;
+  go ();
+  CHECK_IS (wired, 9);
+  CHECK_IS (wire[0].op, OP_FLUSH);
+  for (unsigned i = 1; i < 9; i++)
+    CHECK_IS (wire[i].offset, (i - 1) * MIB);
+  for (unsigned i = 0; i < 9; i++)
+    reply (i, 0);
+  CHECK_IS (w.left + f.left, 0);
+  CHECK_IS (disk.retain.kept_count, 8); /* the flush spoke of none of them */
+}
+
+/* A flush of our own makes room: it waits for nobody. */
+static void
+makes_room_while_congested (void)
+{
+  struct waiter w = WAITER;
+
+  new_disk (MIB);
+  for (unsigned i = 0; i < 5; i++)
+    CHECK (ask_write ((1 + i) * MIB, 128 << 10, 0, NULL, &w));
+  go ();
+  for (unsigned i = 0; i < 5; i++)
+    reply (i, 0);
+  congested = true;
+  go ();
+  CHECK_IS (wired, 6);
+  CHECK_IS (wire[5].op, OP_FLUSH);
+  reply (5, 0);
+  CHECK_IS (disk.retain.kept_count, 0);
+  congested = false;
 }
 
 /* A write from which FUA was taken syncs nothing. */
@@ -216,10 +286,11 @@ weak_fua (void)
   CHECK (ask_write (MIB, 4096, FUA, NULL, &w));
   ask_flush (&f);
   go ();
-  CHECK_IS (wire[0].flags, 0);
-  reply (1, 0);
-  CHECK_IS (f.left, 0);
+  CHECK_IS (wire[1].op, OP_WRITE);
+  CHECK_IS (wire[1].flags, 0);
   reply (0, 0);
+  CHECK_IS (f.left, 0);
+  reply (1, 0);
   CHECK_IS (w.left, 0);
   CHECK (w.need_flush);
   CHECK_IS (disk.retain.kept_count, 1);
@@ -419,6 +490,9 @@ main (void)
   connection_lost ();
   no_starvation ();
   fua ();
+  one_flush ();
+  overtakes ();
+  makes_room_while_congested ();
   weak_fua ();
   replays ();
   learns_the_head ();

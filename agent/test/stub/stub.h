@@ -25,6 +25,7 @@ static struct disk disk;
 static struct on_wire wire[WIRE];
 static unsigned wired;          /* how many were sent since the last new_disk or end_session */
 static bool answer_at_once;     /* within the call that sends it, which libnbd may do */
+static bool congested;          /* what is sent now would wait */
 
 static inline void
 reply (unsigned i, int error)
@@ -90,6 +91,13 @@ session_connection (struct session *s)
 {
   (void) s;
   return NULL;
+}
+
+bool
+session_sends_at_once (const struct session *s)
+{
+  (void) s;
+  return !congested;
 }
 
 static inline void
