@@ -20,7 +20,8 @@ ssh_config={{sshConfig}}
 # What a look at the host compares with the wish.
 export NETDISK_SETTINGS={{settings}}
 client={{client}}
-# Seconds: how long a shutdown waits for a server that is out of reach, and for one that is slow.
+# Seconds: how long a shutdown waits for a server that is out of reach all the while, and for one that is slow or
+# comes and goes.
 patience=25 long_patience=600
 
 identity() {
@@ -118,16 +119,19 @@ abort() {
 # Waits until process $1, which may hang because the server is out of reach, has ended. By hand a stop waits for the
 # server as long as it takes; a shutdown gives the disk up after a while.
 watch() {
-  waited=0
+  waited=0 away=0
   while [ -e "/proc/$1" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; do
     sleep 1
     [ "$(systemctl is-system-running)" = stopping ] || continue
-    waited=$((waited + 1))
-    limit=$patience
-    # A session without progress ends by itself, in the midst of a replay, too.
-    case $(value state) in up | replaying) limit=$long_patience ;; esac
-    if [ "$waited" -ge "$limit" ]; then
+    waited=$((waited + 1)) away=$((away + 1))
+    # A session without progress ends by itself, in the midst of a replay, too. The state would not do: a session that works
+    # on what the server has refused is still called parked.
+    case $(value connections) in '' | 0) ;; *) away=0 ;; esac
+    if [ "$away" -ge "$patience" ]; then
       abort "shutdown, the server is out of reach"
+      return
+    elif [ "$waited" -ge "$long_patience" ]; then
+      abort "shutdown, the server takes too long"
       return
     fi
   done

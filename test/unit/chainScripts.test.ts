@@ -353,10 +353,16 @@ describe("session.sh left", () => {
     shell.write(procs, pids.map((pid) => `${pid}\n`).join(""));
     shell.stub("systemctl", "echo stopping");
     shell.stub("sleep", "");
-    return shell.run(`echo "$$\n$PPID" >>${procs}\n${sessionScript}`, "left");
+    // Ten minutes of looks would take their time here, too.
+    const script = sessionScript.replace("long_patience=600", "long_patience=60");
+    return shell.run(`echo "$$\n$PPID" >>${procs}\n${script}`, "left");
   };
   const asked = (word: string) => shell.calls().filter((call) => call.endsWith(` ${word}`)).length;
-  const says = (state: string) => `test "$3" = status && echo '{"state":"${state}"}'`;
+  const says = (state: string, connections = 0) =>
+    `test "$3" = status && echo '{"state":"${state}","connections":${connections}}'`;
+  /** After `looks` looks it says something else. */
+  const then = (looks: number, now: string, later: string) =>
+    `if test $(grep -c is-system-running calls) -gt ${looks}; then ${later}; else ${now}; fi`;
 
   it("is nothing where only the script itself is there, or what has ended", () => {
     shell.stub("netdisk-helper", says("parked"));
@@ -364,15 +370,29 @@ describe("session.sh left", () => {
     expect(asked("abort")).toBe(0);
   });
 
-  it.each(["up", "replaying"])(
-    "is left its time while the session is %s, and 25 s in all without one",
+  it.each(["up", "replaying", "parked"])(
+    "is left its time while there is a session, %s, and 25 s when there is none any more",
     (state) => {
-      const ended = "test $(grep -c is-system-running calls) -gt 40";
-      shell.stub("netdisk-helper", `if ${ended}; then ${says("parked")}; else ${says(state)}; fi`);
+      shell.stub("netdisk-helper", then(30, says(state, 1), says("parked")));
       left(process.ppid);
-      expect([asked("abort"), asked("is-system-running")]).toEqual([1, 41]);
+      expect([asked("abort"), asked("is-system-running")]).toEqual([1, 55]);
     },
   );
+
+  it("is left its time by a server that is away for a moment", () => {
+    const away = then(29, then(26, says("up", 1), says("parked")), says("up", 1));
+    shell.stub("netdisk-helper", then(30, away, says("parked")));
+    left(process.ppid);
+    expect([asked("abort"), asked("is-system-running")]).toEqual([1, 55]);
+  });
+
+  it("is ended after a while, where the server comes and goes", () => {
+    const beside = "test $(($(grep -c is-system-running calls) % 10)) = 0";
+    shell.stub("netdisk-helper", `if ${beside}; then ${says("up", 1)}; else ${says("parked")}; fi`);
+    left(process.ppid);
+    expect([asked("abort"), asked("is-system-running")]).toEqual([1, 60]);
+    expect(shell.read("/var/lib/netdisk/given-up/t1")).toContain("the server takes too long");
+  });
 
   it("is named, and ended by giving the disk up, which the next start will say", () => {
     shell.stub("netdisk-helper", says("parked"));
