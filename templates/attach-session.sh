@@ -131,6 +131,7 @@ stop() {
   fi
   for mapping in $frozen; do dmsetup resume "$mapping"; done
   rm -f "$link" "$note"
+  "$session" dismiss
 }
 
 case "${1-}" in

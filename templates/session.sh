@@ -13,6 +13,8 @@ retained=$dir/retained
 # This attachment's own id, for the server's lease: gone after a clean detach and with the boot.
 nonce=$dir/nonce
 given_up={{givenUp}}
+# There while the unit runs only because a stop that is under way needs it.
+woken=$dir/woken
 helper={{helper}}
 plugin={{plugin}}
 retain={{retain}}
@@ -76,6 +78,7 @@ reconnect() {
 }
 
 stop() {
+  rm -f "$woken"
   # With a device attached nothing must be answered any more: systemd kills the plugin (KillSignal), and what waits goes
   # on with the next one.
   if attached; then
@@ -103,6 +106,7 @@ stop() {
 # Gives the disk up: waiting requests fail, what is retained is lost. Said here, and again at the next start.
 abort() {
   said=$("$helper" ask "$control" abort | sed -n 's/.*"message":"\([^"]*\)".*/\1/p')
+  dismiss
   mkdir -p "${given_up%/*}"
   echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) ($1): ${said:-the plugin did not answer}; what programs had written and not synced is lost, too" >"$given_up.new"
   sync "$given_up.new"
@@ -116,17 +120,32 @@ abort() {
   fi
 }
 
+# Where the unit was stopped by hand under an attached device, a stop of the disk or of the host would wait for nobody. So it
+# is started for that, past dependencies by which it would come after the one and is refused by the other.
+wake() {
+  [ ! -e "$woken" ] && attached || return 0
+  case $(systemctl is-active {{unit}}) in inactive | failed) ;; *) return 0 ;; esac
+  echo "{{unit}} is stopped under the attached /dev/$node: started for what is not safe on the server yet"
+  : >"$woken"
+  systemctl start --no-block --job-mode=ignore-dependencies {{unit}}
+}
+
+# Neither of the two stops it in its turn: it had no need to when it began.
+dismiss() { [ ! -e "$woken" ] || systemctl stop --no-block {{unit}}; }
+
 # Waits until process $1, which may hang because the server is out of reach, has ended. By hand a stop waits for the
 # server as long as it takes; a shutdown gives the disk up after a while.
 watch() {
   waited=0 away=0
   while [ -e "/proc/$1" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; do
     sleep 1
+    connections=$(value connections)
+    [ -n "$connections" ] || wake
     [ "$(systemctl is-system-running)" = stopping ] || continue
     waited=$((waited + 1)) away=$((away + 1))
     # A session without progress ends by itself, in the midst of a replay, too. The state would not do: a session that works
     # on what the server has refused is still called parked.
-    case $(value connections) in '' | 0) ;; *) away=0 ;; esac
+    [ "${connections:-0}" = 0 ] || away=0
     if [ "$away" -ge "$patience" ]; then
       abort "shutdown, the server is out of reach"
       return
@@ -157,13 +176,13 @@ unharmed() {
 }
 
 case "${1-}" in
-  start | reconnect | stop | status | left | unharmed) "$1" ;;
+  start | reconnect | stop | status | left | dismiss | unharmed) "$1" ;;
   abort) abort "${2:-by hand}" ;;
   watch) watch "$2" ;;
   value) value "$2" ;;
   takeover | release | lease) ask_server "$1" ;;
   *)
-    echo "usage: $0 start|reconnect|stop|status|left|unharmed|value KEY|watch PID|abort [WHY]|takeover|release|lease" >&2
+    echo "usage: $0 start|reconnect|stop|status|left|dismiss|unharmed|value KEY|watch PID|abort [WHY]|takeover|release|lease" >&2
     exit 2
     ;;
 esac

@@ -1,7 +1,8 @@
 /**
  * The client shuts down under load while its server is dead or the link is cut: within 90 s each time, with all that was
  * fsync'd safe, and what was given up unwritten is said in the journal and at the next start. NETDISK_SHUTDOWNS
- * (default 20): poweroff and reboot, server off and link cut, in turn. And while a unit is still starting.
+ * (default 20): poweroff and reboot, server off and link cut, in turn. And while a unit is still starting. With the server
+ * there it loses nothing, whoever has stopped the session before.
  */
 import { describe, expect } from "vitest";
 import { faultTable, times, wished } from "./harness/faults";
@@ -38,6 +39,24 @@ const givenUp = /outage was given up on 20\S+ \(shutdown, the server is out of r
 /** Of the boot before and of this one. */
 const journal = (boot: -1 | 0, unit = "*") =>
   on("client", `journalctl --boot ${boot} --unit 'netdisk-${unit}@${name}*' --output cat --no-pager`);
+
+/** What stops a disk whose session somebody has stopped by hand, with its server there. */
+const stops = {
+  reboot: async () => {
+    await shutDown("client", "reboot", limit);
+    await mounted(path);
+    expect(await journal(-1)).not.toMatch(/was given up/);
+    return journal(-1);
+  },
+  "a stop by hand": async () => {
+    await on("client", `timeout ${limit} systemctl stop netdisk@${name}.target`);
+    expect(await tryOn("client", `systemctl is-active netdisk-session@${name}`)).toMatchObject({
+      output: "inactive\n",
+    });
+    await on("client", `systemctl start netdisk@${name}.target`);
+    return journal(0);
+  },
+};
 
 describe("the client shuts down without its server", () => {
   const step = ladder();
@@ -95,6 +114,18 @@ describe("the client shuts down without its server", () => {
         console.log(`reboot while ${unit} was starting: ${seconds.toFixed(1)} s`);
         expect(await journal(-1, unit)).toMatch(/process \d+ \(.+\) still waits for the server/);
         expect(await journal(-1)).toMatch(givenUp);
+      },
+      minutes(10),
+    );
+
+  for (const [what, stop] of Object.entries(stops))
+    step(
+      `${what} has what waits written though the session was stopped by hand`,
+      async () => {
+        const sum = await on("client", `head -c 20M /dev/urandom | tee ${path}/late | sha256sum`);
+        await on("client", `systemctl stop netdisk-session@${name}`);
+        expect(await stop()).toMatch(/is stopped under the attached .*: started for what is not safe/);
+        expect(await on("client", `sha256sum <${path}/late`)).toBe(sum);
       },
       minutes(10),
     );

@@ -362,7 +362,7 @@ describe("session.sh left", () => {
     `test "$3" = status && echo '{"state":"${state}","connections":${connections}}'`;
   /** After `looks` looks it says something else. */
   const then = (looks: number, now: string, later: string) =>
-    `if test $(grep -c is-system-running calls) -gt ${looks}; then ${later}; else ${now}; fi`;
+    `if test $(grep -c is-system-running calls) -ge ${looks}; then ${later}; else ${now}; fi`;
 
   it("is nothing where only the script itself is there, or what has ended", () => {
     shell.stub("netdisk-helper", says("parked"));
@@ -472,6 +472,7 @@ describe("the device of a session's disk", () => {
       expect(attach("stop").status).toBe(0);
       expect(acts()).toEqual(["dmsetup suspend t1", "nbd-client -d /dev/nbd3", "dmsetup resume t1"]);
       expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([false, undefined]);
+      expect(shell.calls().at(-1)).toBe("session dismiss");
     });
 
     it("is given the new plugin, and not left alone by the old one", () => {
@@ -483,6 +484,29 @@ describe("the device of a session's disk", () => {
     it("is tried again by systemd where it could not be given the new plugin", () => {
       shell.stub("netdisk-helper", "exit 1");
       expect(session("reconnect").status).toBe(1);
+    });
+
+    it("is served for its stop where the unit was stopped by hand, and no longer than that", () => {
+      const asked = () => shell.calls().filter((call) => /^systemctl st(art|op)/.test(call));
+      // The new plugin makes safe what was waited for.
+      shell.stub("netdisk-helper", `test -e awake && echo '{"connections":1}'`);
+      shell.stub("sleep", "test ! -e awake || kill $(cat waiting)");
+      shell.stub(
+        "systemctl",
+        `case $1 in
+          is-active) if test -e awake; then echo active; else echo inactive; fi ;;
+          is-system-running) echo running ;;
+          start) touch awake ;;
+        esac`,
+      );
+      const unit = "netdisk-session@t1.service";
+      shell.run(`/bin/sleep 60 & echo $! >waiting\nset -- watch $!\n${sessionScript}`);
+      expect(asked()).toEqual([`systemctl start --no-block --job-mode=ignore-dependencies ${unit}`]);
+      session("dismiss");
+      expect(asked().slice(1)).toEqual([`systemctl stop --no-block ${unit}`]);
+      session("stop");
+      session("dismiss");
+      expect(asked().slice(2)).toEqual([]);
     });
 
     it("is disconnected when the disk is given up, and forgotten", () => {
