@@ -64,7 +64,7 @@ attach() {
     return 1
   fi
   exec 9>&-
-  if ! take_note || ! fits "$device" || ! right_blocks "$device" || ! "$helper" keep "/dev/$device" "$dead_timeout"; then
+  if ! take_note || ! fits "$device" || ! right_blocks "$device"; then
     "$client" -d "/dev/$device" >/dev/null
     rm -f "$note"
     look_anew
@@ -86,6 +86,8 @@ start() {
     rm -f "$link"
     until attach; do sleep 1; done
   fi
+  # Also of a device that an earlier start has attached, which may have been ended before it came to this.
+  "$helper" keep "/dev/$device" "$dead_timeout" || exit 1
   cd "/sys/block/$device/queue" || exit 1
   echo "$io_timeout" >io_timeout
   echo "$max_sectors" >max_sectors_kb

@@ -424,6 +424,8 @@ describe("the device of a session's disk", () => {
   const seen = () => shell.run(nbdQueue.command(ofSession.device, ofSession.note).text).status;
   const acts = () =>
     shell.calls().filter((call) => /^(nbd-client|dmsetup|netdisk-helper reconnect)/.test(call));
+  /** For how long requests wait for a plugin that died. */
+  const kept = () => shell.calls().filter((call) => call.startsWith("netdisk-helper keep"));
   const linked = () => lstatSync(shell.path("dev/netdisk/t1"), { throwIfNoEntry: false }) !== undefined;
 
   /** What the kernel shows of a device that `pid` has connected. */
@@ -466,6 +468,7 @@ describe("the device of a session's disk", () => {
       expect(seen()).toBe(0);
       expect(attach("start").stdout).toContain("/dev/nbd3 is still attached");
       expect(acts()).toEqual([]);
+      expect(kept()).toEqual(["netdisk-helper keep /dev/nbd3 315360000"]);
     });
 
     it("is flushed and detached, and forgotten", () => {
@@ -481,9 +484,9 @@ describe("the device of a session's disk", () => {
       expect(session("stop").stdout).toContain("stopped under an attached device");
     });
 
-    it("is tried again by systemd where it could not be given the new plugin", () => {
+    it("is tried again by systemd where it could not be given the new plugin, or told to wait for one", () => {
       shell.stub("netdisk-helper", "exit 1");
-      expect(session("reconnect").status).toBe(1);
+      expect([session("reconnect").status, attach("start").status]).toEqual([1, 1]);
     });
 
     it("is served for its stop where the unit was stopped by hand, and no longer than that", () => {
@@ -542,6 +545,7 @@ describe("the device of a session's disk", () => {
       expect(attach("start").stdout).toContain("attached as /dev/nbd4");
       expect(acts()).toHaveLength(1);
       expect(acts()[0]).toMatch(/^nbd-client -unix .* \/dev\/nbd4 /);
+      expect(kept()).toEqual(["netdisk-helper keep /dev/nbd4 315360000"]);
       expect(shell.read("/run/netdisk/t1/attached")).toBe("nbd4 9\n");
       expect(statSync(shell.path("run/netdisk/lock")).mode & 0o777).toBe(0o700);
     });
