@@ -33,7 +33,8 @@ unwritten() {
 # Also what an earlier session wrote, which may have ended before this.
 keep_lease() { said=$(sync "$lease" "${lease%/*}" 2>&1) || unwritten; }
 
-# Who may write, and which attachments never may again: all of it, or what there was stays, and nobody is served.
+# Who may write, and which attachments never may again, none of them forgotten: all of it, or what there was stays, and nobody
+# is served.
 write_lease() {
   said=$({
     rm -f "$lease.new" &&
@@ -91,7 +92,7 @@ flock -w 30 9 || refuse "another session is just beginning"
 
 holder=free void=
 if [ -e "$lease" ]; then
-  holder=$(head -n 1 "$lease") && void=$(tail -n +2 "$lease" | tail -n 10000) && [ -n "$holder" ] || refuse "the lease cannot be read on the server: $lease is empty or damaged. Bring it back from a backup, or remove it there if no other client has the disk attached; then on $host: netdisk $again $name"
+  holder=$(head -n 1 "$lease") && void=$(tail -n +2 "$lease") && [ -n "$holder" ] || refuse "the lease cannot be read on the server: $lease is empty or damaged. Bring it back from a backup, or remove it there if no other client has the disk attached; then on $host: netdisk $again $name"
 fi
 void=${void:+$newline$void}
 h_key='' h_machine='' h_nonce='' h_host='' h_since=''

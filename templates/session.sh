@@ -10,7 +10,8 @@ dir={{dir}}
 socket=$dir/nbd.sock
 control=$dir/control.sock
 retained=$dir/retained
-# This attachment's own id, for the server's lease: gone after a clean detach and with the boot.
+# This attachment's own id, for the server's lease: gone after a clean detach, unless the unit is only restarted, and with
+# the boot.
 nonce=$dir/nonce
 given_up={{givenUp}}
 # There while the unit runs only because a stop that is under way needs it.
@@ -77,6 +78,9 @@ reconnect() {
   "$helper" reconnect "/dev/$node" "$socket" && echo "/dev/$node is connected again"
 }
 
+# For ExecStop: whether the unit is started again as soon as it has stopped.
+restarting() { systemctl list-jobs --no-legend {{unit}} | grep -q ' restart '; }
+
 stop() {
   rm -f "$woken"
   # With a device attached nothing must be answered any more: systemd kills the plugin (KillSignal), and what waits goes
@@ -95,7 +99,8 @@ stop() {
     echo "not everything could be flushed: it is kept in $retained until this host goes down, and written at the next start"
     return 0
   fi
-  [ -s "$nonce" ] || return 0
+  # Each id that is given back is void for good, and one more for the server to remember.
+  [ -s "$nonce" ] && ! restarting || return 0
   # Forgotten first: the server may hear us and its answer come too late, and what it has released is void for good. With a
   # new one it lets this host in, released or not.
   who=$(identity)

@@ -339,11 +339,28 @@ it("session.sh value gives the whole of a reason, whose cure is at its end, and 
 
 it("session.sh stop gives the lease back by an id that is in use no more, whatever the server answers", () => {
   shell.write("/run/netdisk/t1/nonce", "0123abcd");
+  shell.stub("systemctl", "");
   shell.stub("ssh", `test ! -e ${shell.path("run/netdisk/t1/nonce")} && echo forgotten >&2; exit 255`);
   const { status, stdout, stderr } = shell.run(sessionScript, "stop");
   expect([status, stderr]).toEqual([0, "forgotten\n"]);
   expect(stdout).toContain("its lease stays with this host");
-  expect(shell.calls()[0]).toMatch(/^ssh -F ssh_config server release [0-9a-f]{16} 0123abcd \S+$/);
+  expect(shell.calls().at(-1)).toMatch(/^ssh -F ssh_config server release [0-9a-f]{16} 0123abcd \S+$/);
+});
+
+it("session.sh stop keeps the lease and the id over a restart of the unit", () => {
+  shell.write("/run/netdisk/t1/nonce", "0123abcd");
+  shell.stub("ssh", "");
+  shell.stub(
+    "systemctl",
+    'test "$1" != list-jobs || echo "4711 netdisk-session@t1.service $(cat job) running"',
+  );
+  const asked = (job: string) => {
+    shell.write("job", job);
+    expect(shell.run(sessionScript, "stop").status).toBe(0);
+    return shell.calls().filter((call) => call.startsWith("ssh")).length;
+  };
+  expect([asked("restart"), shell.read("/run/netdisk/t1/nonce")]).toEqual([0, "0123abcd"]);
+  expect([asked("stop"), shell.read("/run/netdisk/t1/nonce")]).toEqual([1, undefined]);
 });
 
 describe("session.sh left", () => {

@@ -121,6 +121,13 @@ describe("serve.sh", () => {
     expect(ask("serve", here, first, "nas")).toMatch(/^refused: fenced: .* nobody holds it now/);
   });
 
+  it("fences whoever has lost the disk, however many have had it since", () => {
+    const since = Array.from({ length: 12000 }, (_, n) => String(n).padStart(32, "0")).join("\n");
+    writeFileSync(join(root, "lease"), `free\n${first}\n${since}\n`);
+    expect(ask("serve", elsewhere, second, "laptop")).toBe("ok\nserved\n");
+    expect(ask("serve", here, first, "nas")).toMatch(/^refused: fenced: /);
+  });
+
   it("frees a disk for its holder only", () => {
     ask("serve", here, first, "nas");
     expect(ask("release", elsewhere, second, "laptop")).toBe("ok\n");
