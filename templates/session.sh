@@ -56,6 +56,15 @@ fit_retain() {
   retain=$most
 }
 
+# Whole or not at all: with half an id the server lets nobody in.
+is_id() { grep -Eqsx '[0-9a-f]{32}' "$1"; }
+
+make_nonce() {
+  od -An -v -tx1 -N16 /dev/urandom | tr -d ' \n' >"$nonce.new" && is_id "$nonce.new" && mv -f "$nonce.new" "$nonce" && return
+  echo "this attachment's id cannot be written to $nonce. Make room in $dir (df $dir shows what there is); it is tried again each second." >&2
+  return 1
+}
+
 start() {
   umask 077
   if [ -e "$given_up" ]; then
@@ -63,7 +72,7 @@ start() {
     mv -f "$given_up" "$given_up.told"
     attached || rm -f "$retained" "$nonce"
   fi
-  [ -s "$nonce" ] || od -An -v -tx1 -N16 /dev/urandom | tr -d ' \n' >"$nonce"
+  is_id "$nonce" || make_nonce || exit 1
   rm -f "$socket"
   fit_retain
   exec nbdkit -f -U "$socket" -t 64 "$plugin" \

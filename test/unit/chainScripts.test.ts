@@ -311,6 +311,7 @@ const sessionScript = render("session.sh", {
 });
 
 describe("session.sh start", () => {
+  const id = "0123456789abcdef".repeat(2);
   const retained = () => {
     shell.stub("nbdkit", "");
     expect(shell.run(sessionScript, "start").status).toBe(0);
@@ -323,10 +324,34 @@ describe("session.sh start", () => {
     ["holds what an earlier plugin has left", 24, 23, 23],
     ["is full", 1, 0, 64],
   ])("retains what it should where /run %s", (_, free, left, expected) => {
-    shell.write("/run/netdisk/t1/nonce", "0");
+    shell.write("/run/netdisk/t1/nonce", id);
     if (left > 0) shell.write("/run/netdisk/t1/retained", Buffer.alloc(left * MiB, 1));
     shell.stub("df", `echo Avail; echo ${(free * MiB) / 512}`);
     expect(retained()).toBe(String(expected * MiB));
+  });
+
+  it.each([
+    ["makes an id for the attachment", undefined, 'exec /usr/bin/od "$@"', 0, /^[0-9a-f]{32}$/],
+    ["keeps the one that is there", id, 'exec /usr/bin/od "$@"', 0, new RegExp(`^${id}$`)],
+    ["replaces half of one", "0123", 'exec /usr/bin/od "$@"', 0, /^[0-9a-f]{32}$/],
+    ["makes none by halves, as where /run is full, and says the cure", undefined, "echo 0123", 1, undefined],
+  ])("%s", (_, left, od, status, found) => {
+    shell.run("mkdir -p /run/netdisk/t1");
+    if (left !== undefined) shell.write("/run/netdisk/t1/nonce", left);
+    shell.stub("df", "echo Avail; echo 400000");
+    shell.stub("nbdkit", "");
+    shell.stub("od", od);
+    const ended = shell.run(sessionScript, "start");
+    expect(ended.status).toBe(status);
+    const nonce = shell.read("/run/netdisk/t1/nonce");
+    if (found) expect(nonce).toMatch(found);
+    else {
+      expect(nonce).toBeUndefined();
+      expect(ended.stderr).toMatch(
+        /^this attachment's id cannot be written .*Make room in .*tried again each second\.\n$/,
+      );
+    }
+    expect(shell.calls().some((call) => call.startsWith("nbdkit"))).toBe(found !== undefined);
   });
 });
 
