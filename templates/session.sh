@@ -27,12 +27,13 @@ client={{client}}
 # comes and goes.
 patience=25 long_patience=600
 
+# As the server is told who asks, by the nonce $1.
 identity() {
-  echo "$(sha256sum /etc/machine-id | cut -c -16) $(cat "$nonce") $(uname -n | tr -cd 'A-Za-z0-9._-' | cut -c -64)"
+  echo "$(sha256sum /etc/machine-id | cut -c -16) $1 $(uname -n | tr -cd 'A-Za-z0-9._-' | cut -c -64)"
 }
 
-# Asks the server something about the lease: takeover, release, lease. $2: who asks, where that is not who we are now.
-ask_server() { ssh -F "$ssh_config" server "$1 ${2:-$(identity)}" </dev/null; }
+# Asks the server something about the lease, as the attachment $2: takeover, release, lease.
+ask_server() { ssh -F "$ssh_config" server "$1 $(identity "$2")" </dev/null; }
 
 status() { "$helper" ask "$control" status 2>/dev/null; }
 
@@ -78,7 +79,7 @@ start() {
   exec nbdkit -f -U "$socket" -t 64 "$plugin" \
     name="$name" export="$name" control="$control" retain-file="$retained" retain="$retain" \
     chunk=128K timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 one-flush=true \
-    command=ssh arg=-F arg="$ssh_config" arg=server arg="serve $(identity)"
+    command=ssh arg=-F arg="$ssh_config" arg=server arg="serve $(identity "$(cat "$nonce")")"
 }
 
 # A plugin died, or was restarted, under an attached device: the kernel's requests wait for this.
@@ -112,9 +113,9 @@ stop() {
   [ -s "$nonce" ] && ! restarting || return 0
   # Forgotten first: the server may hear us and its answer come too late, and what it has released is void for good. With a
   # new one it lets this host in, released or not.
-  who=$(identity)
+  given_back=$(cat "$nonce")
   rm -f "$nonce"
-  ask_server release "$who" >/dev/null || echo "the server could not be told that the disk is free: its lease stays with this host"
+  ask_server release "$given_back" >/dev/null || echo "the server could not be told that the disk is free: its lease stays with this host"
 }
 
 # Gives the disk up: waiting requests fail, what is retained is lost. Said here, and again at the next start.
@@ -184,19 +185,29 @@ left() {
   return "$found"
 }
 
+# Who holds the lease, any client may know: also one that is not attached and has no nonce.
+lease() { ask_server lease 00000000000000000000000000000000; }
+
+takeover() {
+  if ! is_id "$nonce"; then
+    echo "$name is not started on this host, so that it could not take over the disk. Run: systemctl start --no-block netdisk@$name.target; then the same again" >&2
+    return 1
+  fi
+  ask_server takeover "$(cat "$nonce")"
+}
+
 # What was given up since the start is no success, however well the rest went.
 unharmed() {
   [ ! -e "$given_up" ] || { echo "$name was given up on $(cat "$given_up")" >&2; return 1; }
 }
 
 case "${1-}" in
-  start | reconnect | stop | status | left | dismiss | unharmed) "$1" ;;
+  start | reconnect | stop | status | left | dismiss | unharmed | lease | takeover) "$1" ;;
   abort) abort "${2:-by hand}" ;;
   watch) watch "$2" ;;
   value) value "$2" ;;
-  takeover | release | lease) ask_server "$1" ;;
   *)
-    echo "usage: $0 start|reconnect|stop|status|left|dismiss|unharmed|value KEY|watch PID|abort [WHY]|takeover|release|lease" >&2
+    echo "usage: $0 start|reconnect|stop|status|left|dismiss|unharmed|value KEY|watch PID|abort [WHY]|lease|takeover" >&2
     exit 2
     ;;
 esac

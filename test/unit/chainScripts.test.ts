@@ -372,6 +372,21 @@ it("session.sh stop gives the lease back by an id that is in use no more, whatev
   expect(shell.calls().at(-1)).toMatch(/^ssh -F ssh_config server release [0-9a-f]{16} 0123abcd \S+$/);
 });
 
+it("session.sh lease asks for a stopped disk, too, which has no id; takeover says that it needs one", () => {
+  shell.stub("ssh", "echo free");
+  const { status, stderr } = shell.run(sessionScript, "takeover");
+  expect(status).toBe(1);
+  expect(stderr).toMatch(
+    /^t1 is not started on this host.*systemctl start --no-block netdisk@t1\.target; then/,
+  );
+  expect(shell.run(sessionScript, "lease").stdout).toBe("free\n");
+  expect(shell.calls()).toHaveLength(1);
+  // As the relay takes it (serve-relay.pl).
+  expect(shell.calls()[0]).toMatch(
+    /^ssh -F ssh_config server lease [0-9a-f]{16} 0{32} [A-Za-z0-9._-]{1,64}$/,
+  );
+});
+
 it("session.sh stop keeps the lease and the id over a restart of the unit", () => {
   shell.write("/run/netdisk/t1/nonce", "0123abcd");
   shell.stub("ssh", "");
