@@ -127,12 +127,14 @@ abort() {
   sync "$given_up.new"
   mv -f "$given_up.new" "$given_up"
   echo "$name was given up on $(cat "$given_up")" >&2
-  # Once it is free, another disk may be given the device: nothing of this one may lead there.
-  if ! attached || "$client" -d "/dev/$node" >/dev/null; then
-    rm -f "$device" "$note"
-    # A plugin that runs forgets by itself. Where none will start again, what is kept would hinder a removal for ever.
-    [ -n "$said" ] || rm -f "$retained"
+  if attached && ! why=$("$client" -d "/dev/$node" 2>&1); then
+    echo "/dev/$node is still attached, and what waits for it goes on waiting: $client -d /dev/$node failed: ${why:-without a word}. Cure that; then: netdisk abort $name" >&2
+    return 1
   fi
+  # Now that it is free, another disk may be given the device: nothing of this one may lead there.
+  rm -f "$device" "$note"
+  # A plugin that runs forgets by itself. Where none will start again, what is kept would hinder a removal for ever.
+  [ -n "$said" ] || rm -f "$retained"
 }
 
 # Where the unit was stopped by hand under an attached device, a stop of the disk or of the host would wait for nobody. So it

@@ -569,8 +569,18 @@ describe("the device of a session's disk", () => {
       expect(asked().slice(2)).toEqual([]);
     });
 
+    it("is still this disk's when it is given up and cannot be disconnected, which is said with the cure", () => {
+      shell.stub("nbd-client", "echo no such family >&2; exit 1");
+      const { status, stderr } = session("abort");
+      expect(status).toBe(1);
+      expect(stderr).toMatch(
+        /nbd-client -d \/dev\/nbd3 failed: no such family\. Cure that; then: netdisk abort t1\n$/,
+      );
+      expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([true, "nbd3 7\n"]);
+    });
+
     it("is disconnected when the disk is given up, and forgotten", () => {
-      session("abort");
+      expect(session("abort").status).toBe(0);
       expect(acts()).toEqual(["nbd-client -d /dev/nbd3"]);
       expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([false, undefined]);
     });
