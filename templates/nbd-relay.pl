@@ -6,6 +6,8 @@ use constant { WRITE => 1, FLUSH => 3 };
 use constant { OPTION => "IHAVEOPT", REQUEST => 0x25609513, REPLY => 0x67446698, CHUNK => 0x668e33ef };
 use constant { EXPORT_NAME => 1, GO => 7, ACK => 1, INFO => 3, INFO_EXPORT => 0, STRUCTURED => 8 };
 use constant { CAN_FLUSH => 1 << 2, CAN_FUA => 1 << 3, READ_ONLY => 1 << 1 };
+# Of a chunk: the last one of its reply; success, without content; the bit that every error has.
+use constant { DONE => 1, NONE => 0, ERROR => 1 << 15, EIO => 5 };
 # Of ours; libnbd counts its own from 1 on.
 use constant OWN => "netdisk\0";
 use constant ENOUGH => 1 << 20;
@@ -17,6 +19,8 @@ my %pass = (client => 0, server => 18);
 # Changes without their FUA; what the next FLUSH is for; what the one that was sent is for.
 my (%fua, @waiting, @flushed);
 my ($greeted, $transmission, $structured, $fua_announced) = (0, 0, 0, 0);
+# Of the chunks so far that answer the FLUSH.
+my $flush_error = 0;
 # Reads by cookie, of a server without structured replies.
 my %reads;
 
@@ -27,6 +31,13 @@ sub flush_next {
   return if @flushed || !@waiting || $pass{client};
   @flushed = splice @waiting;
   $out{server} .= pack("Nnn", REQUEST, 0, FLUSH) . OWN . pack("x12");
+}
+
+sub flushed {
+  my ($error) = @_;
+  $flush_error = 0;
+  answer($_, $error) for splice @flushed;
+  flush_next();
 }
 
 # What the next FLUSH is answered, this one is.
@@ -93,9 +104,16 @@ sub from_server {
   my $magic = unpack("N", $$in);
   if ($magic == CHUNK) {
     return if length $$in < 20;
-    my ($type, $cookie, $length) = unpack("x6 n a8 N", $$in);
-    # Success is a chunk without content.
-    if (delete $fua{$cookie} && $type == 0) {
+    my ($flags, $type, $cookie, $length) = unpack("x4 n n a8 N", $$in);
+    if ($cookie eq OWN) {
+      return if length $$in < 20 + $length;
+      my $content = substr substr($$in, 0, 20 + $length, ""), 20;
+      # What is neither success nor an error with its number says nothing of what is safe, either.
+      $flush_error ||= $type & ERROR && unpack("N", $content) || EIO if $type != NONE;
+      flushed($flush_error) if $flags & DONE;
+      return 1;
+    }
+    if (delete $fua{$cookie} && $type == NONE) {
       substr $$in, 0, 20, "";
       answer_once_flushed($cookie);
       return 1;
@@ -107,8 +125,7 @@ sub from_server {
   refuse("nbd-server sent no reply") if $magic != REPLY;
   my ($error, $cookie) = unpack("x4 N a8", substr $$in, 0, 16, "");
   if ($cookie eq OWN) {
-    answer($_, $error) for splice @flushed;
-    flush_next();
+    flushed($error);
   } elsif (delete $fua{$cookie} && !$error) {
     answer_once_flushed($cookie);
   } else {

@@ -27,6 +27,10 @@ const chunk = (cookie: number, type: number, data: Buffer = Buffer.alloc(0)) =>
   bytesOf(u32(0x668e33ef), u16(1), u16(type), u64(cookie), u32(data.length), data);
 const ownFlush = bytesOf(u32(0x25609513), u16(0), u16(3), "netdisk\0", Buffer.alloc(12));
 const ownReply = (error = 0) => bytesOf(u32(0x67446698), u32(error), "netdisk\0");
+/** Not the last one, with `more`. */
+const ownChunk = (type: number, data: Buffer = Buffer.alloc(0), more = false) =>
+  bytesOf(u32(0x668e33ef), u16(more ? 0 : 1), u16(type), "netdisk\0", u32(data.length), data);
+const failed = (error: number, message = "") => bytesOf(u32(error), u16(message.length), message);
 const [read, write, flush] = [0, 1, 3];
 const [hasFlags, readOnly, canFlush, canFua] = [1, 2, 4, 8];
 
@@ -120,6 +124,26 @@ describe("the relay", () => {
     await server.receivesNothing();
   });
 
+  it.each([
+    ["well", 0, [ownChunk(0)]],
+    ["with an error", 28, [ownChunk(0x8001, failed(28, "no space"))]],
+    ["with an error that an end without one follows", 28, [ownChunk(0x8001, failed(28), true), ownChunk(0)]],
+    ["by what is no answer to a FLUSH", 5, [ownChunk(1, Buffer.alloc(8))]],
+  ])("understands a server that answers its FLUSH in chunks, %s", async (_, error, chunks) => {
+    await transmission();
+    client.send(request(flush, 1));
+    await server.receives(ownFlush);
+    client.send(request(flush, 2));
+    for (const byte of Buffer.concat(chunks)) {
+      server.send(Buffer.from([byte]));
+      await sleep(1);
+    }
+    await client.receives(reply(1, error));
+    await server.receives(ownFlush);
+    server.send(ownReply());
+    await client.receives(reply(2));
+  });
+
   it("never has two FLUSHes under way: who comes meanwhile shares the next one, and its error", async () => {
     await transmission();
     client.send(request(flush, 1));
@@ -202,7 +226,7 @@ describe("the relay", () => {
           pending.push(() => {
             for (const one of covered) one.safe = true;
             flushing = false;
-            return ownReply();
+            return dice(2) === 0 ? ownReply() : ownChunk(0);
           });
         } else {
           const one = { data, done: false, safe: false };
