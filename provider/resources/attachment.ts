@@ -135,7 +135,7 @@ if ! timeout 90 systemctl restart $attach; then
 fi
 ${bringUp("the device is attached", inputs)}`,
   stdin: keyInput(inputs),
-  timeoutMs: 450_000,
+  timeoutMs: 480_000,
   inUse,
 });
 

@@ -4,6 +4,7 @@
  */
 import {
   attachUnit,
+  diskTarget,
   mappedDevice,
   mountUnit,
   openUnit,
@@ -16,11 +17,12 @@ import { type Command, sh } from "../host/sh";
 import type { Secret } from "../../schema/secret";
 import type { RunStep } from "../resource";
 import { givingPassphrase } from "./unlock";
+import { writtenOut } from "./writtenOut";
 
 /**
- * Unmounts and closes a disk that has its server, or says who uses it, leaves it as it was and ends the command
- * with the status `inUse`. Leaves the units that were active in `$was`, for `systemctl start`. A disk that is dead or not
- * attached is left to its units.
+ * Unmounts and closes a disk that has its server, or says who uses it or what its server does not take, leaves it as it
+ * was and ends the command with the status `inUse`. Leaves the units that were active in `$was`, for `systemctl start`. A
+ * disk that is dead or not attached is left to its units.
  */
 export const takeDown = (name: string): Command => sh`# take the disk ${name} down, unless it is in use
 was= session=${sessionScript(name)} attach=${attachUnit(name)} mount=${mountUnit(name)} open=${openUnit(name)}
@@ -41,7 +43,15 @@ refuse() {
   echo "End these users (or stop their services), or unmount what they have mounted; then run the same again." >&2
   exit ${inUse}
 }
+# Would cost what is not written yet. To give that up is an act of its own, by hand.
+out_of_reach() {
+  echo "the disk ${name} cannot be taken down now: $1" >&2
+  if test -x $session; then give_up=${`netdisk abort ${name}`}; else give_up=${`systemctl stop ${diskTarget(name)}`}; fi
+  echo "Bring the server back, or give up what it does not have ($give_up on this host); then run the same again." >&2
+  exit ${inUse}
+}
 ${deviceUsers}
+${writtenOut}
 holders() {
   openers
   layers
@@ -62,9 +72,7 @@ holders() {
 }
 # With a session whose server is out of reach, umount would wait for it, and so would we.
 if test -x $session && systemctl is-active --quiet $attach && ! state=$($session value state | grep -E '^(up|replaying)$'); then
-  echo "the disk ${name} cannot be taken down now: its server is out of reach ($($session value state): $($session value reason)), $($session value retained) bytes are not safe there yet" >&2
-  echo "Bring the server back, or give up what it does not have (netdisk abort ${name}); then run the same again." >&2
-  exit ${inUse}
+  out_of_reach "its server is out of reach ($($session value state): $($session value reason)), $($session value retained) bytes are not safe there yet"
 fi
 if systemctl is-active --quiet $attach && node=$(readlink -e ${mappedDevice(name)}); then
   dm=\${node##*/} number=$(cat /sys/class/block/\${node##*/}/dev) || exit 1
@@ -77,8 +85,17 @@ if systemctl is-active --quiet $attach && node=$(readlink -e ${mappedDevice(name
     sleep 1
   done
   for path in $(mounts /proc/1/mountinfo | awk '{ print $1 }'); do
-    if ! said=$(umount "$(printf %b "$path")" 2>&1); then refuse "$said
+    at=$(printf %b "$path")
+    # The server may be silent already, and nobody have noticed.
+    bounded 180 sync -f "$at" || out_of_reach "its server does not take what is written to $at (sync -f $ended); $(unwritten)"
+    # What is mounted read-only may have kept an old log, and wrote none.
+    if test -w "$at"; then proof=closed_well; else proof=true; fi
+    if ! said=$(umount "$at" 2>&1); then refuse "$said
 $(holders)"; fi
+    if ! bounded 45 readable || ! bounded 45 $proof; then
+      case "$was " in *" $mount "*) systemctl restart --no-block $mount ;; esac
+      out_of_reach "its server went away while $at was unmounted; all that was written until then is there, and the disk is mounted again once the server is back"
+    fi
   done
   # Whoever came meanwhile, or is not seen by the above; udev may look at the device for a moment.
   tries=0

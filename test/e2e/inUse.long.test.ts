@@ -1,6 +1,12 @@
 /** What inUse.test.ts leaves out for the sake of time. */
 import { afterEach, beforeAll, it } from "vitest";
-import { destroyRefuses, endUsers, stopByHandFlushes, weakSessionEnds } from "./harness/inUse";
+import {
+  destroyRefuses,
+  endUsers,
+  silentServerRefuses,
+  stopByHandFlushes,
+  weakSessionEnds,
+} from "./harness/inUse";
 import { startMounted } from "./harness/scenario";
 
 const minutes = (n: number) => n * 60_000;
@@ -20,6 +26,8 @@ it(
   stopByHandFlushes,
   minutes(3),
 );
+
+it("a run unmounts no disk whose server is silent", silentServerRefuses, minutes(5));
 
 it(
   "a connection without sync is named, and is not in force any more after an up",

@@ -1,6 +1,7 @@
 /** A disk that somebody uses is not taken away by a run of Pulumi, and loses nothing when it is stopped by hand. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
+import { takeDown } from "../../../provider/resources/takeDown";
 import { mounted, on, tryOn } from "./lab";
 import { pulumi, stackFile } from "./project";
 import { expectNoChanges, up } from "./scenario";
@@ -45,6 +46,25 @@ export async function destroyRefuses(use: keyof typeof uses): Promise<void> {
   await on("client", "mountpoint /mnt/disk && systemctl is-active netdisk-mount@testdisk.service");
   expect(await on("client", "sha256sum /mnt/disk/dirty")).toBe(sum);
   await endUsers();
+  await expectNoChanges();
+}
+
+/**
+ * What a run carries out on the client, at the moment when the server is silent and nobody knows it yet: a run's own look at
+ * the disk would have told. `umount` ends well here, with the 20 MB lost.
+ */
+export async function silentServerRefuses(): Promise<void> {
+  await dirty();
+  await on("server", "systemctl kill --signal=STOP nbd-server");
+  try {
+    const { code, output } = await tryOn("client", takeDown("testdisk").text);
+    expect(code, output).toBe(75);
+    expect(output).toMatch(/the disk testdisk cannot be taken down now: .* not on the server yet/);
+    expect(output).toContain("systemctl stop netdisk@testdisk.target on this host");
+  } finally {
+    await on("server", "systemctl kill --signal=CONT nbd-server");
+  }
+  await mounted();
   await expectNoChanges();
 }
 

@@ -1,0 +1,35 @@
+/** Proof that a disk's server has what its file system held: umount waits for a server, and succeeds without one. */
+import { sh } from "../host/sh";
+
+/**
+ * Shell functions that want the mapping's `$node` and its `$number` MAJOR:MINOR. `bounded SECONDS COMMAND...` runs a
+ * command that may hang and leaves in `$ended` how it failed; `unwritten` says what would be lost; `readable` and
+ * `closed_well` tell after the unmount whether the server was there until its end.
+ */
+export const writtenOut = sh`# What waits in the kernel for a dead server can be neither killed nor waited for, which timeout(1) would do, too.
+bounded() {
+  seconds=$1 tries=0
+  shift
+  "$@" >/dev/null 2>&1 &
+  while kill -0 $! 2>/dev/null; do
+    tries=$((tries + 1))
+    if [ $tries -gt $((seconds * 5)) ]; then
+      ended="has not ended after $seconds s"
+      return 1
+    fi
+    sleep 0.2
+  done
+  wait $! || { ended="failed with status $?"; return 1; }
+}
+unwritten() {
+  awk '/^Bdi(Reclaimable|Writeback):/ { kb += $2; n++ } END { if (n == 0) exit 1; print kb " kB of it are not on the server yet" }' /sys/kernel/debug/bdi/$number/stats 2>/dev/null ||
+    awk '/^(Dirty|Writeback):/ { kb += $2 } END { print "what was written last is not on the server yet (of all that this host writes, " kb " kB wait)" }' /proc/meminfo
+}
+readable() { dd if=$node of=/dev/null bs=4096 count=1 iflag=direct status=none; }
+# A file system that shut down leaves a log to be recovered. Only that is told: what a tool does not know is no failure.
+closed_well() {
+  case $(blkid -p -o value -s TYPE $node) in
+    xfs) ! xfs_logprint -t $node 2>/dev/null | grep -q '<DIRTY>' ;;
+    ext4) ! dumpe2fs -h $node 2>/dev/null | grep -q needs_recovery ;;
+  esac
+}`;

@@ -1,0 +1,79 @@
+/** A disk is only unmounted by a run when its server has what was written, run as the shell text that it is. */
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { takeDown } from "../../provider/resources/takeDown";
+import { stubbedShell, type StubbedShell } from "./stubbedShell";
+
+// Whoever uses the disk is looked for among all processes of this machine.
+vi.setConfig({ testTimeout: 120_000 });
+
+let shell: StubbedShell;
+beforeEach(() => {
+  shell = stubbedShell();
+  shell.write("/dev/mapper/t1", Buffer.alloc(65536));
+  shell.write("/sys/class/block/t1/dev", "253:7\n");
+  shell.write("mountinfo", `99 1 253:7 / ${shell.path("mnt/my\\040disk")} rw - xfs /dev/mapper/t1 rw\n`);
+  shell.write("/mnt/my disk/file", "");
+  shell.stub("systemctl", 'case "$*" in *ActiveState*) echo active ;; esac');
+  shell.stub("dmsetup", "echo 0");
+  shell.stub("sync", "");
+  shell.stub("umount", ":> mountinfo");
+  shell.stub("blkid", "echo xfs");
+  shell.stub("xfs_logprint", 'echo "    log tail: 2 head: 2 state: <CLEAN>"');
+  shell.write("bdi", "BdiWriteback:             1024 kB\nBdiReclaimable:           3000 kB\nDirtied: 9 kB\n");
+});
+
+const run = () =>
+  shell.run(
+    takeDown("t1")
+      .text.replaceAll("/proc/1/mountinfo", shell.path("mountinfo"))
+      .replaceAll("/sys/kernel/debug/bdi/$number/stats", shell.path("bdi"))
+      .replaceAll("bounded 180", "bounded 1"),
+  );
+const called = (words: string) => shell.calls().some((call) => call.startsWith(words));
+const mount = "netdisk-mount@t1.service";
+
+it("unmounts what its server has", () => {
+  // The mapping's file stays, so that the last proof fails.
+  expect(run().stderr).toMatch(/t1 is still there, although nobody uses it/);
+  const order = shell.calls().filter((call) => /^(sync|umount|xfs_logprint)/.test(call));
+  expect(order.map((call) => call.split(" ")[0])).toEqual(["sync", "umount", "xfs_logprint"]);
+  expect(order[0]).toBe(`sync -f ${shell.path("mnt/my disk")}`);
+});
+
+describe.each([
+  ["fails", "exit 1", "sync -f failed with status 1"],
+  ["never ends", "exec sleep 20", "sync -f has not ended after 1 s"],
+])("where writing out %s", (_, sync, why) => {
+  beforeEach(() => shell.stub("sync", sync));
+
+  it("refuses before anything is unmounted, and names what is unwritten and the cure", () => {
+    const { status, stderr } = run();
+    expect(status).toBe(75);
+    expect(stderr).toContain(
+      `the disk t1 cannot be taken down now: its server does not take what is written to`,
+    );
+    expect(stderr).toContain(`(${why}); 4024 kB of it are not on the server yet`);
+    expect(stderr.trimEnd().split("\n").at(-1)).toBe(
+      "Bring the server back, or give up what it does not have (systemctl stop netdisk@t1.target on this host); then run the same again.",
+    );
+    expect(called("umount") || called("systemctl stop")).toBe(false);
+  });
+});
+
+it("says what it can where the kernel does not tell about this disk", () => {
+  shell.stub("sync", "exit 1");
+  shell.write("bdi", "");
+  expect(run().stderr).toMatch(/what was written last is not on the server yet \(.* \d+ kB wait\)/);
+});
+
+it.each([
+  ["cannot be read any more", "dd", "exit 1"],
+  ["shut down, so that its log is left to be recovered", "xfs_logprint", 'echo "state: <DIRTY>"'],
+])("does not call it success when the file system %s", (_, tool, says) => {
+  shell.stub(tool, says);
+  const { status, stderr } = run();
+  expect(status).toBe(75);
+  expect(stderr).toMatch(/its server went away while \S+mnt\/my disk was unmounted/);
+  expect(called(`systemctl restart --no-block ${mount}`)).toBe(true);
+  expect(called("systemctl stop")).toBe(false);
+});
