@@ -21,6 +21,7 @@ const settings: Record<string, (value: string) => Values> = {
   sync: (text) => ({ sync: keyFileBoolean(text) }),
   readonly: (text) => ({ readOnly: keyFileBoolean(text) }),
   authfile: (authFile) => ({ authFile }),
+  virtstyle: () => ({}),
 };
 
 const inputKeys = Object.keys(definition.inputs) as (keyof typeof definition.inputs)[];
@@ -35,7 +36,9 @@ export function understand(name: string, text: string): Values & { onlyOurs: boo
     groups.length === 1 &&
     groups[0]?.name === name &&
     strange.length === 0 &&
-    entries.every(([key]) => Object.hasOwn(settings, key));
+    entries.every(([key]) => Object.hasOwn(settings, key)) &&
+    // Else a path with a `%` in it is another file's.
+    Object.fromEntries(entries).virtstyle === "none";
   return { ...values, name, onlyOurs };
 }
 

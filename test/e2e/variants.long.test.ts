@@ -48,7 +48,9 @@ const article: Variant = {
     },
     "the server is configured as printed": async () => {
       const lines = async (file: string) =>
-        (await on("server", `grep -v '^#' /etc/nbd-server/${file}`)).split("\n").map((line) => line.trim());
+        (await on("server", `grep -v '^\\s*#' /etc/nbd-server/${file}`))
+          .split("\n")
+          .map((line) => line.trim());
       expect(await lines("config")).toEqual([
         "[generic]",
         "user = nbd",
@@ -61,6 +63,7 @@ const article: Variant = {
       expect(await lines("conf.d/testdisk.conf")).toEqual([
         "[testdisk]",
         "exportname = /dev/netdisk/testdisk",
+        "virtstyle = none",
         "flush = true",
         "fua = false",
         "sync = false",

@@ -5,6 +5,7 @@ import { parseAuthorizedKeys, permitOpenOf } from "../../provider/facts/authoriz
 import { escapeValue, parseKeyFile } from "../../provider/facts/keyFile";
 import { parseLoadRecord } from "../../provider/facts/nbdServer";
 import type { SshdConfig } from "../../provider/facts/sshd";
+import { diskExport, understand } from "../../provider/resources/export";
 import { sshdVerdict } from "../../provider/resources/sshdVerdict";
 
 describe("parseKeyFile", () => {
@@ -36,6 +37,32 @@ describe("parseKeyFile", () => {
     expect(parseKeyFile(`[a]\nexportname = ${escapeValue(path)}\n`).groups[0]?.entries).toEqual([
       ["exportname", path],
     ]);
+  });
+});
+
+describe("an export", () => {
+  const wish = {
+    name: "t1",
+    exportName: "/srv/100 %s.img",
+    flush: true,
+    fua: true,
+    sync: true,
+    readOnly: false,
+    authFile: "/etc/nbd-server/allow",
+  };
+  const [step] = diskExport.plan({ is: "absent" }, wish, { name: "t1" });
+  const text = step?.do === "write" ? step.content : "";
+
+  it("is read back as it was written", () => {
+    expect(understand("t1", text)).toEqual({ ...wish, onlyOurs: true });
+  });
+
+  it.each([
+    ["is left out", ""],
+    ["is another", "\tvirtstyle = ipliteral\n"],
+    ["has a second value, which counts", "\tvirtstyle = none\n\tvirtstyle = iphash\n"],
+  ])("is not as it should be where nbd-server would take its path for a format: virtstyle %s", (_, line) => {
+    expect(understand("t1", text.replace("\tvirtstyle = none\n", line)).onlyOurs).toBe(false);
   });
 });
 
