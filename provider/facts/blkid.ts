@@ -8,6 +8,24 @@ export interface Signature {
   uuid?: string;
 }
 
+/** What `blkid -o export` printed. */
+export function signatureIn(lines: string[]): Signature {
+  const values = new Map<string, string>();
+  for (const line of lines) {
+    const match = /^([A-Z_]+)=(.*)$/.exec(line);
+    if (!match?.[1]) throw new Error(`unexpected line: ${line}`);
+    values.set(match[1], match[2] ?? "");
+  }
+  // A partition table has PTTYPE instead of TYPE.
+  const type = values.get("TYPE") ?? values.get("PTTYPE");
+  if (type === undefined) throw new Error("neither TYPE nor PTTYPE in the answer");
+  const uuid = values.get("UUID");
+  return uuid === undefined ? { type } : { type, uuid };
+}
+
+export const describeSignature = ({ type, uuid }: Signature): string =>
+  uuid === undefined ? type : `${type} ${uuid}`;
+
 /**
  * Undefined where blkid knows nothing of what is there: that alone does not mean blank. blkid has one status for
  * that, for a device that cannot be read and for one that is not there: the latter two are told apart here.
@@ -25,16 +43,6 @@ exit $status`,
     if (exitCode === 2 && stdout === "") return undefined;
     if (exitCode === 8) return { type: "ambivalent" };
     if (exitCode !== 0) throw new Error("blkid failed");
-    const values = new Map<string, string>();
-    for (const line of stdout.trimEnd().split("\n")) {
-      const match = /^([A-Z_]+)=(.*)$/.exec(line);
-      if (!match?.[1]) throw new Error(`unexpected line: ${line}`);
-      values.set(match[1], match[2] ?? "");
-    }
-    // A partition table has PTTYPE instead of TYPE.
-    const type = values.get("TYPE") ?? values.get("PTTYPE");
-    if (type === undefined) throw new Error("neither TYPE nor PTTYPE in the answer");
-    const uuid = values.get("UUID");
-    return uuid === undefined ? { type } : { type, uuid };
+    return signatureIn(stdout.trimEnd().split("\n"));
   },
 };

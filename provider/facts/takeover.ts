@@ -1,9 +1,11 @@
 /**
- * What a file that was there before us holds. The client proves a device blank by samples (blank.ts): what it
- * would overlook must not reach it, and the server can read all of its own file.
+ * What a file that was there before us holds. Only the server can tell before it is made the disk's: the client proves a
+ * device blank by samples (blank.ts), and what it would overlook must not reach it; the server can read all of its own file.
  */
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
+import { describeSignature, signatureIn } from "./blkid";
+import { uuids } from "./luksDevice";
 
 /** Bytes from the beginning that the client reads whole. */
 const edge = 16_777_216;
@@ -13,10 +15,10 @@ export type Takeover =
   | "made"
   /** Zeros from end to end. */
   | "blank"
-  /** Data where the client certainly sees it. */
-  | "begins with data"
-  /** Offset of the first byte that is not zero, after a beginning of zeros. */
-  | number;
+  /** Begins with a LUKS header; whose, the client is the judge of. */
+  | "LUKS"
+  /** Anything else, in words. */
+  | { foreign: string };
 
 /** `note` holds inode and birth of the file that netdisk made. Reads all of a file of zeros: minutes per 100 GiB. */
 export const takeover: Fact<[path: string, note: string], Takeover> = {
@@ -30,15 +32,25 @@ size=$(stat -c %s -- ${path}) || exit 1
 zeros() { said=$(cmp -n "$1" -- ${path} /dev/zero); status=$?; [ $status -le 1 ] || exit $status; return $status; }
 edge=${edge}
 [ "$size" -gt $edge ] || edge=$size
-if ! zeros $edge; then echo begins; exit 0; fi
-if zeros "$size"; then echo blank; else echo "$said"; fi`,
+${uuids}
+if ! zeros $edge; then
+  if [ -n "$(uuids ${path})" ]; then echo LUKS; exit 0; fi
+elif zeros "$size"; then echo blank; exit 0; fi
+echo "$said"
+blkid -p -o export -- ${path}
+case $? in 0 | 2) ;; 8) echo TYPE=ambivalent ;; *) exit 1 ;; esac`,
   parse: ({ exitCode, stdout }) => {
-    const said = stdout.trim();
+    const [said = "", ...known] = stdout.trim().split("\n");
     if (exitCode !== 0) throw new Error("the file cannot be read");
-    if (said === "made" || said === "blank") return said;
-    if (said === "begins") return "begins with data";
+    if (said === "made" || said === "blank" || said === "LUKS") return said;
     const byte = / differ: (?:char|byte) ([0-9]+), line [0-9]+$/.exec(said)?.[1];
     if (byte === undefined) throw new Error(`unexpected line: ${said}`);
-    return Number(byte) - 1;
+    const where = `data from byte ${Number(byte) - 1} on`;
+    return {
+      foreign:
+        known.length === 0
+          ? `${where} that blkid does not know`
+          : `${describeSignature(signatureIn(known))} (${where})`,
+    };
   },
 };

@@ -70,6 +70,10 @@ interface Wanted {
   mode: string;
 }
 
+/** Notes which file is the disk's: the words of `create`, for a human who knows. */
+const sayMade = (name: string, path: string): string =>
+  sh`mkdir -p ${madeDir} && stat -c '%i %W' -- ${path} >${madeNote(name)}`.text;
+
 /**
  * Made whole under another name, then renamed without replacing anything: a half-made file is never taken for
  * the disk. `fallocate -x` is for file systems that cannot reserve: it writes.
@@ -156,15 +160,18 @@ export const backingFile = resourceType<typeof definition>({
       return {
         is: "foreign",
         what: `${what} of ${formatSize(found.size)}, not of ${inputs.size}; whose data it holds is not known`,
-        cure: "Name another path, or give the disk exactly this size to take the file over with its data.",
+        cure: "Name another path, or, if the file is a disk of netdisk, give the disk exactly this size.",
       };
     }
     const holds = before === undefined ? await ask(host, takeover, path, madeNote(name)) : "made";
-    if (typeof holds === "number") {
+    // What is to be adopted is judged by its UUID.
+    if (typeof holds === "object" && inputs.adopt === undefined) {
       return {
         is: "foreign",
-        what: `${what} that begins with zeros and holds data from byte ${holds} on: neither blank nor a disk of netdisk`,
-        cure: "Name another path, or remove the file yourself if you know that it may go.",
+        what: `${what} that holds ${holds.foreign}: neither blank nor a disk of netdisk`,
+        cure:
+          "Name another path, or remove the file yourself if you know that it may go. " +
+          `If it is this very disk, without its header, say so on the server: \`${sayMade(name, path)}\`.`,
       };
     }
     const users = holds === "made" ? [] : await ask(host, usersOfFile, path);

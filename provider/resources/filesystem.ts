@@ -4,7 +4,7 @@ import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import type { Inputs, State } from "../../schema/define";
 import { ask } from "../fact";
 import { blankProof, proveBlank } from "../facts/blank";
-import { blkidProbe } from "../facts/blkid";
+import { blkidProbe, describeSignature } from "../facts/blkid";
 import { inUse, refuseUsed } from "../facts/deviceUsers";
 import { xfsSize, type XfsSuperblock, xfsSuperblock } from "../facts/xfs";
 import { Command, sh } from "../host/sh";
@@ -148,7 +148,7 @@ export const filesystem = resourceType<typeof definition>({
     const proof = await ask(host, blankProof, rawDevice, rawOffset);
     if (other && !proof.blank) {
       return foreign(
-        `${device} holds ${other.type} ${other.uuid ?? ""}`.trim(),
+        `${device} holds ${describeSignature(other)}`,
         "Use another backing; netdisk never formats what it did not find blank.",
       );
     }

@@ -10,7 +10,7 @@ import { headerFile } from "../../schema/paths";
 import type { Secret } from "../../schema/secret";
 import { ask, askWith } from "../fact";
 import { blankProof } from "../facts/blank";
-import { blkidProbe } from "../facts/blkid";
+import { blkidProbe, describeSignature } from "../facts/blkid";
 import { lineOpens, type LuksHeader, luksHeader, luksOpens } from "../facts/cryptsetup";
 import { usersOfDevice } from "../facts/deviceUsers";
 import { deviceHeader, deviceOpens } from "../facts/handMade";
@@ -186,9 +186,7 @@ async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<See
     }
     case "other": {
       const signature = await ask(host, blkidProbe, device);
-      const found = signature
-        ? `${signature.type} ${signature.uuid ?? ""}`.trim()
-        : "data that nobody can identify";
+      const found = signature ? describeSignature(signature) : "data that nobody can identify";
       return otherDisk({ ...place, pinned: copy.uuid }, `it has ${found}`);
     }
   }

@@ -27,6 +27,7 @@ const kinds = parse(readFileSync(join(__dirname, "foreign.yaml"), "utf8")) as Ki
 const mib = 2 ** 20;
 const size = 320 * mib;
 const file = "/var/lib/netdisk/foreign.img";
+const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
 const attach = "netdisk-attach@foreign.service";
 const device = "/dev/netdisk/foreign";
 // A session would keep the file open in between, and wait out an error of it.
@@ -52,6 +53,9 @@ sync`,
 
 /** The whole device, as the server stores it. */
 const digest = () => on("server", `sha256sum ${file}`);
+
+/** The same, with all that a look at the file shows: owner, mode, blocks. */
+const untouched = () => on("server", `sha256sum ${file} && stat -c '%u:%g %a %b' ${file}`);
 
 const attached = () =>
   on(
@@ -117,36 +121,56 @@ afterAll(async () => {
 });
 
 describe("a file that was there before netdisk", () => {
-  it(
-    "is refused on the server when it begins with zeros and holds data anywhere, and when it has another size",
-    async () => {
-      await image(`printf x | dd of=$img bs=1 seek=${50 * mib + 12345} conv=notrunc status=none`);
-      await on("server", `cp /var/tmp/foreign/img ${file}; : >/var/lib/netdisk/empty.img`);
-      const before = await digest();
-      const empty: Disk = { ...disk, file: { path: "/var/lib/netdisk/empty.img", size: "320 MiB" } };
-      setDisks({ testdisk, foreign: disk, empty: { ...empty, mount: { path: "/mnt/empty" } } });
-      const { code, output } = await pulumi(["up", "--yes", "--skip-preview", "--continue-on-error"]);
+  it.each<[what: string, make: string, found: string]>([
+    [
+      "data behind zeros, which the client would overlook",
+      `printf x | dd of=$img bs=1 seek=${50 * mib + 12345} conv=notrunc status=none`,
+      `data from byte ${50 * mib + 12345} on that blkid does not know`,
+    ],
+    ["a file system", `mkfs.ext4 -q -U ${uuid} $img`, `ext4 ${uuid} (data from byte`],
+    ["somebody's machine", "printf 'label: gpt\\n,\\n' | sfdisk -q $img", "gpt "],
+  ])(
+    "is refused on the server when it holds %s, and nothing of it is changed",
+    async (_, make, found) => {
+      await image(make);
+      await on("server", `cp --sparse=always /var/tmp/foreign/img ${file} && chmod 640 ${file}`);
+      const before = await untouched();
+      setDisks({ testdisk, foreign: disk });
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
       expect(code, output).not.toBe(0);
-      expect(output).toContain(
-        `${file} is a regular file that begins with zeros and holds data from byte ${50 * mib + 12345} on`,
-      );
-      expect(output).toMatch(/empty\.img is a regular file of 0 B, not of 320 MiB/);
-      expect(await digest()).toBe(before);
-      await on("server", `rm /var/lib/netdisk/empty.img ${file}`);
+      expect(output).toContain(`${file} is a regular file that holds ${found}`);
+      expect(await untouched()).toBe(before);
+      await on("server", `rm ${file}`);
     },
     minutes(5),
   );
 
   it(
-    "that holds a file system comes as far as the client, is named by `preview` and refused by `up`",
+    "is refused when it has another size",
     async () => {
-      await image("mkfs.ext4 -q -U 5796cca7-6149-42b5-ab40-e765711a3551 $img");
+      await on("server", ": >/var/lib/netdisk/empty.img");
+      const empty: Disk = { ...disk, file: { path: "/var/lib/netdisk/empty.img", size: "320 MiB" } };
+      setDisks({ testdisk, empty: { ...empty, mount: { path: "/mnt/empty" } } });
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+      expect(code, output).not.toBe(0);
+      expect(output).toMatch(/empty\.img is a regular file of 0 B, not of 320 MiB/);
+      await on("server", "rm /var/lib/netdisk/empty.img");
+    },
+    minutes(5),
+  );
+
+  it(
+    "that holds a LUKS container comes as far as the client, is named by `preview` and refused by `up`",
+    async () => {
+      await image(
+        `echo secret-of-theirs | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --uuid ${uuid} $img`,
+      );
       await on("server", `cp --sparse=always /var/tmp/foreign/img ${file}`);
       const before = await digest();
       setDisks({ testdisk, foreign: disk });
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
       expect(code, output).not.toBe(0);
-      const says = "It holds ext4 5796cca7-6149-42b5-ab40-e765711a3551 (data from byte";
+      const says = `It holds crypto_LUKS ${uuid} (data from byte`;
       expect(output).toContain(says);
       expect((await pulumi(["preview"])).output).toContain(says);
       await nothingMade();

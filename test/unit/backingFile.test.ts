@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Host } from "../../provider/host/host";
 import type { Command } from "../../provider/host/sh";
 import { backingFile } from "../../provider/resources/backingFile";
+import { takeover } from "../../provider/facts/takeover";
 import { commandOf, stubbedShell } from "./stubbedShell";
 
 const inputs = {
@@ -42,17 +43,32 @@ function observe(holds: string, users: string, adopt?: { uuid: string; served?: 
 }
 
 describe("a file that was there before", () => {
-  it.each(["blank", "begins", "made"])("is taken over when nobody uses it: %s", async (holds) => {
+  it.each(["blank", "LUKS", "made"])("is taken over when nobody uses it: %s", async (holds) => {
     expect(await observe(holds, "")).toMatchObject({ is: "present", state: { exists: true } });
   });
 
   it.each([
     ["blank", "behind /dev/loop3"],
-    ["begins", "process 7 (qemu) has it open"],
+    ["LUKS", "process 7 (qemu) has it open"],
   ])("is refused when it is in use: %s, %s", async (holds, user) => {
     expect(await observe(holds, `${user}\n`)).toMatchObject({
       is: "foreign",
       what: `/srv/photos.img is a regular file that netdisk did not make, and in use: ${user}`,
+    });
+  });
+
+  it.each([
+    ["TYPE=ext4\nUUID=1-2\n", "ext4 1-2 (data from byte 1080 on)"],
+    ["PTTYPE=gpt\n", "gpt (data from byte 1080 on)"],
+    ["", "data from byte 1080 on that blkid does not know"],
+  ])("is refused before anything of it is changed when it holds %j", async (known, found) => {
+    const look = await observe(`/srv/photos.img /dev/zero differ: char 1081, line 1\n${known}`, "");
+    expect(look).toEqual({
+      is: "foreign",
+      what: `/srv/photos.img is a regular file that holds ${found}: neither blank nor a disk of netdisk`,
+      cure:
+        "Name another path, or remove the file yourself if you know that it may go. If it is this very disk, without its header, " +
+        "say so on the server: `mkdir -p /var/lib/netdisk/made && stat -c '%i %W' -- /srv/photos.img >/var/lib/netdisk/made/photos`.",
     });
   });
 
@@ -61,9 +77,34 @@ describe("a file that was there before", () => {
   });
 });
 
+describe("what a file holds, as its server tells", () => {
+  const path = "/mnt/photos.img";
+  const mib = 2 ** 20;
+  /** Of a file of 20 MiB of zeros with these words in it. */
+  const holds = (...words: [at: number, text: string][]) => {
+    const shell = stubbedShell();
+    const bytes = Buffer.alloc(20 * mib);
+    for (const [at, text] of words) bytes.write(text, at);
+    shell.write(path, bytes);
+    shell.stub("blkid", "echo PTTYPE=dos");
+    const { status, stdout, stderr } = shell.run(takeover.command(path, "/mnt/note").text);
+    return takeover.parse({ exitCode: status, stdout, stderr }, path, "/mnt/note");
+  };
+
+  it.each<[string, [number, string][], unknown]>([
+    ["zeros", [], "blank"],
+    ["a header", [[168, uuid]], "LUKS"],
+    ["a header whose first copy is gone", [[16552, uuid]], "LUKS"],
+    ["data", [[1080, "S"]], { foreign: "dos (data from byte 1080 on)" }],
+    ["data after zeros", [[18 * mib, "x"]], { foreign: `dos (data from byte ${18 * mib} on)` }],
+  ])("%s", (_, words, expected) => {
+    expect(holds(...words)).toEqual(expected);
+  });
+});
+
 describe("a file that is to be adopted", () => {
   it("is taken with the UUID that was named, and the preview says so", async () => {
-    expect(await observe("begins", "", { uuid })).toMatchObject({
+    expect(await observe("LUKS", "", { uuid })).toMatchObject({
       is: "present",
       note: expect.stringContaining(`holds the LUKS container ${uuid}, the one to adopt`) as string,
     });
@@ -85,7 +126,7 @@ describe("a file that is to be adopted", () => {
       "by what was written by hand: /etc/nbd-server/conf.d/local.conf (exportname = /dev/loop1)",
     ],
   ])("is refused with %s", async (_, users, adopt, what) => {
-    const look = await observe("begins", users, adopt);
+    const look = await observe("LUKS", users, adopt);
     expect(look).toMatchObject({ is: "foreign", what: expect.stringContaining(what) as string });
   });
 
