@@ -1,5 +1,6 @@
 /** What a client has once (nbd, the kernel module) and the tunnel and attachment of each disk. */
 import * as z from "zod";
+import { withoutLogin } from "./credentials";
 import { define, field } from "./define";
 import { absolutePath, keyPassphrase, canonicalSize, nameField, size, transportField } from "./fields";
 import { nbdPort, nbdPrefix, tunnelUser } from "./paths";
@@ -44,9 +45,19 @@ export const sourceBuild = define({
       role: "fixed",
       cure: "Leave it out.",
     }),
-    repository: field(z.string().min(1).default("https://github.com/NetworkBlockDevice/nbd.git"), {
-      doc: "URL of a git repository with nbd's layout, as the client reaches it.",
-    }),
+    repository: field(
+      z
+        .string()
+        .min(1)
+        .regex(
+          withoutLogin,
+          "must hold no user and password or token, which other users of the client could read. Write them into /root/.netrc there (mode 0600), or use an SSH URL whose key root has",
+        )
+        .default("https://github.com/NetworkBlockDevice/nbd.git"),
+      {
+        doc: "URL of a git repository with nbd's layout, as the client's root reaches it, without a password or token.",
+      },
+    ),
     ref: field(
       z
         .string()

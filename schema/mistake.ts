@@ -1,5 +1,6 @@
 /** One thing that is wrong in a stack file or in a component's arguments, and zod's findings in our words. */
 import * as z from "zod";
+import { maskLogins } from "./credentials";
 import { nearestOf } from "./nearest";
 
 export interface Mistake {
@@ -116,7 +117,9 @@ function sentence(issue: Issue, schema: unknown, value: unknown, secret: boolean
 
 /** What was found, where it is short and may be shown. */
 const found = (value: unknown, shown: boolean) =>
-  shown && ["string", "number", "boolean"].includes(typeof value) ? ` (found ${JSON.stringify(value)})` : "";
+  shown && ["string", "number", "boolean"].includes(typeof value)
+    ? ` (found ${maskLogins(JSON.stringify(value))})`
+    : "";
 
 export interface Reading {
   /** Whether the value at a path may be repeated in a message. */

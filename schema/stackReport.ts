@@ -1,6 +1,6 @@
 /** What is said about a wrong stack configuration: all mistakes at once, in the order of the file. Pure. */
 import { formatPath, valueAt, type Mistake } from "./mistake";
-import { secretPaths } from "./stack";
+import { isSecretPath, secretPaths } from "./stack";
 import { stackMistakes } from "./stackMistakes";
 import type { StackText } from "./stackText";
 import type { Range } from "./yamlNodes";
@@ -25,6 +25,40 @@ function unencrypted({ values, isEncrypted }: StackConfiguration, text: StackTex
     });
 }
 
+/** The paths of what a value holds; its own where it is a value itself. */
+const leavesOf = (value: unknown, path: string[]): string[][] =>
+  typeof value === "object" && value !== null
+    ? Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, [...path, key]))
+    : [path];
+
+/**
+ * What Pulumi was told to encrypt and netdisk keeps secret nowhere: it would be plain in the state and on the hosts. Where
+ * the value is not the file's, nobody says which parts of a section are encrypted: then one without any secret is refused.
+ */
+function encryptedInVain(
+  { values, isEncrypted }: StackConfiguration,
+  text: StackText | undefined,
+): Mistake[] {
+  const written = text?.values() ?? {};
+  const elsewhere = Object.keys(values).filter(
+    (key) => isEncrypted(key) && !(key in written) && secretPaths({ [key]: values[key] }).length === 0,
+  );
+  return [...(text?.encryptedPaths() ?? []), ...elsewhere.map((key) => [key])]
+    .filter((path) => leavesOf(valueAt(values, path), path).some((leaf) => !isSecretPath(leaf)))
+    .map((path): Mistake => {
+      const key = formatPath(path);
+      const cure =
+        typeof valueAt(values, path) === "object"
+          ? `Write it in plain, and only its secrets by \`pulumi config set --secret --path ${key}.KEY\` (docs/security.md).`
+          : `If it may be seen, run \`pulumi config set --plaintext --path ${key}\`; a password or token belongs elsewhere (docs/security.md).`;
+      return {
+        path,
+        text: `is encrypted, but would be plain in the state and on the hosts. ${cure}`,
+        at: "key",
+      };
+    });
+}
+
 /**
  * The whole message, or undefined where nothing is wrong.
  * @param text the stack's file, where there is one
@@ -37,6 +71,7 @@ export function stackReport(configuration: StackConfiguration, text?: StackText)
   const found = [...stackMistakes(values, mayShow), ...unencrypted(configuration, text)].filter(
     ({ path }) => !configuration.isUnknown?.(path),
   );
+  found.push(...encryptedInVain(configuration, text));
   const placed = found.map((mistake) => ({
     mistake,
     place: text?.placeOf(mistake, valueAt(values, mistake.path)),

@@ -1,5 +1,6 @@
 /** Which parts of a stack file's text no message may show. Pure. */
 import { isMap, isNode, isScalar, isSeq, visit } from "yaml";
+import { holdsLogin } from "./credentials";
 import { isSecretPath, placeOf, stackFields } from "./stack";
 import { isEncrypted, nameOf, pairsOf, rangeOf, type Place, type Range } from "./yamlNodes";
 
@@ -16,6 +17,9 @@ function scalarsIn(node: unknown): Range[] {
   return ranges;
 }
 
+/** A secret by its looks, wherever it stands. */
+const isOneAnywhere = (text: string): boolean => text.includes("PRIVATE KEY") || holdsLogin(text);
+
 /** The secrets at and below a place, whatever shape somebody gave them. */
 export function secretsAt({ value }: Place, path: string[]): Range[] {
   // Cipher text: no secret, but nothing to read either.
@@ -26,7 +30,7 @@ export function secretsAt({ value }: Place, path: string[]): Range[] {
   if (isSeq(value)) {
     return value.items.filter(isNode).flatMap((item) => secretsAt({ key: item, value: item }, path));
   }
-  return isScalar(value) && String(value.value).includes("PRIVATE KEY") ? scalarsIn(value) : [];
+  return isScalar(value) && isOneAnywhere(String(value.value)) ? scalarsIn(value) : [];
 }
 
 /** What follows a key that looks like a secret's. */

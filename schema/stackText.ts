@@ -119,6 +119,20 @@ export class StackText {
     return isMap(node) && isEncrypted(node);
   }
 
+  /** Where the values lie that Pulumi encrypts. */
+  encryptedPaths(): string[][] {
+    const below = (node: Node | null, path: string[]): string[][] => {
+      if (isSeq(node))
+        return node.items.filter(isNode).flatMap((item, i) => below(item, [...path, String(i)]));
+      if (isMap(node) && isEncrypted(node)) return [path];
+      return pairsOf(node).flatMap(({ key, value }) => below(value, [...path, nameOf(key)]));
+    };
+    return pairsOf(this.#config())
+      .map(({ key, value }) => ({ name: this.#short(nameOf(key)), value }))
+      .filter(({ name }) => !name.includes(":"))
+      .flatMap(({ name, value }) => below(value, [name]));
+  }
+
   /** Whether the value at a path stands in the file for everybody to read. */
   isPlain(path: readonly string[]): boolean {
     const place = this.#find(path);

@@ -107,6 +107,15 @@ describe("a wrong value that is not the file's", () => {
     ]);
   });
 
+  it("is refused when a section without any secret is encrypted", async () => {
+    const client = { host: { secure: "hunter2.lan" } };
+    const { message } = await run("no-such-file", { ...config(), client });
+    expect(message).toMatch(
+      /^ {2}client: is encrypted, but would be plain in the state and on the hosts\. /m,
+    );
+    expect(message).not.toContain("hunter2");
+  });
+
   it("is not repeated where it is encrypted", async () => {
     const server = { host: "203.0.113.7", user: { secure: "" }, connection: { secure: "hunter2" } };
     const { message } = await run("valid-minimal", { ...config(), server });
