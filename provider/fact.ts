@@ -2,6 +2,7 @@
 import { NetdiskError, unreadable } from "./errors";
 import type { ExecOptions, ExecResult, Host } from "./host/host";
 import type { Command } from "./host/sh";
+import { programMissing } from "./host/shellSaid";
 
 export interface Fact<A extends unknown[], T> {
   /** `losetup.list`: tool and question; also the folder of its test cases. */
@@ -26,7 +27,7 @@ const notFound = 127;
 
 /**
  * Asks the host. An answer that does not parse becomes an UNREADABLE error with host, command and output, or NO_TOOL
- * where the shell did not find the program.
+ * where the shell did not find the program. What the shell could not run has no answer at all: it is not even parsed.
  */
 export function ask<A extends unknown[], T>(host: Host, fact: Fact<A, T>, ...args: A): Promise<T> {
   return askWith(host, fact, {}, ...args);
@@ -46,20 +47,22 @@ export async function askWith<A extends unknown[], T>(
     reads: true,
     ...(timeoutMs !== undefined && { timeoutMs }),
   });
+  const asked = `${host.label}: cannot understand the answer of \`${command.text}\` (exit status ${result.exitCode}): `;
+  const noTool = (said: string, cause?: unknown) =>
+    new NetdiskError(
+      "NO_TOOL",
+      `${asked}${said}. Install ${fact.package === undefined ? "the program's package" : `the package ${fact.package}`} on the host; those that netdisk needs, \`pulumi up\` installs.`,
+      { cause },
+    );
+  const missing = programMissing(result.stderr);
+  if (missing !== undefined) throw noTool(missing);
   try {
     return fact.parse(result, ...args);
   } catch (error) {
     if (error instanceof BadAnswer) {
       throw new NetdiskError("UNREADABLE", `${host.label}: ${error.message}`, { cause: error });
     }
-    const asked = `${host.label}: cannot understand the answer of \`${command.text}\` (exit status ${result.exitCode}): `;
-    if (result.exitCode === notFound) {
-      throw new NetdiskError(
-        "NO_TOOL",
-        `${asked}${result.stderr.trim()}. Install ${fact.package === undefined ? "the program's package" : `the package ${fact.package}`} on the host; those that netdisk needs, \`pulumi up\` installs.`,
-        { cause: error },
-      );
-    }
+    if (result.exitCode === notFound) throw noTool(result.stderr.trim(), error);
     const output = `${result.stdout}${result.stderr}`.trim().split("\n").slice(-5).join("\n");
     throw new NetdiskError(
       "UNREADABLE",
