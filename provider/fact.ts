@@ -2,7 +2,7 @@
 import { NetdiskError, unreadable } from "./errors";
 import type { ExecOptions, ExecResult, Host } from "./host/host";
 import type { Command } from "./host/sh";
-import { programMissing } from "./host/shellSaid";
+import { programMissing, shellGaveUp } from "./host/shellSaid";
 
 export interface Fact<A extends unknown[], T> {
   /** `losetup.list`: tool and question; also the folder of its test cases. */
@@ -54,6 +54,14 @@ export async function askWith<A extends unknown[], T>(
       `${asked}${said}. Install ${fact.package === undefined ? "the program's package" : `the package ${fact.package}`} on the host; those that netdisk needs, \`pulumi up\` installs.`,
       { cause },
     );
+  const stuck = shellGaveUp(result.stderr);
+  if (stuck !== undefined) {
+    throw new NetdiskError(
+      "UNREADABLE",
+      `${asked}${stuck}\nThe host has no memory or no process left to start a program with. ` +
+        "End there what takes them up (`top`), then run `pulumi up` again.",
+    );
+  }
   const missing = programMissing(result.stderr);
   if (missing !== undefined) throw noTool(missing);
   try {

@@ -2,9 +2,11 @@
 import { describe, expect, it } from "vitest";
 import { NetdiskError } from "../../provider/errors";
 import { ask } from "../../provider/fact";
+import { blkidProbe } from "../../provider/facts/blkid";
 import { luksOpens } from "../../provider/facts/cryptsetup";
 import { gpgCheck, gpgKeyBytes } from "../../provider/facts/gpg";
 import { sessionState } from "../../provider/facts/session";
+import { passwdAccount } from "../../provider/facts/passwd";
 import { starts } from "../../provider/facts/nbdBuild";
 import type { ExecResult, Host } from "../../provider/host/host";
 import { answeringHost } from "./observationCase";
@@ -52,5 +54,21 @@ describe("a program that the shell did not find", () => {
     expect(await ask(answers({ stderr }), sessionState, script)).toBe("stopped");
     const stdout = "sh: 1: /opt/nbd/sbin/nbd-client: not found\n";
     expect(await ask(answers({ exitCode: 127, stdout }), starts, "/opt/nbd/sbin/nbd-client")).toBe(false);
+  });
+});
+
+describe("a shell that cannot start anything", () => {
+  const questions: [string, (host: Host) => Promise<unknown>][] = [
+    ["an account", (host) => ask(host, passwdAccount, "nbd")],
+    ["a signature", (host) => ask(host, blkidProbe, "/dev/mapper/photos")],
+    ["a key slot", (host) => ask(host, luksOpens, "/header", "/key")],
+  ];
+
+  it.each(questions)("ends with 2, which is not the absence of %s", async (_thing, question) => {
+    for (const stderr of ["sh: 1: eval: Cannot fork\n", "sh: 1: Cannot fork\n", "sh: 3: Out of space\n"]) {
+      const { code, message } = await errorOf(question(answers({ exitCode: 2, stderr })));
+      expect(code).toBe("UNREADABLE");
+      expect(message).toMatch(/no memory or no process left[^]* then run `pulumi up` again\.$/);
+    }
   });
 });
