@@ -1,5 +1,5 @@
 /** What `up` would do, said before it does it. */
-import { boundHost, orAborted } from "./boundHost";
+import { boundHost, orAborted, timeLimit } from "./boundHost";
 import { knownWishes, unknownFields } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { diff } from "./diff";
@@ -7,7 +7,18 @@ import { type ErrorCode, NetdiskError } from "./errors";
 import { stateOf } from "./outputs";
 import { describe, planned, remark } from "./reach";
 import type { Request, Wanted } from "./request";
+import type { ResourceType } from "./resource";
 import { plain, type Properties } from "./wire/values";
+
+/** A preview that takes longer is of less use than one that says less. */
+const previewMs = 9000;
+/** What somebody has given an order for is what he wants to see. */
+const orderMs = 120_000;
+
+const isOrdered = ({ definition }: ResourceType, inputs: Properties): boolean =>
+  Object.entries(definition.inputs).some(
+    ([key, { role }]) => role === "order" && plain(inputs[key]).value !== undefined,
+  );
 
 /** A create of what is there already: what would be changed of it, before and after. */
 function found({ type }: Request, { name, inputs }: Wanted, state: Properties): string[] {
@@ -48,14 +59,31 @@ function differences(
 }
 
 /**
+ * Why a look at what is known already may fail although `up` will come through; undefined where that must be seen to
+ * first. The read before has just seen it, or has said that the program for it is missing.
+ */
+function notForeseen(error: NetdiskError, label: string, late: number | undefined): string | undefined {
+  if (error.code === "NO_TOOL") return error.message;
+  if (error.code !== "CANCELLED" || late === undefined) return undefined;
+  return `a look at ${label} takes longer than ${late / 1000} s, as with slow key slots (\`iterTime\`) or a slow link. \`pulumi up\` takes the time.`;
+}
+
+/**
  * Says what `up` would do. Reads the host, changes nothing. A host that a create cannot read may be one that
  * `up` is still going to make.
+ *
+ * @param limitMs What takes longer is not foreseen.
  */
-export async function preview(request: Request, wanted: Wanted & { oldInputs?: Properties }): Promise<void> {
+export async function preview(
+  request: Request,
+  wanted: Wanted & { oldInputs?: Properties },
+  limitMs = isOrdered(request.type, wanted.inputs) ? orderMs : previewMs,
+): Promise<void> {
   const { type, claims, progress, urn } = request;
   const { definition } = type;
   if (unknownFields(type, wanted.inputs).length > 0) return;
-  const host = boundHost(request.host, request.signal, 0);
+  const limit = timeLimit(limitMs, request.signal);
+  const host = boundHost(request.host, limit.signal, 0);
   const wishes = knownWishes(type, wanted.inputs);
   const known = { name: wanted.name, state: wanted.outputs && stateOf(definition, wanted.outputs) };
   const differs = wanted.outputs
@@ -63,11 +91,11 @@ export async function preview(request: Request, wanted: Wanted & { oldInputs?: P
     : [];
   let isSuitable = false;
   try {
-    await orAborted(request.suitable(), request.signal, 0, host.label);
+    await orAborted(request.suitable(), limit.signal, 0, host.label);
     isSuitable = true;
     const [look, all] = await Promise.all([
       type.observe(host, wishes, known),
-      orAborted(claims.all(), request.signal, 0, host.label),
+      orAborted(claims.all(), limit.signal, 0, host.label),
     ]);
     const { own, others } = holders(all, definition, wanted.name, ownerOf(urn));
     if (!definition.shared && !own && others[0])
@@ -81,11 +109,20 @@ export async function preview(request: Request, wanted: Wanted & { oldInputs?: P
     const lines = [...there, ...differs, ...steps.map((step) => `would run: ${describe(step)}`)];
     if (lines.length > 0) progress.say(lines.join("\n"));
   } catch (error) {
-    if (wanted.outputs || !(error instanceof NetdiskError) || error.code === "CLAIMED") throw error;
+    if (!(error instanceof NetdiskError) || error.code === "CLAIMED") throw error;
+    if (wanted.outputs) {
+      const late = limit.signal.aborted && !request.signal.aborted ? limitMs : undefined;
+      const reason = notForeseen(error, host.label, late);
+      if (reason === undefined) throw error;
+      progress.say([...differs, `cannot be foreseen: ${reason}`].join("\n"));
+      return;
+    }
     // A login or a host that `up` will not mend either.
     if (error.code === "CONFIG" && !isSuitable) throw error;
     // A create: the host, or what this thing stands on, may be made by this very run (no nbd-server yet on a bare
     // host). So it cannot be foreseen, which is said, but is no reason to stop; `up` itself will stop if it is one.
     if (!unmade.has(error.code)) progress.say(`cannot be foreseen: ${error.message}`);
+  } finally {
+    limit.clear();
   }
 }

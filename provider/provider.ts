@@ -1,6 +1,5 @@
 /** What the engine's requests mean, one method each; server.ts carries them over the wire. */
 import { isObserved } from "../schema/define";
-import { timeLimit } from "./boundHost";
 import { check, type Checked, type Failure, knownWishes, unknownFields } from "./check";
 import { checkConfiguration, Configuration, type Hosts } from "./configuration";
 import { type Change, diff, type Sides } from "./diff";
@@ -13,16 +12,6 @@ import { nameOf, type Present, type Request } from "./request";
 import type { ResourceType } from "./resource";
 import type { Log } from "./wire/engine";
 import { equal, plain, type Properties, unknown } from "./wire/values";
-
-/** A preview that takes longer is of less use than one that says less. */
-const previewMs = 9000;
-/** What somebody has given an order for is what he wants to see. */
-const orderMs = 120_000;
-
-const isOrdered = ({ definition }: ResourceType, inputs: Properties): boolean =>
-  Object.entries(definition.inputs).some(
-    ([key, { role }]) => role === "order" && plain(inputs[key]).value !== undefined,
-  );
 
 export interface Target {
   token: string;
@@ -140,19 +129,13 @@ export class Provider {
   async #preview(type: ResourceType, wish: Wish, existing?: Existing): Promise<Properties> {
     const { definition } = type;
     if (this.#configuration?.known && unknownFields(type, wish.inputs).length === 0) {
-      const limit = timeLimit(isOrdered(type, wish.inputs) ? orderMs : previewMs, wish.signal);
-      const request = this.#request(
-        type,
-        { ...wish, signal: limit.signal },
-        { mask: [wish.inputs, existing] },
-      );
       const name = existing ? nameOf(type, existing.id) : type.name(knownWishes(type, wish.inputs));
-      await preview(request, {
+      await preview(this.#request(type, wish, { mask: [wish.inputs, existing] }), {
         name,
         inputs: wish.inputs,
         outputs: existing?.outputs,
         oldInputs: existing?.inputs,
-      }).finally(limit.clear);
+      });
     }
     const outputs: Properties = { claim: existing?.outputs.claim ?? unknown };
     const predicted: Properties = this.#predict(type, wish.inputs);

@@ -430,6 +430,18 @@ describe("preview", () => {
     expect(engine.messages.at(-1)?.message).toMatch(/^cannot be foreseen: [^]*garbage/);
   });
 
+  it("of an update goes on where the program that shows the thing is missing: up installs it first", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    engine.host.write("testdisk", "toolless", "");
+    await engine.update(urn, created, created.inputs, true);
+    expect(engine.messages.at(-1)?.message).toMatch(
+      /^cannot be foreseen: [^]*netdisk-no-such-program: not found\./,
+    );
+    engine.host.write("testdisk", "unreadable", "");
+    expect((await failureOf(engine.update(urn, created, created.inputs, true))).message).toContain("garbage");
+  });
+
   it("and the run itself name the host where a plan refuses", async () => {
     const refusing = resourceType<typeof thing.definition>({
       ...thing,
