@@ -9,6 +9,8 @@ type={{type}}
 options={{options}}
 # The same as the kernel lists them, without those that it never does.
 listed={{listed}}
+# What it must not list.
+unlisted={{unlisted}}
 uuid={{uuid}}
 attach={{attach}}
 # The session's script, where the disk has one.
@@ -83,13 +85,18 @@ start() {
 
 # Every option that can change on a mounted file system goes back to its default unless it is wished.
 reload() {
-  mount -o "remount,rw,exec,suid,dev,relatime,diratime,$options" "$device" "$path"
+  mount -o "remount,rw,exec,suid,dev,async,relatime,diratime,nolazytime,$options" "$device" "$path"
   # The kernel is silent about options that it can set only when it mounts.
   now=,$(findmnt -n -o OPTIONS --mountpoint "$path"),
   for option in $(echo "$listed" | tr , ' '); do
     case $now in
       *",$option,"*) ;;
       *) fail "$option takes effect at the next mount only. Run: systemctl restart {{unit}}" ;;
+    esac
+  done
+  for option in $(echo "$unlisted" | tr , ' '); do
+    case $now in
+      *",$option,"*) fail "$option stays in effect until the next mount. Run: systemctl restart {{unit}}" ;;
     esac
   done
 }

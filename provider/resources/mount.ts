@@ -29,7 +29,7 @@ import {
   uninstall,
 } from "./chainUnit";
 import { mappedLayer } from "./layers";
-import { listedFor, missingOptions } from "./mountOptions";
+import { differingOptions, listedFor, unlistedFor } from "./mountOptions";
 import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine } from "./unlock";
 
@@ -50,6 +50,7 @@ const unitOf = ({
       type,
       options: options.join(",") || "defaults",
       listed: listedFor(options).join(","),
+      unlisted: unlistedFor(options).join(","),
       uuid: filesystemUuid,
       attach: attachUnit(name),
       session: transport === "session" ? sessionScript(name) : "",
@@ -86,7 +87,7 @@ export const mount = resourceType<typeof definition>({
 
   satisfied: (property, state, inputs) =>
     property === "options"
-      ? missingOptions(state.options ?? [], inputs.options).length === 0
+      ? differingOptions(state.options ?? [], inputs.options).length === 0
       : lockedIsFine(property, state, inputs),
 
   async observe(host, inputs, known) {
@@ -149,7 +150,7 @@ export const mount = resourceType<typeof definition>({
       const before = moved ? [inOrder(inputs.name), systemctl("stop", unit)] : [];
       return [...before, ...[...old].map(giveBack), ...files, systemctl("restart", unit)];
     }
-    const differs = missingOptions(options, inputs.options).length > 0;
+    const differs = differingOptions(options, inputs.options).length > 0;
     return [...files, ...(differs ? [systemctl("reload", unit)] : [])];
   },
 

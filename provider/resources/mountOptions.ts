@@ -1,4 +1,4 @@
-/** When a mount option that somebody wishes is in effect, given the options that the kernel lists. Pure. */
+/** Whether the options that the kernel lists are those that are wished, no more and no less. Pure. */
 
 /** Words for mount(8) or fstab, which the kernel never lists. */
 const notOptions = /^(defaults|auto|noauto|nofail|_netdev|user|nouser|users|group|owner|x-.*|X-.*)$/;
@@ -44,11 +44,35 @@ function asListed(option: string): string {
 export const listedFor = (wished: readonly string[]): string[] =>
   wished.filter((option) => !notOptions.test(option) && !(option in opposites)).map(asListed);
 
-/** The wishes that are not in effect. */
-export function missingOptions(listed: readonly string[], wished: readonly string[]): string[] {
+/** What takes something away from a mount, which the kernel lists only where somebody wanted it. */
+const restrictions = [
+  ...["ro", "nosuid", "nodev", "noexec", "sync", "dirsync"],
+  ...["noatime", "nodiratime", "lazytime"],
+];
+
+/** What mount(8) adds to a word of its own. */
+const implied: Record<string, readonly string[]> = {
+  user: ["nosuid", "nodev", "noexec"],
+  users: ["nosuid", "nodev", "noexec"],
+  group: ["nosuid", "nodev"],
+  owner: ["nosuid", "nodev"],
+};
+
+/** What the kernel must not list, because nobody wished it. */
+export function unlistedFor(wished: readonly string[]): string[] {
+  const granted = wished.flatMap((option) => [option, ...(implied[option] ?? [])]);
+  return restrictions.filter((option) => !granted.includes(option));
+}
+
+/** The wishes that are not in effect, and what is although nobody wished it. */
+export function differingOptions(listed: readonly string[], wished: readonly string[]): string[] {
   const now = listed.map(asListed);
-  const unlisted = wished.filter(
+  const overruled = wished.filter(
     (option) => !now.includes(option) && opposites[option]?.some((other) => now.includes(other)),
   );
-  return [...listedFor(wished).filter((option) => !now.includes(option)), ...unlisted];
+  return [
+    ...listedFor(wished).filter((option) => !now.includes(option)),
+    ...overruled,
+    ...unlistedFor(wished).filter((option) => now.includes(option)),
+  ];
 }

@@ -25,6 +25,7 @@ const mountScript = (session: string): string =>
     type: "xfs",
     options: "noatime,allocsize=64m",
     listed: "noatime,allocsize=65536k",
+    unlisted: "ro,noexec,dirsync",
     uuid,
     attach: "netdisk-attach@t1.service",
     session,
@@ -110,6 +111,17 @@ describe("mount.sh reload", () => {
     expect(stderr).toBe(
       "allocsize=65536k takes effect at the next mount only. Run: systemctl restart netdisk-mount@t1.service\n",
     );
+  });
+
+  it("takes back what a remount can, and says what it could not", () => {
+    const { status, stderr } = reload("rw,noatime,inode64,allocsize=65536k,dirsync");
+    const [remount = ""] = shell.calls();
+    for (const option of ["rw", "exec", "suid", "dev", "async", "relatime", "diratime", "nolazytime"])
+      expect(remount.split(" ")[2]?.split(",")).toContain(option);
+    expect([status, stderr]).toEqual([
+      refused,
+      "dirsync stays in effect until the next mount. Run: systemctl restart netdisk-mount@t1.service\n",
+    ]);
   });
 });
 
