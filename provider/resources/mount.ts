@@ -13,6 +13,7 @@ import { ask } from "../fact";
 import { blkidProbe } from "../facts/blkid";
 import { entries } from "../facts/find";
 import { findmntAt, findmntOf } from "../facts/findmnt";
+import { realPath } from "../facts/readlink";
 import { blockDevice } from "../facts/sysfs";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
@@ -93,14 +94,24 @@ export const mount = resourceType<typeof definition>({
   async observe(host, inputs, known) {
     const { name, device, path } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active, note }, at, everywhere, mapped, layer, locked] = await Promise.all([
-      observeUnit(host, unit),
-      ask(host, findmntAt, path),
-      ask(host, findmntOf, device),
-      ask(host, blockDevice, device),
-      mappedLayer(host, name, attachedDevice(name)),
-      isLocked(host, name),
-    ]);
+    const [real, { exists, installed, active, note }, at, everywhere, mapped, layer, locked] =
+      await Promise.all([
+        ask(host, realPath, path),
+        observeUnit(host, unit),
+        ask(host, findmntAt, path),
+        ask(host, findmntOf, device),
+        ask(host, blockDevice, device),
+        mappedLayer(host, name, attachedDevice(name)),
+        isLocked(host, name),
+      ]);
+    // Else each run would take what is mounted for a mount at another path, and move it.
+    if (real !== path) {
+      return {
+        is: "foreign",
+        what: `${path} leads to ${real}, and the kernel lists a mount only there`,
+        cure: `Give the disk the path ${real}.`,
+      };
+    }
     const top = at.at(-1);
     if (top && top.source !== device) {
       return {

@@ -39,14 +39,16 @@ it.each([
   ["3\n", "3 entries of the client's own disk in /home will be hidden"],
   ["1\n", "1 entry of the client's own disk in /home will be hidden"],
 ])("a mount point that is not empty: %j", async (count, warning) => {
-  expect(await seeMount(clientWith({ "find /home": count }), "/home")).toEqual({
+  expect(await seeMount(clientWith({ "readlink -m": "/home\n", "find /home": count }), "/home")).toEqual({
     is: "absent",
     warning: expect.stringContaining(warning) as string,
   });
 });
 
 it("an empty mount point is no matter", async () => {
-  expect(await seeMount(clientWith({ "find /mnt/t1": "0\n" }), "/mnt/t1")).toEqual({ is: "absent" });
+  expect(
+    await seeMount(clientWith({ "readlink -m": "/mnt/t1\n", "find /mnt/t1": "0\n" }), "/mnt/t1"),
+  ).toEqual({ is: "absent" });
 });
 
 const attached = {
