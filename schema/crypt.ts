@@ -254,6 +254,14 @@ export const mapping = define({
       doc: "The service runs and the mapping exists, over this device, with this UUID and cipher.",
     },
     whole: { value: true, doc: "The mapping reaches to the end of the device." },
+    resumed: {
+      value: true,
+      doc: "The mapping answers: nobody has suspended it (`cryptsetup luksSuspend`, `dmsetup suspend`).",
+    },
+    discardsWithheld: {
+      value: true,
+      doc: "The mapping passes no discards on (`--allow-discards`), which would show the server which blocks are free.",
+    },
   },
   outputs: {
     unit: field(z.string(), { doc: "The systemd unit." }),

@@ -22,9 +22,12 @@ export interface LuksHeader {
   slots: number[];
   /** Bytes from the start on that are in use: the metadata (LUKS2 has two copies) and the key slots' areas. */
   used: number;
+  /** Each opening passes discards on, whatever its command says: `--persistent` wrote that into the header. */
+  passesDiscards: boolean;
 }
 
 interface Metadata {
+  config?: { flags?: string[] };
   keyslots: Record<
     string,
     { key_size: number; af: { hash: string }; kdf: { type: string }; area: { offset: string; size: string } }
@@ -40,7 +43,7 @@ function onlyOne<T>(what: string, entries: Record<string, T>): T {
 }
 
 function parseMetadata(uuid: string, json: string): LuksHeader {
-  const { keyslots, segments } = JSON.parse(json) as Metadata;
+  const { keyslots, segments, config } = JSON.parse(json) as Metadata;
   const segment = onlyOne("data segment", segments);
   if (segment.type !== "crypt") throw new Error(`unknown type of data segment: ${segment.type}`);
   const slots = Object.values(keyslots);
@@ -57,6 +60,7 @@ function parseMetadata(uuid: string, json: string): LuksHeader {
     offset: Number(segment.offset),
     slots: Object.keys(keyslots).map(Number),
     used: Math.max(...slots.map(({ area }) => Number(area.offset) + Number(area.size))),
+    passesDiscards: config?.flags?.includes("allow-discards") === true,
   };
 }
 
@@ -85,6 +89,7 @@ function parseLuks1(dump: string): LuksHeader {
     offset: Number(value("Payload offset", "[0-9]+")) * 512,
     slots: enabled.map((slot) => Number(slot[0])),
     used: Math.max(...ends),
+    passesDiscards: false,
   };
 }
 

@@ -51,7 +51,7 @@ export async function attachedLayer(host: Host, name: string, path: string): Pro
 
 export type MappedLayer = { is: "there"; device: BlockDevice; mapping: CryptMapping } | Hidden;
 
-/** The open mapping; one that is left over above a dead device does not count. */
+/** The open mapping; one that is left over above a dead device does not count, nor one that answers nobody. */
 export async function mappedLayer(host: Host, name: string, raw: string): Promise<MappedLayer> {
   const below = await attachedLayer(host, name, raw);
   if (below.is === "hidden") return below;
@@ -63,5 +63,7 @@ export async function mappedLayer(host: Host, name: string, raw: string): Promis
   if (mapping.below !== below.device.number) {
     return { is: "hidden", by: `${mappedDevice(name)} is open over another device than ${raw}` };
   }
+  // Whoever reads it waits until it is resumed.
+  if (mapping.suspended) return { is: "hidden", by: `${mappedDevice(name)} is suspended` };
   return { ...below, mapping };
 }

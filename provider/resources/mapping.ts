@@ -12,9 +12,9 @@ import {
 import { ask } from "../fact";
 import { luksHeader } from "../facts/cryptsetup";
 import { dmsetupCrypt } from "../facts/dmsetup";
-import { isSealed, keyInput, unseal, withKey } from "../facts/plainKey";
+import { derivationMs, isSealed, keyInput, unseal, withKey } from "../facts/plainKey";
 import { blockDevice } from "../facts/sysfs";
-import { sh } from "../host/sh";
+import { type Command, sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { part } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
@@ -48,25 +48,57 @@ done
 ${start.command}`,
 });
 
-function widen(inputs: Inputs<typeof definition>): RunStep {
-  const { name, header, keyFile, keyReading } = inputs;
+/** What changes the open mapping, and wants the key. `use` gets the options that name header and key. */
+function withDiskKey(
+  inputs: Inputs<typeof definition>,
+  title: string,
+  use: (options: Command) => Command,
+): RunStep {
+  const { header, keyFile, keyReading } = inputs;
   const sealed = isSealed(inputs);
-  const resize = withKey(
-    keyFile,
-    sealed,
-    (key) => sh`cryptsetup resize --header ${header} ${key} ${name}`,
-    keyReading,
-  );
+  const command = withKey(keyFile, sealed, (key) => use(sh`--header ${header} ${key}`), keyReading);
   return {
     do: "run",
-    title: `cryptsetup resize ${name}`,
+    title,
     command:
       sealed || keyReading === "first line"
-        ? sh`${unseal(keyFile, sealed)}${resize}`
-        : sh`${resize} </dev/null`,
+        ? sh`${unseal(keyFile, sealed)}${command}`
+        : sh`${command} </dev/null`,
     stdin: keyInput(inputs),
+    timeoutMs: derivationMs,
   };
 }
+
+const widen = (inputs: Inputs<typeof definition>): RunStep =>
+  withDiskKey(
+    inputs,
+    `cryptsetup resize ${inputs.name}`,
+    (options) => sh`cryptsetup resize ${options} ${inputs.name}`,
+  );
+
+/** After luksSuspend the kernel has no key any more and refuses a plain resume, which does no harm then. */
+function resume(inputs: Inputs<typeof definition>): RunStep {
+  const { name } = inputs;
+  const anew = withDiskKey(
+    inputs,
+    `resume ${name}, with its key where that was wiped`,
+    (options) => sh`cryptsetup luksResume ${options} ${name}`,
+  );
+  return {
+    ...anew,
+    command: sh`dmsetup resume ${name} 2>/dev/null || {
+${anew.command}
+}`,
+  };
+}
+
+/** With the options of an opening by the script: none. Users of the mapping notice nothing. */
+const withholdDiscards = (inputs: Inputs<typeof definition>): RunStep =>
+  withDiskKey(
+    inputs,
+    `cryptsetup refresh ${inputs.name}`,
+    (options) => sh`cryptsetup refresh ${options} ${inputs.name}`,
+  );
 
 export const mapping = resourceType<typeof definition>({
   definition,
@@ -104,6 +136,9 @@ export const mapping = resourceType<typeof definition>({
         cipher: copy?.cipher,
         installed,
         whole: !crypt || !below || crypt.below !== below.number || crypt.offset + crypt.size >= below.size,
+        resumed: crypt?.suspended !== true,
+        // What the header itself wants comes back with each opening.
+        discardsWithheld: crypt?.passesDiscards !== true || copy?.passesDiscards === true,
         active:
           active && crypt !== undefined && crypt.below === below?.number && crypt.cipher === inputs.cipher,
         unit: unit.unit,
@@ -111,22 +146,32 @@ export const mapping = resourceType<typeof definition>({
         locked,
       },
       ...noteOf(locked ? lockedNote(name) : undefined, note),
+      ...(copy?.passesDiscards === true && {
+        warning:
+          `the header of the disk "${name}" has the flag allow-discards for good (\`cryptsetup --persistent\`), so the server is told which blocks are free. ` +
+          "Make a second disk, whose header netdisk makes, and copy the files (docs/adopt.md)",
+      }),
     };
   },
 
   plan(observed, inputs) {
     const unit = unitOf(inputs);
     const { name, keyPassphrase } = inputs;
-    const { installed, active, whole } =
-      observed.is === "present" ? observed.state : { installed: false, active: false, whole: true };
+    const { installed, active, whole, resumed, discardsWithheld } =
+      observed.is === "present"
+        ? observed.state
+        : { installed: false, active: false, whole: true, resumed: true, discardsWithheld: true };
     const start =
       keyPassphrase === undefined
         ? systemctl("restart", unit)
         : openWithPassphrase(name, keyPassphrase, !installed);
     return [
       ...(installed ? [] : install(unit)),
+      // A stop would wait for it, too.
+      ...(resumed ? [] : [resume(inputs)]),
       ...(active ? [] : [open(start, inputs)]),
       ...(whole ? [] : [widen(inputs)]),
+      ...(discardsWithheld || !active ? [] : [withholdDiscards(inputs)]),
     ];
   },
 
