@@ -6,6 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as z from "zod";
 import { commandHosts, commandMistakes } from "../schema/commands";
 import type { Field } from "../schema/define";
+import { sharedUses, type Taken, takeUses } from "../schema/diskUses";
 import { diskName, luksUuid } from "../schema/fields";
 import { formatPath, isEmpty, mistakesIn, valueAt, withoutEchoes, type Mistake } from "../schema/mistake";
 import { diskSection, isSecretPath, sections } from "../schema/stack";
@@ -77,8 +78,14 @@ const diskArguments = diskSection.extend({
   adopt: luksUuid.optional(),
 });
 
+/** What the disks so far have for themselves, by the Server or Client that they were given. */
+const takenOn = new WeakMap<object, Taken>();
+
 /** Arguments of an EncryptedDisk. */
 export function refuseDiskMistakes(resourceName: string, args: object): void {
+  const disk = plain(args) as Args;
+  const name = typeof disk.name === "string" ? disk.name : resourceName;
+  const hosts = { server: takenBy(disk.server), client: takenBy(disk.client) };
   refuse(`EncryptedDisk "${resourceName}"`, args, {
     schema: diskArguments,
     isSecret: (path) => isSecretPath(path[0] === "recovery" ? path : ["disks", "NAME", ...path]),
@@ -89,8 +96,17 @@ export function refuseDiskMistakes(resourceName: string, args: object): void {
       ...recoveryMistakes(args.recovery),
       ...togetherMistakes(args, []),
       ...commandMistakes(args, [], connectionsOf(args)),
+      ...sharedUses({ name, disk, root: [] }, hosts, (other) => `EncryptedDisk "${other}"`),
     ],
   });
+  takeUses(resourceName, name, disk, hosts);
+}
+
+function takenBy(host: unknown): Taken {
+  if (typeof host !== "object" || host === null) return new Map();
+  const taken = takenOn.get(host) ?? new Map<string, string>();
+  takenOn.set(host, taken);
+  return taken;
 }
 
 /** How the hosts that a disk was given are reached. */

@@ -9,7 +9,7 @@ import { ask } from "./fact";
 import { type Claim, claims, type FoundClaim, parseClaims, printClaims } from "./facts/claims";
 import { allArrived } from "./host/commands";
 import type { Host } from "./host/host";
-import { sh } from "./host/sh";
+import { type Command, sh } from "./host/sh";
 
 /** A stack's resource, as its URN names it. */
 export interface Owner {
@@ -63,6 +63,27 @@ export function holders(found: FoundClaim[], definition: Definition, name: strin
     others: here.filter((claim) => claim.file !== file),
   };
 }
+
+/** The claims on things of the same kind that have another name, whoever made them. */
+export function otherThings(found: FoundClaim[], definition: Definition, name: string): FoundClaim[] {
+  const [kind, folder] = [`${pathSafe(definition.kind)}/`, `${folderOf(definition, name)}/`];
+  return found.filter(({ file }) => file.startsWith(kind) && !file.startsWith(folder));
+}
+
+/**
+ * For a subshell on the host: prints the names of the things of the same kind that have another name, and the same value
+ * of an input; nothing where there are none. The value cannot be a part of another one: JSON quotes it.
+ */
+export const othersWith = (definition: Definition, name: string, input: string, value: string): Command =>
+  sh`cd ${`${claimsDir}/${pathSafe(definition.kind)}`} 2>/dev/null || exit 0
+found=
+for claim in */*.json; do
+  other=\${claim%%/*}
+  if ! [ -e "$claim" ] || [ "$other" = ${pathSafe(name)} ]; then continue; fi
+  grep -qF -- ${`${JSON.stringify(input)}:${JSON.stringify(value)}`} "$claim"
+  case $? in 0) found="\${found:+$found, }$other" ;; 1) ;; *) exit 1 ;; esac
+done
+echo "$found"`;
 
 /** Whether any stack has the thing at this moment. */
 export async function isClaimed(host: Host, definition: Definition, name: string): Promise<boolean> {

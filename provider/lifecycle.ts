@@ -10,6 +10,7 @@ import { claimedError, holders, ownerOf } from "./claims";
 import { NetdiskError } from "./errors";
 import type { Claim, FoundClaim } from "./facts/claims";
 import type { Host } from "./host/host";
+import { fileTaken } from "./ownFile";
 import { nonceOf, outputsOf, stateOf } from "./outputs";
 import { idOf, reach, type Work } from "./reach";
 import { InitFailed, messageOf, nameOf, type Present, type Request, type Wanted } from "./request";
@@ -38,27 +39,44 @@ function conflict(type: ResourceType, mine: Inputs<Definition>, theirs: Claim["i
 
 /** Takes the claim, or throws CLAIMED with the host as it was. Returns this stack's claim from before. */
 async function takeClaim(
-  { type, host, claims, urn, signal, progress }: Request,
-  name: string,
-  wishes: Inputs<Definition>,
+  request: Request,
+  { name, wishes, isNew }: { name: string; wishes: Inputs<Definition>; isNew: boolean },
   claim: Claim,
 ): Promise<FoundClaim | undefined> {
+  const { type, host, claims, urn, signal, progress } = request;
   const { definition } = type;
   const { own, others } = await progress.during("wait for earlier work on it to end", () =>
     claims.take(definition, name, claim, signal),
   );
+  if (!definition.shared && others[0]) throw claimedError(host.label, definition, name, others[0]);
+  // Looked for after the claim was written: of two that come at once, one at least sees the other.
+  const refusal =
+    sharedOtherwise(request, name, wishes, others) ??
+    (isNew && type.ownFile
+      ? fileTaken(host.label, type, { name, wishes }, await claims.current())
+      : undefined);
+  if (!refusal) return own;
+  await claims.restore(definition, name, ownerOf(urn), own);
+  throw refusal;
+}
+
+/** The refusal of a shared thing that another stack wants differently, or undefined. */
+function sharedOtherwise(
+  { type, host }: Request,
+  name: string,
+  wishes: Inputs<Definition>,
+  others: FoundClaim[],
+): NetdiskError | undefined {
   for (const other of others) {
-    if (!definition.shared) throw claimedError(host.label, definition, name, other);
     const found = conflict(type, wishes, other.inputs);
     if (!found) continue;
-    await claims.restore(definition, name, ownerOf(urn), own);
-    throw new NetdiskError(
+    return new NetdiskError(
       "CLAIMED",
-      `${host.label}: ${definition.kind} "${name}" is shared with the stack ${other.project}/${other.stack} ` +
+      `${host.label}: ${type.definition.kind} "${name}" is shared with the stack ${other.project}/${other.stack} ` +
         `(${other.urn}), which wants something else: ${found}. Give both stacks the same value.`,
     );
   }
-  return own;
+  return undefined;
 }
 
 /** What is there after a failure; what was last known when not even that can be read. */
@@ -97,7 +115,7 @@ export async function apply(request: Request, { name, inputs, outputs }: Wanted)
     progress,
     begin: () => (did.begin = true),
   };
-  const before = await takeClaim(request, name, wishes, claim);
+  const before = await takeClaim(request, { name, wishes, isNew: outputs === undefined }, claim);
   const ownership = { claim: claim.nonce, claimed: true };
   try {
     const observed = await reach(work, "plan");

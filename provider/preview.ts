@@ -5,6 +5,7 @@ import { claimedError, holders, ownerOf } from "./claims";
 import { diff } from "./diff";
 import { type ErrorCode, NetdiskError } from "./errors";
 import { stateOf } from "./outputs";
+import { fileTaken } from "./ownFile";
 import { describe, planned, remark } from "./reach";
 import type { Request, Wanted } from "./request";
 import type { ResourceType } from "./resource";
@@ -100,6 +101,10 @@ export async function preview(
     const { own, others } = holders(all, definition, wanted.name, ownerOf(urn));
     if (!definition.shared && !own && others[0])
       throw claimedError(host.label, definition, wanted.name, others[0]);
+    const taken = wanted.outputs
+      ? undefined
+      : fileTaken(host.label, type, { name: wanted.name, wishes }, all);
+    if (taken) throw taken;
     if (look.is === "foreign") progress.say(`${host.label}: ${look.what}. ${look.cure}`, "warning");
     if (look.is === "foreign" || look.is === "hidden") return;
     // Of what is known already, the read before it has just said it.

@@ -159,16 +159,25 @@ export class Provider {
 
   #duplicate(type: ResourceType, urn: string, inputs: Properties): Failure[] {
     if (unknownFields(type, inputs).length > 0) return [];
-    const name = type.name(knownWishes(type, inputs));
-    const key = `${type.definition.kind}/${name}`;
-    const other = this.#asked.get(key);
-    if (other !== undefined && other !== urn) {
-      const property = "name" in type.definition.inputs ? "name" : "";
-      return [
-        { property, reason: `"${name}" is already managed by ${other}. Use that resource, or another name.` },
-      ];
+    const wishes = knownWishes(type, inputs);
+    const [name, file] = [type.name(wishes), type.ownFile?.(wishes)];
+    const { kind, inputs: fields } = type.definition;
+    const property = "name" in fields ? "name" : "";
+    const other = this.#askedBefore(`${kind}/${name}`, urn);
+    if (other !== undefined) {
+      const reason = `"${name}" is already managed by ${other}. Use that resource, or another name.`;
+      return [{ property, reason }];
     }
-    this.#asked.set(key, urn);
-    return [];
+    const sharer = file && this.#askedBefore(`${kind} with ${file.path}`, urn);
+    if (sharer === undefined) return [];
+    const path = Object.keys(inputs).find((key) => plain(inputs[key]).value === file?.path);
+    return [{ property: path ?? property, reason: `${file?.path} is that of ${sharer}, too. ${file?.cure}` }];
+  }
+
+  /** The other resource that has asked for it in this run, or undefined. */
+  #askedBefore(what: string, urn: string): string | undefined {
+    const before = this.#asked.get(what);
+    if (before === undefined) this.#asked.set(what, urn);
+    return before === urn ? undefined : before;
   }
 }

@@ -99,6 +99,12 @@ export interface ResourceType<D extends Definition = Definition> {
   conflicts?(mine: Inputs<D>, theirs: Record<string, unknown>): string | undefined;
 
   /**
+   * A file on the host that no other thing of this kind may have, of whatever name and stack, because it is changed and
+   * destroyed with this one. `cure`: the last sentence of the refusal. Pure.
+   */
+  ownFile?(inputs: Inputs<D>): { path: string; cure: string };
+
+  /**
    * Outputs that are certain before anything is made, such as paths and unit names: with them a first preview
    * knows what other resources will be given. Pure.
    */

@@ -53,7 +53,7 @@ export const luksKey = define({
       cure: "Keep the key; its length cannot change without a new one.",
     }),
     gpg: field(absolutePath.optional(), {
-      doc: "Path on the client of a key file that `gpg --symmetric` seals, as the article's does; made if missing. Then the client's disk holds the key in no other form, and a disk waits for the passphrase when the client has booted. Default: a plain key file that only root can read.",
+      doc: "Path on the client of a key file that `gpg --symmetric` seals, as the article's does; made if missing, and no other disk's. Then the client's disk holds the key in no other form, and a disk waits for the passphrase when the client has booted. Default: a plain key file that only root can read.",
       role: "fixed",
       cure: "Keep the key where it is and as it is.",
       example: "/etc/netdisk/testdisk-key.asc",

@@ -1,5 +1,6 @@
 /** Checks the configuration of a stack: every mistake at once, each with its path and its cure. Pure. */
 import { commandMistakes } from "./commands";
+import { sharedUses, type Taken, takeUses } from "./diskUses";
 import { endpointCure, isPlainAddress } from "./endpoint";
 import { diskName } from "./fields";
 import {
@@ -15,7 +16,6 @@ import {
   type Reading,
 } from "./mistake";
 import { luksMistakes } from "./luksChoices";
-import { backingFile } from "./paths";
 import {
   alternatives,
   fieldsAt,
@@ -122,34 +122,17 @@ function backingMistakes(disk: Record<string, unknown>, root: string[]): Mistake
 
 /** What two disks may not share. */
 function sharedMistakes(disks: Record<string, unknown>): Mistake[] {
-  const mistakes: Mistake[] = [];
-  const taken = new Map<string, string>();
-  for (const [key, disk] of Object.entries(disks)) {
+  const taken: Taken = new Map();
+  const hosts = { server: taken, client: taken };
+  return Object.entries(disks).flatMap(([key, disk]) => {
     const given = valueAt(disk, ["name"]);
     const name = typeof given === "string" ? given : key;
-    const uses = {
-      name,
-      // The default follows from the name; that two disks share it is said once.
-      "file.path":
-        valueAt(disk, ["file", "path"]) ??
-        (taken.has(`name ${name}`) || valueAt(disk, ["device"]) !== undefined
-          ? undefined
-          : backingFile(name)),
-      "device.path": valueAt(disk, ["device", "path"]),
-      "mount.path": valueAt(disk, ["mount", "path"]),
-      "key.gpg": valueAt(disk, ["key", "gpg"]),
-    };
-    for (const [property, use] of Object.entries(uses)) {
-      if (typeof use !== "string") continue;
-      const other = taken.get(`${property} ${use}`);
-      if (other === undefined) taken.set(`${property} ${use}`, key);
-      else {
-        const text = `is that of ${formatPath(["disks", other])} too. Give each disk its own.`;
-        mistakes.push({ path: ["disks", key, ...property.split(".")], text, at: "value" });
-      }
-    }
-  }
-  return mistakes;
+    const found = sharedUses({ name, disk, root: ["disks", key] }, hosts, (other) =>
+      formatPath(["disks", other]),
+    );
+    takeUses(key, name, disk, hosts);
+    return found;
+  });
 }
 
 /** Rules about the keys of one disk together. */

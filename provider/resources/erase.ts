@@ -14,13 +14,14 @@ import { sh } from "../host/sh";
 import { noteIntent } from "../intent";
 import { type RunStep, resourceType } from "../resource";
 import { begunNote, closeOrder, guards, observeOrder, planOrder, planOrderRemoval } from "./eraseOrder";
-import { changeNote, leftovers } from "./keyChange";
+import { alsoOpenedBy, backup, changeNote, keysBeside } from "./keyChange";
 
 type Wishes = Inputs<typeof definition>;
 
 /**
  * Identity first: nothing is destroyed before the device has shown that it is this disk, or was begun on. The device goes
- * first: with the key still there, a run that is killed can be told from one that never began.
+ * first: with the key still there, a run that is killed can be told from one that never began. A key that opens another
+ * disk, too, stays: this disk's header is gone without it.
  */
 function destroy(inputs: Wishes): RunStep {
   const { name, luksUuid, device, keyFile } = inputs;
@@ -41,13 +42,21 @@ fi
 ${noteIntent(begunNote(name), luksUuid)} || exit 1
 dd if=/dev/zero of=${device} bs=1M count="$(room_of ${device})" iflag=count_bytes conv=nocreat,notrunc,fsync status=none && zero ${device} || exit 1
 if test -e ${header}; then cryptsetup luksErase -q ${header} || echo ${`${header} was damaged already`}; fi
-for file in ${[header, keyFile, sealed, ...leftovers(inputs)]}; do
+keys=$(${alsoOpenedBy(inputs)}) || exit 1
+if [ -n "$keys" ]; then
+  set --
+  keys=${`, but not ${keyFile}, which is the key of`}" $keys, too"
+else
+  set -- ${[keyFile, ...keysBeside(keyFile)]}
+  keys=${`, ${keyFile}`}
+fi
+for file in ${header} "$@" ${[sealed, backup(name)]}; do
   if test -e "$file"; then shred --force --iterations=1 --remove=wipe "$file" && sync "$(dirname "$file")" || exit 1; fi
 done
 rm -f ${changeNote(name)} || exit 1
 systemctl stop ${unit} || exit 1
 ${closeOrder(name)} || exit 1
-echo ${`ERASED the disk ${name}, LUKS UUID ${luksUuid}`}: the header on ${device} "($size bytes)", ${`${header}, ${keyFile}, ${sealed}`}`,
+echo ${`ERASED the disk ${name}, LUKS UUID ${luksUuid}`}: the header on ${device} "($size bytes)", ${`${header}, ${sealed}`}"$keys"`,
     inUse,
     report: true,
     timeoutMs: 600_000,

@@ -12,10 +12,11 @@
  * No other slot than these two is touched, and none is dropped before the key file has opened another one right there.
  */
 import { basename, dirname } from "node:path";
-import type { luks } from "../../schema/crypt";
+import { luks as definition } from "../../schema/crypt";
 import type { Inputs, State } from "../../schema/define";
 import type { KeyReading } from "../../schema/fields";
 import { headerFile } from "../../schema/paths";
+import { othersWith } from "../claims";
 import { NetdiskError } from "../errors";
 import { ask, askWith } from "../fact";
 import { luksOpens } from "../facts/cryptsetup";
@@ -29,8 +30,8 @@ import { clearIntent, intentPath, noteIntent } from "../intent";
 import type { RunStep, Step } from "../resource";
 import { derivation, trim, usedPart, writeHeader } from "./luksSteps";
 
-type Wishes = Inputs<typeof luks>;
-type Seen = State<typeof luks>;
+type Wishes = Inputs<typeof definition>;
+type Seen = State<typeof definition>;
 export type KeyChange = Pick<Seen, "settled" | "changeFrom" | "changeTo" | "newKeyOpens">;
 
 export const changeNote = (name: string): string => intentPath("key", name);
@@ -38,14 +39,20 @@ export const changeNote = (name: string): string => intentPath("key", name);
 /** Where the key lies: the new one before it has the key file's name, the old one after that. */
 const beside = (keyFile: string, what: "next" | "old"): string =>
   `${dirname(keyFile)}/.${basename(keyFile)}.${what}`;
-const backup = (name: string): string => `${headerFile(name)}.before`;
+export const backup = (name: string): string => `${headerFile(name)}.before`;
+
+/** Of what a change leaves until it is finished, the keys: the other one that opens the disk. */
+export const keysBeside = (keyFile: string): string[] => [beside(keyFile, "next"), beside(keyFile, "old")];
 
 /** What a change leaves until it is finished; it opens the disk. */
 export const leftovers = ({ name, keyFile }: Pick<Wishes, "name" | "keyFile">): string[] => [
-  beside(keyFile, "next"),
-  beside(keyFile, "old"),
+  ...keysBeside(keyFile),
   backup(name),
 ];
+
+/** For a command: prints the other disks on this client that open by the very same file. */
+export const alsoOpenedBy = ({ name, keyFile }: Pick<Wishes, "name" | "keyFile">): Command =>
+  othersWith(definition, name, "keyFile", keyFile);
 
 /** Where a change of this disk's key was begun, how far it is. */
 export async function keyChange(host: Host, inputs: Wishes, uuid: string): Promise<KeyChange> {
@@ -92,6 +99,10 @@ opens() { "$1" | ${tryingKey} --key-slot "$2" --key-file - "$3"; }`;
 
 const headerSize = new Command('"$size"');
 
+/** Versions of netdisk that let two disks have one key file left such disks. */
+const sharedCure =
+  "which a new key would lock for good: nothing was changed. Take that disk out of its stack (`pulumi up` gives it back unharmed), copy the key file, and put the disk back with the copy as its `key.gpg`; then run the same again.";
+
 /** The header is backed up, changed in a copy, and tried before the copy takes its name. */
 function addKey(inputs: Wishes, seen: Seen, from: number, to: number): RunStep {
   const { name, keyFile } = inputs;
@@ -105,7 +116,9 @@ function addKey(inputs: Wishes, seen: Seen, from: number, to: number): RunStep {
   return {
     do: "run",
     title: `make a new key and add it to the header as key slot ${to} (cryptsetup luksAddKey)`,
-    command: sh`${withKeys(inputs, keyReading)}
+    command: sh`others=$(${alsoOpenedBy(inputs)}) || exit 1
+[ -z "$others" ] || { echo ${keyFile} is the key of "$others", too, ${sharedCure} >&2; exit 1; }
+${withKeys(inputs, keyReading)}
 rm -f ${[made, next, backup(name)]} && ${noteIntent(changeNote(name), `key slot ${from} to ${to} of ${uuid}`)} || exit 1
 size=$(stat -c %s ${kept}) && ln -T ${kept} ${backup(name)} && cp -T ${kept} ${made} && sync ${dirname(kept)} || exit 1
 bytes=$(key_file | wc -c) && [ "$bytes" -ge 8 ] && ${make} && [ "$(new_key | wc -c)" = "$bytes" ] && chmod 0400 ${next} && sync ${[next, dirname(next)]} || exit 1

@@ -7,12 +7,16 @@ import { luksKey as definition } from "../../schema/crypt";
 import type { Inputs } from "../../schema/define";
 import { headerFile, keyFile } from "../../schema/paths";
 import { Secret } from "../../schema/secret";
+import { isClaimed } from "../claims";
 import { ask, askWith } from "../fact";
+import { luksHeader } from "../facts/cryptsetup";
 import { gpgKeyBytes } from "../facts/gpg";
 import { gpgBy, sealing } from "../facts/gpgCommand";
+import { headersOpened } from "../facts/headersOpened";
 import { inMemory } from "../facts/inMemory";
 import { derivationMs, keyInput, plainKey } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
+import type { Host } from "../host/host";
 import { type Command, sh } from "../host/sh";
 import { resourceType, type RunStep } from "../resource";
 import { notTakenDown } from "./adoption";
@@ -51,11 +55,45 @@ chmod 0400 ${made} && sync ${made} && mv -fT ${made} ${path} && sync ${dirname(p
   };
 }
 
+/**
+ * A disk that left its stack unharmed has no claim any more, and needs its key file all the same: it is not taken for
+ * another disk, which would change and destroy it. Asked once, of a file that is there before its disk.
+ */
+async function givenBack(
+  host: Host,
+  { name, passphrase, adopt }: Wishes,
+  path: string,
+): Promise<{ is: "foreign"; what: string; cure: string } | undefined> {
+  const headers = await askWith(
+    host,
+    headersOpened,
+    { stdin: keyInput({ keyPassphrase: passphrase }) },
+    path,
+    headerFile(name),
+  );
+  for (const header of headers) {
+    const other = basename(header, ".luks");
+    // In a stack it has a key file of its own, which the claims see to; or it is the very disk, under another name.
+    if (await isClaimed(host, definition, other)) continue;
+    if (adopt !== undefined && (await ask(host, luksHeader, header))?.uuid === adopt) continue;
+    return {
+      is: "foreign",
+      what: `${path} is the key of the disk "${other}", which is in no stack and whose header is there (${header})`,
+      cure: `Name another file in \`key.gpg\`, which is made if it is missing. If that disk is given up, or has a copy of the key elsewhere, move ${header} away.`,
+    };
+  }
+  return undefined;
+}
+
 export const luksKey = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: (inputs) => ({ path: pathOf(inputs) }),
   keepWhenGone: true,
+  ownFile: (inputs) => ({
+    path: pathOf(inputs),
+    cure: "Name another file in `key.gpg`, which is made if it is missing; for a disk that was made with this very key, a copy of it.",
+  }),
 
   check({ gpg, passphrase }) {
     if ((gpg === undefined) === (passphrase === undefined)) return [];
@@ -131,6 +169,10 @@ export const luksKey = resourceType<typeof definition>({
         what: `${path} is a ${file.kind} of ${length} bytes, not a key of ${bytes}`,
         cure: "Set `bytes` to its length if it is the disk's key; otherwise move it away.",
       };
+    }
+    if (sealed && gpg !== undefined && !known.state && !copy) {
+      const other = await givenBack(host, inputs, gpg);
+      if (other) return other;
     }
     const isPrivate =
       file.mode === "400" &&

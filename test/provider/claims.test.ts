@@ -76,6 +76,50 @@ describe("an exclusive thing", () => {
   });
 });
 
+describe("a file that is one thing's alone", () => {
+  const filed = resourceType<typeof thing.definition>({
+    ...thing,
+    ownFile: ({ labels }) => ({ path: `/etc/${labels[0]}`, cure: "Name another file." }),
+  });
+  const photos = { ...wish, labels: ["key"] };
+  const music = { ...photos, name: "music" };
+  const taken =
+    /sandbox .*: \/etc\/key is that of thing "testdisk" of the stack home\/lab \(urn:.*\), and thing "music" must have its own\. Name another file\.$/;
+
+  it("is refused to another thing, of this stack or another one, which leaves nothing", async () => {
+    const mine = await play(undefined, [filed]);
+    await up(mine, urn, photos);
+    for (const as of [urnOf("music"), urnOf("music", { stack: "prod" })]) {
+      const other = await play(mine.host, [filed]);
+      const { inputs } = await other.check(as, music);
+      await expect(other.create(as, inputs, true)).rejects.toThrow(taken);
+      await expect(other.create(as, inputs)).rejects.toThrow(taken);
+      expect(existsSync(mine.host.file("../claims/thing/music", "."))).toBe(false);
+      expect(mine.host.read("music", "size")).toBeUndefined();
+    }
+  });
+
+  it("is refused to a second resource of the same run by its check", async () => {
+    const engine = await play(undefined, [filed]);
+    await engine.check(urn, photos);
+    expect((await engine.check(urnOf("music"), music)).failures).toEqual([
+      { property: "name", reason: `/etc/key is that of ${urn}, too. Name another file.` },
+    ]);
+    expect((await engine.check(urn, photos)).failures).toEqual([]);
+  });
+
+  it("goes on to be used by two things that had it before that was refused", async () => {
+    const before = await play();
+    await up(before, urn, photos);
+    const second = await up(before, urnOf("music"), music);
+    const engine = await play(before.host, [filed]);
+    const { inputs } = await engine.check(urnOf("music"), { ...music, size: "2 GiB" }, second.inputs);
+    expect((await engine.read(urnOf("music"), second)).outputs).toMatchObject({ claimed: true });
+    await engine.update(urnOf("music"), second, inputs);
+    expect(engine.host.read("music", "size")).toBe("2 GiB");
+  });
+});
+
 describe("a shared thing", () => {
   it("has a claim of each stack, and goes with the last one", async () => {
     const mine = await play(undefined, [shared]);

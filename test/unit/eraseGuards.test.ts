@@ -78,6 +78,18 @@ describe("the client's part", () => {
     expect(shell.calls()).toContain(`cryptsetup luksErase -q ${shell.path(header)}`);
   });
 
+  it("leaves a key that another disk in a stack opens by, and says whose", () => {
+    const claims = "/var/lib/netdisk/claims/luks";
+    const inputs = (keyFile: string) => `{"project":"p","inputs":{"name":"x","keyFile":"${keyFile}"}}\n`;
+    shell.write(`${claims}/t1/p.s.json`, inputs(shell.path(key)));
+    shell.write(`${claims}/t2/p.s.json`, inputs(shell.path(`${key}.other`)));
+    shell.write(`${claims}/t3/p.s.json`, inputs(shell.path(key)));
+    const { status, stdout } = run();
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/, but not \S+\/t1\.key, which is the key of t3, too\n$/);
+    expect(left()).toEqual([device, key]);
+  });
+
   it("knows the disk by its second header", () => {
     shell.write(device, disk(uuid, 16552));
     expect(run().status).toBe(0);

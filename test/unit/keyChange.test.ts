@@ -159,6 +159,19 @@ it("leaves other slots alone, and a slot that is taken", () => {
   ]);
 });
 
+it("is not begun of a key that another disk in a stack opens by", () => {
+  const claim = (keyFile: string) => `{"project":"p","inputs":{"name":"x","keyFile":"${keyFile}"}}\n`;
+  shell.write("/var/lib/netdisk/claims/luks/t1/p.s.json", claim(shell.path(key)));
+  shell.write("/var/lib/netdisk/claims/luks/t2/p.s.json", claim(shell.path(key)));
+  expect(() => run(1)).toThrow(
+    /t1\.key is the key of t2, too, .*nothing was changed\. .* run the same again\./,
+  );
+  expect(digestOf(key)).toBe(old);
+  shell.run("rm -r /var/lib/netdisk/claims/luks/t2");
+  expect(run(1)).toBe(true);
+  expectChanged();
+});
+
 it("reads as much of a key that was made by hand as opens the disk, and makes one as long as the file", () => {
   shell.write(key, `first line\n${"k".repeat(53)}`);
   old = sha256("first line");

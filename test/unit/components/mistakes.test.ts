@@ -78,6 +78,30 @@ describe("a mistake in", () => {
     ]);
   });
 
+  it("a second disk on the same hosts, which has what is the first one's", async () => {
+    const hosts = { server: pair.server(), client: pair.client() };
+    const [client, server] = [pair.client(), pair.server()];
+    const key = { gpg: "/etc/netdisk/key.asc", passphrase: "long enough" };
+    const more = { recovery: "none", mount: { path: "/mnt/a" } } as const;
+    new netdisk.EncryptedDisk("first", { ...hosts, ...more, key, file: { size: "1 GiB" } });
+    await settled();
+    const second = { ...hosts, ...more, key, file: { size: "1 GiB" } } as const;
+    expect(await refused(() => new netdisk.EncryptedDisk("second", second))).toEqual([
+      'EncryptedDisk "second":',
+      '  mount.path: is that of EncryptedDisk "first" too. Give each disk its own.',
+      '  key.gpg: is that of EncryptedDisk "first" too. Give each disk its own.',
+    ]);
+    const path = "/var/lib/netdisk/first.img";
+    const third = { ...second, client, file: { size: "1 GiB", path } as const };
+    expect(await refused(() => new netdisk.EncryptedDisk("third", third))).toEqual([
+      'EncryptedDisk "third":',
+      '  file.path: is that of EncryptedDisk "first" too. Give each disk its own.',
+    ]);
+    // Elsewhere it is another file; and what was refused has taken nothing.
+    new netdisk.EncryptedDisk("third", { ...second, server, client });
+    await settled();
+  });
+
   it("a disk without anything", async () => {
     expect(await refused((wrong) => new netdisk.EncryptedDisk("photos", wrong({})))).toEqual([
       'EncryptedDisk "photos":',
