@@ -48,21 +48,41 @@ const fileOf = ({ project, stack }: Pick<Owner, "project" | "stack">): string =>
 const textOf = ({ project, stack, urn, nonce, inputs }: Claim): string =>
   `${JSON.stringify({ project, stack, urn, nonce, inputs } satisfies Claim)}\n`;
 
+/** Whose a claim is: the stack by its name, or by the nonce in its state, which a renamed stack keeps. */
+export type Claimant = Pick<Owner, "project" | "stack"> & { nonce?: string };
+
 export interface Holders {
   /** This stack's own claim. */
   own?: FoundClaim;
+  /** Whether that names another stack: this one before it was renamed, or the one that the resource was moved from. */
+  renamed: boolean;
   others: FoundClaim[];
 }
 
-export function holders(found: FoundClaim[], definition: Definition, name: string, owner: Owner): Holders {
+export function holders(
+  found: FoundClaim[],
+  definition: Definition,
+  name: string,
+  claimant: Claimant,
+): Holders {
   const folder = `${folderOf(definition, name)}/`;
   const here = found.filter((claim) => claim.file.startsWith(folder));
-  const file = folder + fileOf(owner);
+  const isNamed = ({ file }: FoundClaim) => file === folder + fileOf(claimant);
+  const isKnown = ({ nonce }: FoundClaim) => nonce === claimant.nonce;
+  const own = here.find(isKnown) ?? here.find(isNamed);
   return {
-    own: here.find((claim) => claim.file === file),
-    others: here.filter((claim) => claim.file !== file),
+    own,
+    renamed: own !== undefined && !isNamed(own),
+    others: here.filter((claim) => !isKnown(claim) && !isNamed(claim)),
   };
 }
+
+/** In a thing's folder: shell function `own FILE`, whether the claim is the claimant's, by the rules of `holders`. */
+const ownClaim = ({ nonce, ...owner }: Claimant): Command => {
+  const isKnown =
+    nonce === undefined ? sh`` : sh` || grep -qsF -- ${`"nonce":${JSON.stringify(nonce)}`} "$1"`;
+  return sh`own() { [ "$1" = ${fileOf(owner)} ]${isKnown}; }`;
+};
 
 /** The claims on things of the same kind that have another name, whoever made them. */
 export function otherThings(found: FoundClaim[], definition: Definition, name: string): FoundClaim[] {
@@ -128,12 +148,11 @@ export class Claims {
    */
   async take(definition: Definition, name: string, claim: Claim, signal?: AbortSignal): Promise<Holders> {
     const folder = folderOf(definition, name);
-    const file = fileOf(claim);
     const text = textOf(claim);
     const guard = definition.shared
       ? sh``
       : sh`for file in *.json; do
-  if test -e "$file" && test "$file" != ${file}; then exit 0; fi
+  if test -e "$file" && ! own "$file"; then exit 0; fi
 done
 `;
     this.#last = undefined;
@@ -143,38 +162,47 @@ mkdir -p -- ${`${claimsDir}/${folder}`}
 cd ${claimsDir}
 ${printClaims(sh`${folder}/*.json`)}
 cd ${folder}
+${ownClaim(claim)}
 ${guard}umask 077
 cat >.new
 ${allArrived(sh`.new`, Buffer.byteLength(text))}
 sync .new
-mv -f .new ${file}
+mv -f .new ${fileOf(claim)}
+for file in *.json; do
+  if test "$file" != ${fileOf(claim)} && own "$file"; then rm -f -- "$file"; fi
+done
 sync .`,
       { stdin: text, lock: lockOf(definition, name), signal },
     );
-    return holders(parseClaims(stdout), definition, name, { ...claim });
+    return holders(parseClaims(stdout), definition, name, claim);
   }
 
   /** Puts back what `take` replaced. */
   async restore(
     definition: Definition,
     name: string,
-    owner: Owner,
+    claimant: Claimant,
     before: Claim | undefined,
   ): Promise<void> {
     if (before) await this.take(definition, name, before);
-    else await this.release(definition, name, owner);
+    else await this.release(definition, name, claimant);
   }
 
   /** Removes this stack's claim; that there is none is in order. */
-  async release(definition: Definition, name: string, owner: Owner): Promise<void> {
+  async release(definition: Definition, name: string, claimant: Claimant): Promise<void> {
     const folder = `${claimsDir}/${folderOf(definition, name)}`;
     this.#last = undefined;
     await this.host.run(
       sh`set -e
-if ! test -d ${folder}; then exit 0; fi
-rm -f -- ${`${folder}/${fileOf(owner)}`} ${folder}/.new
+cd ${folder} 2>/dev/null || exit 0
+${ownClaim(claimant)}
+for file in *.json; do
+  if own "$file"; then rm -f -- "$file"; fi
+done
+rm -f .new
+cd ${claimsDir}
 rmdir --ignore-fail-on-non-empty -- ${folder}
-sync ${claimsDir}`,
+sync .`,
       { lock: lockOf(definition, name) },
     );
   }

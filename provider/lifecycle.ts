@@ -43,7 +43,7 @@ async function takeClaim(
   { name, wishes, isNew }: { name: string; wishes: Inputs<Definition>; isNew: boolean },
   claim: Claim,
 ): Promise<FoundClaim | undefined> {
-  const { type, host, claims, urn, signal, progress } = request;
+  const { type, host, claims, signal, progress } = request;
   const { definition } = type;
   const { own, others } = await progress.during("wait for earlier work on it to end", () =>
     claims.take(definition, name, claim, signal),
@@ -56,7 +56,7 @@ async function takeClaim(
       ? fileTaken(host.label, type, { name, wishes }, await claims.current())
       : undefined);
   if (!refusal) return own;
-  await claims.restore(definition, name, ownerOf(urn), own);
+  await claims.restore(definition, name, claim, own);
   throw refusal;
 }
 
@@ -130,7 +130,7 @@ export async function apply(request: Request, { name, inputs, outputs }: Wanted)
   } catch (error) {
     if (!did.begin) {
       // Nothing was changed: neither shall the claim be. Failing at that must not hide the real failure.
-      await claims.restore(type.definition, name, owner, before).catch(() => undefined);
+      await claims.restore(type.definition, name, claim, before).catch(() => undefined);
       throw error;
     }
     const state = await lastLook(request, request.host, work);
@@ -153,12 +153,21 @@ export async function remove(
   const { definition } = type;
   const host = boundHost(request.host, signal);
   const name = nameOf(type, id);
-  const owner = ownerOf(urn);
-  const { own, others } = holders(await claims.current(), definition, name, owner);
   const nonce = nonceOf(given.outputs);
+  const claimant = { ...ownerOf(urn), nonce };
+  const { own, others } = holders(await claims.current(), definition, name, claimant);
   // Renamed or moved inside the program: the thing has a new resource, which made the claim anew.
   if (own && nonce !== undefined && own.nonce !== nonce) return;
-  if (!own && others.length > 0) return;
+  if (!own && others[0]) {
+    if (!definition.shared) {
+      const { project, stack } = others[0];
+      progress.say(
+        `${host.label}: ${id} is left as it is: it belongs to the stack ${project}/${stack} by now.`,
+        "warning",
+      );
+    }
+    return;
+  }
   if (others.length === 0) {
     const work: Work = {
       type,
@@ -169,7 +178,7 @@ export async function remove(
     };
     await removeThing(work);
   }
-  await claims.release(definition, name, owner);
+  await claims.release(definition, name, own ?? claimant);
 }
 
 async function removeThing(work: Work): Promise<void> {

@@ -4,7 +4,7 @@ import { knownWishes, unknownFields } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { diff } from "./diff";
 import { type ErrorCode, NetdiskError } from "./errors";
-import { stateOf } from "./outputs";
+import { nonceOf, stateOf } from "./outputs";
 import { fileTaken } from "./ownFile";
 import { describe, planned, remark } from "./reach";
 import type { Request, Wanted } from "./request";
@@ -98,7 +98,8 @@ export async function preview(
       type.observe(host, wishes, known),
       orAborted(claims.all(), limit.signal, 0, host.label),
     ]);
-    const { own, others } = holders(all, definition, wanted.name, ownerOf(urn));
+    const nonce = wanted.outputs && nonceOf(wanted.outputs);
+    const { own, others } = holders(all, definition, wanted.name, { ...ownerOf(urn), nonce });
     if (!definition.shared && !own && others[0])
       throw claimedError(host.label, definition, wanted.name, others[0]);
     const taken = wanted.outputs

@@ -33,13 +33,14 @@ export async function read(
     ? importedInputs(type, name, holders(await found, definition, name, ownerOf(urn)).own)
     : given.inputs;
   const known = { name, state: stateOf(definition, given.outputs) };
-  const [look, { own, others }] = await Promise.all([
+  const nonce = nonceOf(given.outputs);
+  const [look, { own, renamed, others }] = await Promise.all([
     type.observe(host, knownWishes(type, inputs), known).catch(missingTool),
-    found.then((all) => holders(all, definition, name, ownerOf(urn))),
+    found.then((all) => holders(all, definition, name, { ...ownerOf(urn), nonce })),
   ]);
   if (!definition.shared && !own && others[0]) throw claimedError(host.label, definition, name, others[0]);
-  const claim = nonceOf(given.outputs) ?? own?.nonce ?? "";
-  const ownership = { claim, claimed: own !== undefined && own.nonce === claim };
+  const claim = nonce ?? own?.nonce ?? "";
+  const ownership = { claim, claimed: own !== undefined && own.nonce === claim && !renamed };
   switch (look.is) {
     case "absent":
       return undefined;

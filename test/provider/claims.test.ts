@@ -1,7 +1,7 @@
 /** Several stacks, runs and resources that want the same thing of one host. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ask } from "../../provider/fact";
@@ -36,13 +36,19 @@ describe("an exclusive thing", () => {
     );
     expect(mine.host.read("testdisk", "size")).toBe("1 GiB");
     expect(mine.host.read(claim, "other.prod.json")).toBeUndefined();
-    // Neither can the other stack read, preview or delete it.
-    await expect(theirs.read(elsewhere, created)).rejects.toThrow(/belongs to the stack home\/lab/);
+    // Neither can the other stack read, preview or delete it, whatever its state says.
+    const lost = { ...created, outputs: { ...created.outputs, claim: "of before" } };
+    await expect(theirs.read(elsewhere, lost)).rejects.toThrow(/belongs to the stack home\/lab/);
     await expect(theirs.create(elsewhere, created.inputs, true)).rejects.toThrow(
       /belongs to the stack home\/lab/,
     );
-    await theirs.delete(elsewhere, created);
+    await theirs.delete(elsewhere, lost);
     expect(mine.host.read("testdisk", "active")).toBe("true");
+    expect(theirs.messages.at(-1)).toMatchObject({
+      severity: "warning",
+      message:
+        "sandbox (root@sandbox:22): thing/testdisk is left as it is: it belongs to the stack home/lab by now.",
+    });
   });
 
   it("is taken over by the same stack under another name, as drift of the old one", async () => {
@@ -73,6 +79,51 @@ describe("an exclusive thing", () => {
       { property: "name", reason: expect.stringContaining(`already managed by ${urn}`) as string },
     ]);
     expect((await engine.check(urn, wish)).failures).toEqual([]);
+  });
+});
+
+describe.each([
+  ["an exclusive thing", thing],
+  ["a shared thing", shared],
+])("%s of a stack that was renamed", (_, type) => {
+  const renamed = urnOf("testdisk", { stack: "prod" });
+  const files = (engine: Playing) => {
+    const folder = engine.host.file(claim, ".");
+    return existsSync(folder) ? readdirSync(folder) : [];
+  };
+
+  it("is its own by the nonce in the state; the next run writes the claim under the new name", async () => {
+    const engine = await play(undefined, [type]);
+    const created = await up(engine);
+    const again = await play(engine.host, [type]);
+    const seen = await again.read(renamed, created);
+    const { inputs } = await again.check(renamed, { ...wish, size: "2 GiB" }, created.inputs);
+    expect((await again.diff(renamed, seen, inputs)).getDiffsList().sort()).toEqual(["claimed", "size"]);
+    await again.update(renamed, seen, inputs, true);
+    expect(files(engine)).toEqual(["home.lab.json"]);
+    const { outputs } = await again.update(renamed, seen, inputs);
+    expect(outputs).toMatchObject({ size: "2 GiB", claimed: true, claim: created.outputs.claim });
+    expect(files(engine)).toEqual(["home.prod.json"]);
+    const next = await play(engine.host, [type]);
+    expect((await next.read(renamed, { ...created, inputs, outputs })).outputs).toEqual(outputs);
+  });
+
+  it("is removed by it before that, too", async () => {
+    const engine = await play(undefined, [type]);
+    const created = await up(engine);
+    await (await play(engine.host, [type])).delete(renamed, created);
+    expect(engine.host.read("testdisk", "active")).toBeUndefined();
+    expect(files(engine)).toEqual([]);
+  });
+
+  it("keeps its claim as it was where the run refuses", async () => {
+    const engine = await play(undefined, [type]);
+    const created = await up(engine);
+    const before = engine.host.read(claim, "home.lab.json");
+    engine.host.write("testdisk", "foreign", "");
+    await expect(engine.update(renamed, created, created.inputs)).rejects.toThrow("holds a photo");
+    expect(files(engine)).toEqual(["home.lab.json"]);
+    expect(engine.host.read(claim, "home.lab.json")).toBe(before);
   });
 });
 
