@@ -4,6 +4,7 @@ import { knownWishes, unknownFields } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { diff } from "./diff";
 import { type ErrorCode, NetdiskError } from "./errors";
+import type { FoundClaim } from "./facts/claims";
 import { nonceOf, stateOf } from "./outputs";
 import { fileTaken } from "./ownFile";
 import { describe, planned, remark } from "./reach";
@@ -21,11 +22,26 @@ const isOrdered = ({ definition }: ResourceType, inputs: Properties): boolean =>
     ([key, { role }]) => role === "order" && plain(inputs[key]).value !== undefined,
   );
 
-/** A create of what is there already: what would be changed of it, before and after. */
-function found({ type }: Request, { name, inputs }: Wanted, state: Properties): string[] {
+/**
+ * A create of what is there already: what would be changed of it, before and after. `own`: this stack's claim on it. One of
+ * this very resource is that of a run that was killed or of a state that was lost, both of which go on from here; nothing
+ * on the host tells them from a second backend with a stack of the same name, so a person is asked.
+ */
+function found(
+  { type, urn }: Request,
+  { name, inputs }: Wanted,
+  state: Properties,
+  own: FoundClaim | undefined,
+): string[] {
   const changes = diff(type, { oldInputs: inputs, state: { ...state, claimed: true }, news: inputs });
   return [
     `${type.definition.kind}/${name} is there already, and is taken over as it is`,
+    ...(own?.urn === urn
+      ? [
+          `a stack ${own.project}/${own.stack} has it that this state does not know: of a run that was killed, or of a state that was lost. ` +
+            "If a stack of that name in another backend uses it, give this one another name",
+        ]
+      : []),
     ...Object.keys(changes).map(
       (key) => `${key}: ${shown(plain(state[key]))} → ${shown(plain(inputs[key]))}`,
     ),
@@ -111,7 +127,7 @@ export async function preview(
     // Of what is known already, the read before it has just said it.
     if (!wanted.outputs) remark({ host, progress }, look);
     const steps = planned({ type, host, wishes, known }, "plan", look);
-    const there = look.is === "present" && !wanted.outputs ? found(request, wanted, look.state) : [];
+    const there = look.is === "present" && !wanted.outputs ? found(request, wanted, look.state, own) : [];
     const lines = [...there, ...differs, ...steps.map((step) => `would run: ${describe(step)}`)];
     if (lines.length > 0) progress.say(lines.join("\n"));
   } catch (error) {

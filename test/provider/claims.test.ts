@@ -82,6 +82,21 @@ describe("an exclusive thing", () => {
   });
 });
 
+it("a preview says that a stack of this name has the thing, of which its state does not know", async () => {
+  const engine = await play();
+  const { inputs } = await up(engine);
+  const elsewhere = await play(engine.host);
+  await elsewhere.create(urn, inputs, true);
+  expect(elsewhere.messages.at(-1)?.message).toMatch(
+    /taken over as it is\na stack home\/lab has it that this state does not know: .* in another backend uses it, give this one another name$/,
+  );
+  // A resource that has another name has its claim, and no such question.
+  await elsewhere.create(urnOf("photos"), inputs, true);
+  expect(elsewhere.messages.at(-1)?.message).toBe(
+    "thing/testdisk is there already, and is taken over as it is",
+  );
+});
+
 describe.each([
   ["an exclusive thing", thing],
   ["a shared thing", shared],
