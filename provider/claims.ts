@@ -84,6 +84,31 @@ const ownClaim = ({ nonce, ...owner }: Claimant): Command => {
   return sh`own() { [ "$1" = ${fileOf(owner)} ]${isKnown}; }`;
 };
 
+/** For a command on the host, a condition: another stack has the thing, too. */
+export const isShared = (definition: Definition, name: string, claimant: Claimant): Command => sh`(
+cd ${`${claimsDir}/${folderOf(definition, name)}`} 2>/dev/null || exit 1
+${ownClaim(claimant)}
+for file in *.json; do
+  if test -e "$file" && ! own "$file"; then exit 0; fi
+done
+exit 1
+)`;
+
+/** Removes the claimant's claims, and the thing's folder with the last one. */
+function removeOwn(definition: Definition, name: string, claimant: Claimant): Command {
+  const folder = `${claimsDir}/${folderOf(definition, name)}`;
+  return sh`set -e
+cd ${folder} 2>/dev/null || exit 0
+${ownClaim(claimant)}
+for file in *.json; do
+  if own "$file"; then rm -f -- "$file"; fi
+done
+rm -f .new
+cd ${claimsDir}
+rmdir --ignore-fail-on-non-empty -- ${folder}
+sync .`;
+}
+
 /** The claims on things of the same kind that have another name, whoever made them. */
 export function otherThings(found: FoundClaim[], definition: Definition, name: string): FoundClaim[] {
   const [kind, folder] = [`${pathSafe(definition.kind)}/`, `${folderOf(definition, name)}/`];
@@ -151,9 +176,7 @@ export class Claims {
     const text = textOf(claim);
     const guard = definition.shared
       ? sh``
-      : sh`for file in *.json; do
-  if test -e "$file" && ! own "$file"; then exit 0; fi
-done
+      : sh`if ${isShared(definition, name, claim)}; then exit 0; fi
 `;
     this.#last = undefined;
     const stdout = await this.host.run(
@@ -190,20 +213,19 @@ sync .`,
 
   /** Removes this stack's claim; that there is none is in order. */
   async release(definition: Definition, name: string, claimant: Claimant): Promise<void> {
-    const folder = `${claimsDir}/${folderOf(definition, name)}`;
     this.#last = undefined;
-    await this.host.run(
-      sh`set -e
-cd ${folder} 2>/dev/null || exit 0
-${ownClaim(claimant)}
-for file in *.json; do
-  if own "$file"; then rm -f -- "$file"; fi
-done
-rm -f .new
-cd ${claimsDir}
-rmdir --ignore-fail-on-non-empty -- ${folder}
-sync .`,
+    await this.host.run(removeOwn(definition, name, claimant), { lock: lockOf(definition, name) });
+  }
+
+  /** Removes this stack's claim only where another stack has one, too, and says whether it did: of two, one stays. */
+  async leave(definition: Definition, name: string, claimant: Claimant): Promise<boolean> {
+    this.#last = undefined;
+    const said = await this.host.run(
+      sh`if ! ${isShared(definition, name, claimant)}; then exit 0; fi
+${removeOwn(definition, name, claimant)}
+echo left`,
       { lock: lockOf(definition, name) },
     );
+    return said === "left\n";
   }
 }

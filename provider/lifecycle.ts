@@ -6,13 +6,13 @@ import { randomUUID } from "node:crypto";
 import type { Definition, Inputs } from "../schema/define";
 import { boundHost, orAborted, timeLimit } from "./boundHost";
 import { knownWishes, same } from "./check";
-import { claimedError, holders, ownerOf } from "./claims";
+import { claimedError, holders, isShared, ownerOf } from "./claims";
 import { NetdiskError } from "./errors";
 import type { Claim, FoundClaim } from "./facts/claims";
 import type { Host } from "./host/host";
 import { fileTaken } from "./ownFile";
 import { nonceOf, outputsOf, stateOf } from "./outputs";
-import { idOf, reach, type Work } from "./reach";
+import { idOf, reach, StillUsed, type Work } from "./reach";
 import { InitFailed, messageOf, nameOf, type Present, type Request, type Wanted } from "./request";
 import type { ResourceType } from "./resource";
 import { plain, type Properties } from "./wire/values";
@@ -168,29 +168,41 @@ export async function remove(
     }
     return;
   }
-  if (others.length === 0) {
-    const work: Work = {
-      type,
-      host,
-      wishes: knownWishes(type, given.inputs),
-      known: { name, state: stateOf(definition, given.outputs) },
-      progress,
-    };
-    await removeThing(work);
+  const claim = own ?? claimant;
+  const mayStay = definition.shared || others.length > 0;
+  const work: Work = {
+    type,
+    host,
+    wishes: knownWishes(type, given.inputs),
+    known: { name, state: stateOf(definition, given.outputs) },
+    progress,
+    ...(mayStay && { unless: isShared(definition, name, claim) }),
+  };
+  // Whoever comes while the last one goes has the thing from then on.
+  for (let gone = false; !gone;) {
+    if (mayStay && (await claims.leave(definition, name, claim))) return;
+    gone = await removeThing(work);
   }
-  await claims.release(definition, name, own ?? claimant);
+  await claims.release(definition, name, claim);
 }
 
-async function removeThing(work: Work): Promise<void> {
+/** False: another stack uses the thing by now. */
+async function removeThing(work: Work): Promise<boolean> {
   const { type, host, wishes, known, progress } = work;
   const look = await type.observe(host, wishes, known);
   if (look.is === "foreign") {
     progress.say(`${host.label}: left alone: ${look.what}. ${look.cure}`, "warning");
-    return;
+    return true;
   }
   if (look.is === "hidden" && known.state) {
     // Nothing to do for it in any case: then it need not be seen.
-    if (type.planRemoval({ is: "present", state: known.state }, wishes, known).length === 0) return;
+    if (type.planRemoval({ is: "present", state: known.state }, wishes, known).length === 0) return true;
   }
-  await reach(work, "planRemoval", look);
+  try {
+    await reach(work, "planRemoval", look);
+    return true;
+  } catch (error) {
+    if (error instanceof StillUsed) return false;
+    throw error;
+  }
 }

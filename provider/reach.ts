@@ -5,6 +5,7 @@ import { lockOf } from "./claims";
 import { fulfilled } from "./diff";
 import { foreign, NetdiskError } from "./errors";
 import type { Host } from "./host/host";
+import { type Command, sh } from "./host/sh";
 import type { Progress } from "./progress";
 import type { Known, Observation, Observed, ResourceType, Step } from "./resource";
 import type { Properties } from "./wire/values";
@@ -18,7 +19,14 @@ export interface Work {
   progress: Progress;
   /** Called before the first step that changes the host. */
   begin?: () => void;
+  /** Asked at the beginning of each command, under the thing's lock: where it is so, that ends there, and throws StillUsed. */
+  unless?: Command;
 }
+
+/** Another stack has come to the thing that was to be removed. */
+export class StillUsed extends Error {}
+
+const stillUsed = "netdisk: still used";
 
 /** More would mean that the host undoes what a step does. */
 const maxRounds = 12;
@@ -137,13 +145,17 @@ async function runStep(work: Work, step: Step): Promise<void> {
   trace("done");
 }
 
-async function carryOut({ type, host, known, progress }: Work, step: Step): Promise<void> {
+async function carryOut({ type, host, known, progress, unless }: Work, step: Step): Promise<void> {
   const own = lockOf(type.definition, known.name);
   await progress.during(step.title, async (onLine) => {
     if (step.do === "write") {
       await host.writeFile(step.path, step.content, { mode: step.mode, owner: step.owner });
     } else {
-      const said = await host.run(step.command, {
+      const command = unless
+        ? sh`if ${unless}; then echo ${stillUsed}; exit 0; fi
+${step.command}`
+        : step.command;
+      const said = await host.run(command, {
         stdin: step.stdin,
         timeoutMs: step.timeoutMs ?? defaultStepMs,
         inUse: step.inUse,
@@ -151,6 +163,7 @@ async function carryOut({ type, host, known, progress }: Work, step: Step): Prom
         lock: step.lock === undefined ? own : [own, step.lock],
         onLine,
       });
+      if (unless && said === `${stillUsed}\n`) throw new StillUsed(stillUsed);
       if (step.report) progress.say(`${host.label}: ${said.trim()}`);
     }
   });

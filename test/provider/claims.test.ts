@@ -201,6 +201,37 @@ describe("a shared thing", () => {
     expect(existsSync(mine.host.file(claim, "."))).toBe(false);
   });
 
+  it.each([
+    ["between the look and the removal", "look", "true"],
+    ["after the removal", "removal", "true"],
+  ])("stays, or is made anew, where another stack comes %s", async (_, moment, active) => {
+    const theirs = await play(undefined, [shared]);
+    let looks = 0;
+    const overtaken = resourceType<typeof thing.definition>({
+      ...shared,
+      async observe(host, inputs, known) {
+        const look = await shared.observe(host, inputs, known);
+        if (++looks === (moment === "look" ? 1 : 2)) await up(theirs, elsewhere);
+        return look;
+      },
+    });
+    const created = await up(await play(theirs.host, [shared]));
+    const mine = await play(theirs.host, [overtaken]);
+    await mine.delete(urn, created);
+    expect(theirs.host.read("testdisk", "active")).toBe(active);
+    expect(theirs.host.read(claim, "home.lab.json")).toBeUndefined();
+    expect(theirs.host.read(claim, "other.prod.json")).toBeDefined();
+  });
+
+  it("goes, too, where both stacks give it up at once", async () => {
+    const theirs = await play(undefined, [shared]);
+    const mine = await play(theirs.host, [shared]);
+    const [first, second] = [await up(mine), await up(theirs, elsewhere)];
+    await Promise.all([mine.delete(urn, first), theirs.delete(elsewhere, second)]);
+    expect(mine.host.read("testdisk", "size")).toBeUndefined();
+    expect(existsSync(mine.host.file(claim, "."))).toBe(false);
+  });
+
   it("that another stack wants differently is refused by name, with the claim as it was before", async () => {
     const mine = await play(undefined, [shared]);
     const theirs = await play(mine.host, [shared]);
