@@ -124,6 +124,8 @@ export const nbdSource = `${buildDir}/nbd`;
 export const nbdStage = `${buildDir}/nbd-stage`;
 /** What is to be built: commit and digest of the configuration. */
 export const nbdWanted = `${buildDir}/nbd-wanted`;
+/** Which steps are done in the source, of what is wanted; goes with the source. */
+export const nbdDone = `${nbdSource}/.git/netdisk-done`;
 /** The commit that a tag meant when it was first asked for: one that moved is refused. */
 export const nbdTagNote = (digest: string): string => `${buildDir}/nbd-tag-${digest}`;
 

@@ -4,7 +4,7 @@
  */
 import { clientPackages } from "../schema/clientPackages";
 import type { Definition } from "../schema/define";
-import { attachedDevice, nbdPrefix, tunnelSocket } from "../schema/paths";
+import { attachedDevice, nbdPrefix, nbdStage, tunnelSocket } from "../schema/paths";
 import { knownWishes } from "../provider/check";
 import type { Host } from "../provider/host/host";
 import { openHost } from "../provider/host/open";
@@ -16,7 +16,6 @@ import { attachment } from "../provider/resources/attachment";
 import { kernelModule } from "../provider/resources/kernelModule";
 import { packages } from "../provider/resources/packages";
 import { sourceBuild } from "../provider/resources/sourceBuild";
-import { forgetBuild } from "../provider/resources/sourceBuildSteps";
 
 const disk = "nbdrefs";
 const socket = tunnelSocket(disk);
@@ -126,7 +125,7 @@ async function test(host: Host, repository: string, ref: string): Promise<Row> {
   const wish = { repository, ref };
   try {
     await get(host, sourceBuild, wish, "planRemoval");
-    await host.run(forgetBuild.command);
+    await host.run(sh`rm -rf ${nbdStage}`);
     const built = await get(host, sourceBuild, wish, "plan", notesIn(cells));
     if (built.is !== "present") throw new Error("there is no build");
     row.commit = built.state.commit.slice(0, 12);

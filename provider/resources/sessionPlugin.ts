@@ -44,25 +44,16 @@ function parseManifest(text: string): { source: string; digests: Record<string, 
   return { source, digests };
 }
 
-const buildSteps = (digest: string, archive: string): Step[] => [
-  {
-    do: "run",
-    title: "unpack the sources of netdisk's plugin",
-    command: sh`rm -rf ${agentSource} && mkdir -p ${agentSource} && tar -C ${agentSource} --no-same-owner -xf -`,
-    stdin: archive,
-  },
-  {
-    do: "run",
-    title: "make netdisk's plugin for nbdkit",
-    command: sh`make -s -C ${agentSource} client`,
-    timeoutMs: 20 * 60_000,
-  },
-  {
-    do: "run",
-    title: `install ${programs.join(", ")}`,
-    // Renamed into place: a plugin that runs keeps the file it was started from.
-    command: sh`set -e
-mkdir -p ${scriptDir}
+/** One command under one lock: of two stacks that build at once, neither takes the directory from under the other. */
+const build = (digest: string, archive: string): Step => ({
+  do: "run",
+  title: "make and install netdisk's plugin for nbdkit",
+  // Renamed into place: a plugin that runs keeps the file it was started from.
+  command: sh`set -e
+rm -rf ${agentSource}
+mkdir -p ${agentSource} ${scriptDir}
+tar -C ${agentSource} --no-same-owner -xf -
+make -s -C ${agentSource} client
 cd ${scriptDir}
 for file in ${programs.map((path) => path.slice(scriptDir.length + 1))}; do
   install -m 0755 ${agentSource}/build/"$file" "$file.new"
@@ -72,8 +63,9 @@ done
 { echo ${`source ${digest}`}; sha256sum ${programs}; } >${`${sessionManifest}.new`}
 sync ${`${sessionManifest}.new`}
 mv -f ${`${sessionManifest}.new`} ${sessionManifest}`,
-  },
-];
+  stdin: archive,
+  timeoutMs: 20 * 60_000,
+});
 
 const vetoSleep = (): Step[] => [
   writeStep(sleepUnitFile, sleepUnitText()),
@@ -119,7 +111,7 @@ export const sessionPlugin = resourceType<typeof definition>({
     return [
       ...(state?.current && state.intact
         ? []
-        : [...buildSteps(digest, archive), writeStep(netdiskCommand, command(), 0o755)]),
+        : [build(digest, archive), writeStep(netdiskCommand, command(), 0o755)]),
       ...(state?.vetoesSleep ? [] : vetoSleep()),
     ];
   },

@@ -43,7 +43,7 @@ export const sourceBuild = resourceType<typeof definition>({
     const asWished = sameRef && JSON.stringify(configure) === JSON.stringify(inputs.configure);
     if (asWished && intact && runs) return [];
     // A build that does not run must be made anew against the libraries that are there now; else the last one will do.
-    const forget = asWished && intact ? [forgetBuild] : [];
+    const forget = asWished && intact ? [forgetBuild(inputs.prefix)] : [];
     return [...forget, ...buildSteps(inputs, sameRef ? commit : undefined)];
   },
 

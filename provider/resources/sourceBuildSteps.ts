@@ -2,12 +2,23 @@
  * The steps that build nbd. All work is done in the build directory; the last step puts the finished tree in place
  * by a rename, so that the prefix never holds half an installation. A finished build stays in the stage, over a
  * destroy too: when the very same is wanted again, each step finds it there and does nothing.
+ *
+ * Two stacks that share a client want the very same (provider/claims.ts), and may build it at once: a step that the other
+ * one has done is not done again, and nobody begins anew while the other one is between two steps.
  */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import type { sourceBuild } from "../../schema/client";
 import type { Inputs } from "../../schema/define";
-import { buildDir, nbdManifest, nbdSource, nbdStage, nbdTagNote, nbdWanted } from "../../schema/paths";
+import {
+  buildDir,
+  nbdDone,
+  nbdManifest,
+  nbdSource,
+  nbdStage,
+  nbdTagNote,
+  nbdWanted,
+} from "../../schema/paths";
 import { type Command, sh } from "../host/sh";
 import type { RunStep } from "../resource";
 
@@ -29,12 +40,28 @@ const stageSums = `${nbdStage}/sums`;
 const isBuilt = ({ prefix }: Wish): Command =>
   sh`cmp -s ${stageKey} ${nbdWanted} && (cd ${stagedPrefix(prefix)} && sha256sum --quiet --check ${stageSums})`;
 
+/** The same file while a step is at work. Left by one that was ended half-way: what that left is not gone on with. */
+const nbdBusy = `${nbdDone}.busy`;
+
+/**
+ * Shell function `going_on`, whether what is wanted is under way, and no step on it was ended. Not over a power cut, after
+ * which files that were just written may be empty.
+ */
+const goingOn = sh`wanted() { echo "$(cat ${nbdWanted}) $(cat /proc/sys/kernel/random/boot_id)"; }
+going_on() { [ "$(head -n 1 ${nbdDone} 2>/dev/null)" = "$(wanted)" ]; }`;
+
 const stepOf = (wish: Wish, title: string, timeoutMs: number, command: Command): RunStep => ({
   do: "run",
   title,
   command: sh`if ${isBuilt(wish)}; then exit 0; fi
 set -e
-${command}`,
+${goingOn}
+going_on || { echo ${nbdSource}" has changed under our hands, or a step of another run on it was ended. Run \\\`pulumi up\\\` again." >&2; exit 1; }
+if grep -qxF -- ${title} ${nbdDone}; then exit 0; fi
+mv ${nbdDone} ${nbdBusy}
+${command}
+echo ${title} >>${nbdBusy}
+mv ${nbdBusy} ${nbdDone}`,
   timeoutMs,
 });
 
@@ -89,9 +116,13 @@ elif ! commit=$(resolve ${ref}); then
 fi
 ${pinned === undefined ? sh`` : sh`if tag=$(resolve ${`refs/tags/${ref}`}); then tagged "$tag"; fi`}
 want "$commit"
+${goingOn}
+if going_on; then exit 0; fi
 cd ${nbdSource}
+rm -f ${[nbdDone, nbdBusy]}
 git checkout --quiet --force --detach "$commit"
 git clean -qffdx
+wanted >${nbdDone}
 git log --oneline -1`;
 };
 
@@ -107,13 +138,16 @@ sed -r -i "/^nbd_client_CFLAGS = [$]\\(client_flags\\)$/s/$/ -DNOTLS -DPROG_NAME
 sed -r -i "/^[[:space:]]*(man|systemd|doc|tests)\\/[^[:space:]()]*[[:space:]]*\\\\\\\\?$/d; s/\\[AC_MSG_ERROR\\(\\[don't know what to do here\\]\\)\\]/[enable_manpages=no]/" configure.ac
 git diff --stat`;
 
+/** From then on the stage says that all is done; whoever builds the same once more begins anew. */
 const stage = ({ prefix }: Wish): Command => sh`rm -rf ${nbdStage}
 make -C ${nbdSource} install DESTDIR=${nbdStage}
 cd ${stagedPrefix(prefix)}
 sha256sum $(find bin sbin -type f | sort) >${stageSums}
 cp ${nbdWanted} ${nbdStage}/key.new
 sync
-mv ${nbdStage}/key.new ${stageKey}`;
+mv ${nbdStage}/key.new ${stageKey}
+rm ${nbdBusy}
+exit 0`;
 
 /** Autoremove must not take a library away that nothing but our program needs. */
 const keepLibraries = (prefix: string): Command =>
@@ -174,10 +208,14 @@ export function buildSteps(wish: Wish, pinned?: string): RunStep[] {
   ];
 }
 
-export const forgetBuild: RunStep = {
-  do: "run",
-  title: "forget the last build",
-  command: sh`rm -rf ${nbdStage}`,
+/** Only what is in place, which does not run: another stack may just have built it anew. */
+export const forgetBuild = (prefix: string): RunStep => {
+  const program = `${prefix}/sbin/nbd-client`;
+  return {
+    do: "run",
+    title: "forget the last build",
+    command: sh`if cmp -s ${program} ${stagedPrefix(program)}; then rm -rf ${nbdStage}; fi`,
+  };
 };
 
 /**

@@ -1,9 +1,9 @@
 /** Which commit a ref means, and which finished build is taken: the steps' own text against real git repositories. */
 import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
-import { beforeEach, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { buildManifest } from "../../provider/facts/nbdBuild";
-import { buildSteps } from "../../provider/resources/sourceBuildSteps";
+import { buildSteps, forgetBuild } from "../../provider/resources/sourceBuildSteps";
 import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
 
 // A dozen git processes each, on a machine that may have much else to do.
@@ -156,4 +156,95 @@ it("a tag that moved is refused, naming both commits, and either can be had by i
     expect(checkout(ref).status).toBe(0);
     expect(wanted()).toBe(ref);
   }
+});
+
+describe("two stacks that build the same at once", () => {
+  beforeEach(() => {
+    // What autogen.sh, configure and make bring is no part of the repository: a checkout that cleans takes it away.
+    shell.write("repository/autogen.sh", "#!/bin/sh\ncp configure.ac configure && chmod +x configure\n");
+    shell.write("repository/configure.ac", "#!/bin/sh\ncp Makefile.am Makefile\n");
+    shell.write(
+      "repository/Makefile.am",
+      [
+        "all: nbd-client",
+        "nbd-client:",
+        "\t[ ! -e ../fails ] || { echo half >nbd-client; kill -KILL $$PPID; }",
+        "\techo made >>../made; echo program >nbd-client",
+        "install: nbd-client",
+        `\tmkdir -p $(DESTDIR)${shell.path(prefix)}/bin $(DESTDIR)${shell.path(prefix)}/sbin`,
+        `\tcp nbd-client $(DESTDIR)${shell.path(prefix)}/sbin`,
+        "",
+      ].join("\n"),
+    );
+    shell.run(`chmod +x ${repository}/autogen.sh`);
+    git("add", "-A");
+    commit();
+    shell.stub("ldd", "echo 'libc.so.6 => /lib/libc.so.6 (0x0)'");
+    shell.stub("dpkg", "echo libc6: /lib/libc.so.6");
+    shell.stub("apt-mark", "");
+  });
+
+  const all = () =>
+    buildSteps({ name: "nbd", repository, ref: "master", prefix: shell.path(prefix), configure: [] });
+  const take = (from: number, to = all().length) => {
+    for (const step of all().slice(from, to))
+      expect(shell.run(commandOf(step)), step.title).toMatchObject({ status: 0 });
+  };
+  const made = () => shell.read(`${build}/made`);
+  const expectBuilt = () => {
+    expect(shell.read(`${prefix}/sbin/nbd-client`)).toBe("program\n");
+    expect(shell.read(`${build}/nbd/.git/netdisk-done`)).toBeUndefined();
+  };
+
+  it.each([1, 2, 3, 4, 5, 6, 7])("get it, one of them coming after %d steps of the other", (done) => {
+    take(0, done);
+    take(0, 1);
+    take(done);
+    take(1);
+    expectBuilt();
+    expect(made()).toBe("made\n");
+  });
+
+  it("get it step by step in turn", () => {
+    for (let i = 0; i < all().length; i++) {
+      take(i, i + 1);
+      take(i, i + 1);
+    }
+    expectBuilt();
+    expect(made()).toBe("made\n");
+  });
+
+  it("begin anew after a step that was ended half-way, which the other one does not go on with", () => {
+    take(0, 4);
+    shell.write(`${build}/fails`, "");
+    expect(shell.run(commandOf(all()[4])).status).not.toBe(0);
+    rmSync(shell.path(`${build}/fails`));
+    const { status, stderr } = shell.run(commandOf(all()[4]));
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /\/nbd has changed under our hands, or a step .* was ended\. Run `pulumi up` again\.\n$/,
+    );
+    take(0);
+    expectBuilt();
+  });
+
+  it("do not go on with what was done before the last boot", () => {
+    take(0, 5);
+    const file = `${build}/nbd/.git/netdisk-done`;
+    shell.write(file, shell.read(file)!.replace(/ \S+\n/, " another-boot\n"));
+    take(0);
+    expect(made()).toBe("made\nmade\n");
+  });
+
+  it("forget a build that does not run, and not the one that the other has just made", () => {
+    take(0);
+    const forget = () => shell.run(commandOf(forgetBuild(shell.path(prefix))));
+    const staged = `${build}/nbd-stage${shell.path(prefix)}/sbin/nbd-client`;
+    shell.write(`${prefix}/sbin/nbd-client`, "does not run\n");
+    forget();
+    expect(shell.read(staged)).toBe("program\n");
+    take(7);
+    forget();
+    expect(shell.read(staged)).toBeUndefined();
+  });
 });
