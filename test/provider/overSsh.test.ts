@@ -22,7 +22,7 @@ const present = observe("size=1 GiB\ncipher=aes\nactive=true\n");
 /** Two plans: claim first, then a directory and a size, then activation. */
 const claims: Exchange = { command: /^set -e\nif ! test -d \/var\/lib\/netdisk\/claims;/, exitCode: 44 };
 const take: Exchange = { command: /^set -e\nmkdir -p -- \/var\/lib\/netdisk\/claims\/thing\/testdisk\n/ };
-const release: Exchange = { command: /^set -e\nif ! test -d [^]*rmdir/ };
+const release: Exchange = { command: /^set -e\ncd \/var\/lib\/netdisk\/claims\/thing\/testdisk [^]*rmdir/ };
 const makeDirectory: Exchange = { command: /^mkdir -p \/var\/lib\/netdisk\/things\/testdisk/ };
 const writeSize: Exchange = { command: "printf %s '1 GiB' >/var/lib/netdisk/things/testdisk/size" };
 
