@@ -87,7 +87,7 @@ if systemctl is-active --quiet $attach && node=$(readlink -e ${mappedDevice(name
   for path in $(mounts /proc/1/mountinfo | awk '{ print $1 }'); do
     at=$(printf %b "$path")
     # The server may be silent already, and nobody have noticed.
-    bounded 180 sync -f "$at" || out_of_reach "its server does not take what is written to $at (sync -f $ended); $(unwritten)"
+    bounded 60 sync -f "$at" || out_of_reach "its server does not take what is written to $at (sync -f $ended); $(unwritten)"
     # What is mounted read-only may have kept an old log, and wrote none.
     if test -w "$at"; then proof=closed_well; else proof=true; fi
     if ! said=$(umount "$at" 2>&1); then refuse "$said

@@ -2,19 +2,22 @@
 import { sh } from "../host/sh";
 
 /**
- * Shell functions that want the mapping's `$node` and its `$number` MAJOR:MINOR. `bounded SECONDS COMMAND...` runs a
- * command that may hang and leaves in `$ended` how it failed; `unwritten` says what would be lost; `readable` and
+ * Shell functions that want the mapping's `$node`, its kernel name `$dm` and its `$number` MAJOR:MINOR. `bounded SECONDS
+ * COMMAND...` runs a command that may hang, until nothing was read or written for so long, and leaves in `$ended` how it failed; `unwritten` says what would be lost; `readable` and
  * `closed_well` tell after the unmount whether the server was there until its end.
  */
 export const writtenOut = sh`# What waits in the kernel for a dead server can be neither killed nor waited for, which timeout(1) would do, too.
+# A server that is only slow may take as long as the step itself has.
 bounded() {
-  seconds=$1 tries=0
+  seconds=$1 tries=0 before=
   shift
   "$@" >/dev/null 2>&1 &
   while kill -0 $! 2>/dev/null; do
-    tries=$((tries + 1))
+    now=$(awk '{ print $1, $5 }' /sys/class/block/$dm/stat 2>/dev/null) || now=
+    [ "$now" = "$before" ] || tries=0
+    before=$now tries=$((tries + 1))
     if [ $tries -gt $((seconds * 5)) ]; then
-      ended="has not ended after $seconds s"
+      ended="got nothing done for $seconds s"
       return 1
     fi
     sleep 0.2
