@@ -59,12 +59,13 @@ them, and any Linux with gpg, tar, gzip and cryptsetup. As root, with this text 
 
    Read-only, so that looking changes nothing; to go on using the disk, leave \`-o ro,norecovery\` out.
 
-4. Afterwards close it, and forget the key.
+4. Afterwards close it, and forget the key, and the passphrase, which gpg's agent keeps for some minutes.
 
        umount /mnt
        cryptsetup close rescue
        losetup --detach "$device"
        rm -r "$PWD"
+       gpgconf --kill gpg-agent
 
 ${sealed.trimEnd()}
 `;
