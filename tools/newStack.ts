@@ -213,10 +213,15 @@ async function main(): Promise<void> {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     throw new Refusal(`${file} is there already. Take another name, or remove the file.`);
   }
-  const secret = `  pulumi config set --secret --path recovery.passphrase --stack ${name}\n`;
-  process.stdout.write(
-    `${file} is written. Next:\n\n  pulumi stack init ${name}\n${recovery === "none" ? "" : secret}  pulumi up --stack ${name}\n`,
-  );
+  const keepsCopy = recovery !== "none";
+  const next = [
+    `stack init ${name}`,
+    ...(keepsCopy ? [`config set --secret --path recovery.passphrase --stack ${name}`] : []),
+    `up --stack ${name}`,
+    // Whoever only does what stands here would find out in the disaster (docs/recovery.md).
+    ...(keepsCopy ? [`stack output recoverySheet --show-secrets --stack ${name} >sheet.txt`] : []),
+  ];
+  process.stdout.write(`${file} is written. Next:\n\n${next.map((it) => `  pulumi ${it}\n`).join("")}`);
 }
 
 main().catch((error: unknown) => {
