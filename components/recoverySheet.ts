@@ -38,7 +38,8 @@ LUKS UUID  ${luksUuid}
 bytes      ${backing} on ${endpoint}, encrypted
 
 What reads the disk without netdisk and Pulumi: this text, the recovery passphrase, the encrypted bytes or a copy of
-them, and any Linux with gpg, tar, gzip and cryptsetup. As root, with this text in the file sheet.txt:
+them, and any Linux that you trust with gpg, tar, gzip and cryptsetup. Not the server: whoever runs it would have the
+key. As root, with this text in the file sheet.txt:
 
 1. Take the sealed copy of key and header out of this text.
 
