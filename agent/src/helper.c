@@ -6,7 +6,7 @@
  *   dial HOST PORT             connects, and passes the connection to ssh (ProxyCommand with ProxyUseFdpass)
  *   reconnect DEVICE SOCKET    gives a device whose connection died a new one; waits for both sides to be ready
  *
- * nbd-client can do neither of the latter two: it has no switch for the dead-connection timeout, and its -persist loop
+ * nbd-client can neither keep nor reconnect: it has no switch for the dead-connection timeout, and its -persist loop
  * never reconnects in netlink mode.
  */
 #include <errno.h>
