@@ -19,6 +19,20 @@ keep (unsigned n)
   wired = 0;
 }
 
+/* 5 acknowledged writes of 128 KiB, the first on the wire: of a MiB that is so much that a flush of our own is due. */
+static void
+keep_more_than_half (void)
+{
+  struct waiter w = WAITER;
+
+  for (unsigned i = 0; i < 5; i++)
+    CHECK (ask_write ((1 + i) * MIB, 128 << 10, 0, NULL, &w));
+  go ();
+  for (unsigned i = 0; i < 5; i++)
+    reply (i, 0);
+  CHECK_IS (w.left, 0);
+}
+
 /* One sync is done when it is answered. */
 static void
 alone (void)
@@ -41,14 +55,10 @@ alone (void)
 static void
 error_told_to_the_other (void)
 {
-  struct waiter w = WAITER, f = WAITER;
+  struct waiter f = WAITER;
 
   new_disk (MIB);
-  for (unsigned i = 0; i < 5; i++)
-    CHECK (ask_write ((1 + i) * MIB, 128 << 10, 0, NULL, &w));
-  go ();
-  for (unsigned i = 0; i < 5; i++)
-    reply (i, 0);
+  keep_more_than_half ();
   ask_flush (&f);
   go ();
   CHECK_IS (wired, 7);
@@ -258,14 +268,8 @@ overtakes (void)
 static void
 makes_room_while_congested (void)
 {
-  struct waiter w = WAITER;
-
   new_disk (MIB);
-  for (unsigned i = 0; i < 5; i++)
-    CHECK (ask_write ((1 + i) * MIB, 128 << 10, 0, NULL, &w));
-  go ();
-  for (unsigned i = 0; i < 5; i++)
-    reply (i, 0);
+  keep_more_than_half ();
   congested = true;
   go ();
   CHECK_IS (wired, 6);

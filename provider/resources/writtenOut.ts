@@ -3,8 +3,9 @@ import { sh } from "../host/sh";
 
 /**
  * Shell functions that want the mapping's `$node`, its kernel name `$dm` and its `$number` MAJOR:MINOR. `bounded SECONDS
- * COMMAND...` runs a command that may hang, until nothing was read or written for so long, and leaves in `$ended` how it failed; `unwritten` says what would be lost; `readable` and
- * `closed_well` tell after the unmount whether the server was there until its end.
+ * COMMAND...` runs a command that may hang, until nothing was read or written for so long, and leaves in `$ended` how it
+ * failed; `unwritten` says what would be lost; `readable` and `closed_well` tell after the unmount whether the server was
+ * there until its end.
  */
 export const writtenOut = sh`# What waits in the kernel for a dead server can be neither killed nor waited for, which timeout(1) would do, too.
 # A server that is only slow may take as long as the step itself has.
