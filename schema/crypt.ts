@@ -258,6 +258,10 @@ export const mapping = define({
       value: true,
       doc: "The mapping answers: nobody has suspended it (`cryptsetup luksSuspend`, `dmsetup suspend`).",
     },
+    workqueuesBypassed: {
+      value: true,
+      doc: "Requests pass through the mapping at once (`--perf-no_read_workqueue --perf-no_write_workqueue`). Else dm-crypt has a queue of its own, in which a read or an fsync stands behind all that a bulk write has put there.",
+    },
     discardsWithheld: {
       value: true,
       doc: "The mapping passes no discards on (`--allow-discards`), which would show the server which blocks are free.",

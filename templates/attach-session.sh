@@ -12,16 +12,16 @@ session_unit={{sessionUnit}}
 helper={{helper}}
 client={{client}}
 block_size={{blockSize}}
-read_ahead={{readAhead}}
+queue={{queue}}
 lock={{lock}}
 # Bytes; a device of another size is another disk.
 size={{size}}
-# Milliseconds: requests that a dead plugin left behind are sent again at this tick. KiB: the most that one may hold.
-io_timeout={{ioTimeout}} max_sectors={{maxSectors}}
 # Seconds, ten years: requests wait this long for a plugin that died.
 dead_timeout=315360000
 
 {{nbdDevice}}
+
+{{setQueue}}
 
 {{attached}}
 
@@ -88,10 +88,7 @@ start() {
   fi
   # Also of a device that an earlier start has attached, which may have been ended before it came to this.
   "$helper" keep "/dev/$device" "$dead_timeout" || exit 1
-  cd "/sys/block/$device/queue" || exit 1
-  echo "$io_timeout" >io_timeout
-  echo "$max_sectors" >max_sectors_kb
-  echo "$read_ahead" >read_ahead_kb
+  set_queue "$device"
   mkdir -p "${link%/*}"
   ln -sfn "/dev/$device" "$link.new" && mv -fT "$link.new" "$link"
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"

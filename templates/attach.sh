@@ -9,7 +9,7 @@ socket={{socket}}
 client={{client}}
 block_size={{blockSize}}
 timeout={{timeout}}
-read_ahead={{readAhead}}
+queue={{queue}}
 lock={{lock}}
 # Bytes; a device of another size is another disk.
 size={{size}}
@@ -21,6 +21,8 @@ open={{open}}
 answer={{answer}}
 
 {{nbdDevice}}
+
+{{setQueue}}
 
 nonetlink=
 if knows_netlink; then nonetlink=-nonetlink; fi
@@ -88,7 +90,7 @@ attach() {
 }
 
 publish() {
-  echo "$read_ahead" >"/sys/block/$device/queue/read_ahead_kb"
+  set_queue "$device"
   mkdir -p "${link%/*}"
   ln -sfn "/dev/$device" "$link.new" && mv -fT "$link.new" "$link"
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"

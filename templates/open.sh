@@ -139,7 +139,7 @@ open_as() {
   opened=$1
   shift
   # One after the other: at a boot, all disks of a small client would take their memory at once.
-  set -- --type luks --serialize-memory-hard-pbkdf --header "$header" "$@"
+  set -- --type luks --serialize-memory-hard-pbkdf {{options}} --header "$header" "$@"
   # cryptsetup has a status 3 of its own, for too little memory: that passes.
   if [ "$reading" = "first line" ]; then
     whole_key | cryptsetup open "$@" "$real" "$opened" || exit 1

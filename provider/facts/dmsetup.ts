@@ -18,6 +18,8 @@ export interface CryptMapping {
   suspended: boolean;
   /** Passes on to the device below which blocks are free. */
   passesDiscards: boolean;
+  /** Neither reads nor writes wait in a queue of dm-crypt's own. */
+  bypassesWorkqueues: boolean;
 }
 
 /** Undefined only where device-mapper says that there is no such name. Anything but one crypt target throws. */
@@ -38,10 +40,14 @@ export const dmsetupCrypt: Fact<[name: string], CryptMapping | undefined> = {
       .exec(dmUuid)
       ?.slice(1)
       .join("-");
+    const options = optional.split(" ");
     const mapping = {
       ...{ dmUuid, cipher, below, offset: Number(offset) * 512, size: Number(sectors) * 512 },
       suspended: state === "Suspended",
-      passesDiscards: optional.split(" ").includes("allow_discards"),
+      passesDiscards: options.includes("allow_discards"),
+      bypassesWorkqueues: ["no_read_workqueue", "no_write_workqueue"].every((option) =>
+        options.includes(option),
+      ),
     };
     return luksUuid === undefined ? mapping : { ...mapping, luksUuid };
   },

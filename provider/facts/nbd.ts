@@ -55,37 +55,28 @@ echo "path=$path" && echo "sectors=$(cat "$dir/size")" && echo "block=$(cat "$di
   },
 };
 
-export type NbdQueue = Pick<NbdDevice, "size" | "logicalBlockSize" | "readAhead" | "flush"> & {
-  /** Milliseconds until the kernel looks after a request that was not answered. */
-  ioTimeout: number;
-  /** KiB. */
-  maxSectors: number;
-};
+export type SessionDevice = Pick<NbdDevice, "size" | "logicalBlockSize" | "readAhead" | "flush">;
 
 /**
  * The device that hangs on a session. Undefined where there is no link, or it leads to a device without a connection or
  * with another one than `note` (templates/attached.sh) tells of.
  */
-export const nbdQueue: Fact<[link: string, note: string], NbdQueue | undefined> = {
-  name: "nbd.queue",
+export const sessionDevice: Fact<[link: string, note: string], SessionDevice | undefined> = {
+  name: "nbd.session",
   command: (link, note) => sh`if ! test -L ${link} || ! test -e ${note}; then exit 44; fi
 path=$(readlink -f ${link}) && cd /sys/block/\${path##*/} && ours=$(cat ${note}) || exit 1
 if ! test -e pid || [ "\${path##*/} $(cat pid)" != "$ours" ]; then exit 44; fi
-cat size queue/logical_block_size queue/read_ahead_kb queue/io_timeout queue/max_sectors_kb queue/write_cache`,
+cat size queue/logical_block_size queue/read_ahead_kb queue/write_cache`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) return undefined;
-    const match = /^(\d+)\n(\d+)\n(\d+)\n(\d+)\n(\d+)\nwrite (back|through)\n$/.exec(stdout);
+    const match = /^(\d+)\n(\d+)\n(\d+)\nwrite (back|through)\n$/.exec(stdout);
     if (exitCode !== 0 || !match) throw new Error("unexpected answer of sysfs");
-    const [sectors = 0, logicalBlockSize = 0, readAhead = 0, ioTimeout = 0, maxSectors = 0] = match
-      .slice(1, 6)
-      .map(Number);
+    const [sectors = 0, logicalBlockSize = 0, readAhead = 0] = match.slice(1, 4).map(Number);
     return {
       size: sectors * 512,
       logicalBlockSize,
       readAhead,
-      ioTimeout,
-      maxSectors,
-      flush: match[6] === "back",
+      flush: match[4] === "back",
     };
   },
 };

@@ -18,8 +18,9 @@ import {
 import { ask } from "../fact";
 import { inUse } from "../facts/deviceUsers";
 import { panicsAfter } from "../facts/hungTask";
-import { type NbdDevice, nbdDevice, type NbdQueue, nbdQueue } from "../facts/nbd";
+import { type NbdDevice, nbdDevice, type SessionDevice, sessionDevice } from "../facts/nbd";
 import { isSealed, keyInput } from "../facts/plainKey";
+import { type QueueSettings, queueSettings } from "../facts/queue";
 import { join, sh } from "../host/sh";
 import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
@@ -39,16 +40,43 @@ const wholeBlocks = (size: Size | undefined, blockSize: number): number => {
   return bytes - (bytes % blockSize);
 };
 
-/** With a session: ms until requests that a dead plugin left behind are sent again, and the most one may hold, KiB. */
-const ioTimeout = 10_000;
-const maxSectors = 256;
+/**
+ * The device's request queue, by attribute (Documentation/ABI/stable/sysfs-block in Linux). An fsync stands behind what waits
+ * there: 8 MiB at most, four times what ssh has on the way. wbt_lat_usec: off, because Linux takes a round trip for a
+ * congested disk, and holds writes back to one at a time while anybody reads. io_timeout: ms until the requests that a
+ * dead plugin left behind are sent again.
+ */
+const queueOf = ({
+  transport,
+  readAhead,
+}: Pick<Wish, "transport" | "readAhead">): Record<string, number> => ({
+  read_ahead_kb: readAhead,
+  max_sectors_kb: 128,
+  nr_requests: 64,
+  wbt_lat_usec: 0,
+  ...(transport === "session" && { io_timeout: 10_000 }),
+});
+
+/** `NAME=VALUE` of each, as templates/queue.sh takes them. */
+const queueWords = (inputs: Wish): string[] =>
+  Object.entries(queueOf(inputs)).map(([attribute, value]) => `${attribute}=${value}`);
+
+/** An attribute that this kernel lacks stands for what it has not got. */
+const isQueueOf = (inputs: Wish, found: QueueSettings): boolean =>
+  Object.entries(queueOf(inputs)).every(
+    ([attribute, value]) =>
+      attribute === "read_ahead_kb" || [undefined, `${value}`].includes(found[attribute]),
+  );
 
 function unitOf(inputs: Wish): ChainUnit {
-  const { name, transport, client, blockSize, timeout, readAhead, revision } = inputs;
+  const { name, transport, client, blockSize, timeout, revision } = inputs;
   const [unit, target, device] = [attachUnit(name), diskTarget(name), attachedDevice(name)];
   const size = wholeBlocks(inputs.size, blockSize);
-  const nbdDevice = part("nbd-device.sh");
-  const script = { device, client, blockSize, readAhead, size, lock: attachLock, nbdDevice };
+  const script = {
+    ...{ device, client, blockSize, size, lock: attachLock, queue: queueWords(inputs).join(" ") },
+    nbdDevice: part("nbd-device.sh"),
+    setQueue: part("queue.sh"),
+  };
   if (transport === "forward") {
     return chainUnit("attach", name, unit, {
       script: {
@@ -76,8 +104,6 @@ function unitOf(inputs: Wish): ChainUnit {
         session: sessionScript(name),
         sessionUnit: sessionUnit(name),
         helper: sessionHelper,
-        ioTimeout,
-        maxSectors,
       },
       service: { target, session: sessionUnit(name) },
     },
@@ -99,13 +125,13 @@ function settingsOf({ client, logicalBlockSize, readAhead, size, revision }: Nbd
 }
 
 /** The same of a device that hangs on a session: who made the connection is gone, and did not give it its settings. */
-const sessionSettings = (queue: NbdQueue, { client, timeout, revision }: Wish): Settings => ({
+const sessionSettings = (device: SessionDevice, { client, timeout, revision }: Wish): Settings => ({
   client,
   timeout,
   revision,
-  blockSize: queue.logicalBlockSize as Settings["blockSize"],
-  readAhead: queue.readAhead,
-  size: queue.size > 0 ? formatSize(queue.size) : undefined,
+  blockSize: device.logicalBlockSize as Settings["blockSize"],
+  readAhead: device.readAhead,
+  size: device.size > 0 ? formatSize(device.size) : undefined,
 });
 
 /** Off the old way, by the scripts that brought it there; the next look finds nothing attached. */
@@ -164,23 +190,24 @@ export const attachment = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name } = inputs;
     const unit = unitOf(inputs);
-    const [{ exists, installed, active, note }, held, queue, panics] = await Promise.all([
+    const [{ exists, installed, active, note }, held, ofSession, queue, panics] = await Promise.all([
       observeUnit(host, unit),
       ask(host, nbdDevice, attachedDevice(name)),
-      ask(host, nbdQueue, attachedDevice(name), sessionAttached(name)),
+      ask(host, sessionDevice, attachedDevice(name), sessionAttached(name)),
+      ask(host, queueSettings, attachedDevice(name), Object.keys(queueOf(inputs))),
       // With the other transport a task does not wait for as long as that.
       inputs.transport === "session" ? ask(host, panicsAfter) : undefined,
     ]);
-    if (!exists && !held && !queue) return { is: "absent" };
+    if (!exists && !held && !ofSession) return { is: "absent" };
     const { client, blockSize, timeout, readAhead, size, revision } = inputs;
     const wished = { client, blockSize, timeout, readAhead, size, revision };
     // A session's nbd-client ends as soon as it has told the kernel; the other one lives as long as its connection.
-    const transport = held ? "forward" : queue ? "session" : inputs.transport;
-    const device = transport === "forward" ? held : queue;
+    const transport = held ? "forward" : ofSession ? "session" : inputs.transport;
+    const device = transport === "forward" ? held : ofSession;
     const settings = held
       ? settingsOf(held)
-      : queue
-        ? sessionSettings(queue, inputs)
+      : ofSession
+        ? sessionSettings(ofSession, inputs)
         : installed
           ? wished
           : {};
@@ -193,10 +220,7 @@ export const attachment = resourceType<typeof definition>({
         installed,
         active: active && transport === inputs.transport && device !== undefined && device.size > 0,
         flush: device === undefined || device.flush,
-        queue:
-          transport === "forward" ||
-          queue === undefined ||
-          (queue.ioTimeout === ioTimeout && queue.maxSectors === maxSectors),
+        queue: device === undefined || queue === undefined || isQueueOf(inputs, queue),
         unit: unit.unit,
         device: attachedDevice(name),
       },
@@ -240,25 +264,16 @@ export const attachment = resourceType<typeof definition>({
         ...steps,
         kept ? exchange(unit) : restart(inputs, grown ? sessionUnit(inputs.name) : undefined),
       ];
-    if (state.readAhead === inputs.readAhead && (inputs.transport === "forward" || state.queue)) return steps;
+    if (state.readAhead === inputs.readAhead && state.queue) return steps;
     // Can change under a mounted file system.
-    const values: [string, number][] = [
-      ["read_ahead_kb", inputs.readAhead],
-      ...(inputs.transport === "session"
-        ? ([
-            ["io_timeout", ioTimeout],
-            ["max_sectors_kb", maxSectors],
-          ] satisfies [string, number][])
-        : []),
-    ];
     return [
       ...steps,
       {
         do: "run",
-        title: `set read-ahead to ${inputs.readAhead} KiB${inputs.transport === "session" ? `, io_timeout to ${ioTimeout} ms, max_sectors to ${maxSectors} KiB` : ""}`,
+        title: `set the queue of ${attachedDevice(inputs.name)}: ${queueWords(inputs).join(", ")}`,
         command: join(
           sh`cd "/sys/block/$(basename "$(readlink -f ${attachedDevice(inputs.name)})")/queue"`,
-          ...values.map(([key, value]) => sh`echo ${value} >${key}`),
+          sh`for setting in ${queueWords(inputs)}; do ! test -e "\${setting%%=*}" || echo "\${setting#*=}" >"\${setting%%=*}" || exit 1; done`,
           // cryptsetup hands it on only when it opens the disk, and the file system reads through the mapping.
           sh`for above in ../holders/*/queue/read_ahead_kb; do ! test -e "$above" || echo ${inputs.readAhead} >"$above" || exit 1; done`,
         ),

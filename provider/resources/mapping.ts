@@ -16,9 +16,12 @@ import { derivationMs, isSealed, keyInput, unseal, withKey } from "../facts/plai
 import { blockDevice } from "../facts/sysfs";
 import { type Command, sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
-import { part } from "../template";
+import { part, raw } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
+
+/** Of each opening, for the link's sake (schema/crypt.ts, workqueuesBypassed). */
+const openOptions = ["--perf-no_read_workqueue", "--perf-no_write_workqueue"];
 
 const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
   const { name, device, header, keyFile, keyReading, luksUuid, cipher } = inputs;
@@ -33,6 +36,7 @@ const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
       question: passphraseId(name),
       uuid: luksUuid,
       cipher,
+      options: raw(openOptions.join(" ")),
       session: sessionScript(name),
     },
     service: { target: diskTarget(name), attach: attachUnit(name) },
@@ -92,12 +96,12 @@ ${anew.command}
   };
 }
 
-/** With the options of an opening by the script: none. Users of the mapping notice nothing. */
-const withholdDiscards = (inputs: Inputs<typeof definition>): RunStep =>
+/** With the options of an opening by the script, and no others. Users of the mapping notice nothing. */
+const refresh = (inputs: Inputs<typeof definition>): RunStep =>
   withDiskKey(
     inputs,
     `cryptsetup refresh ${inputs.name}`,
-    (options) => sh`cryptsetup refresh ${options} ${inputs.name}`,
+    (options) => sh`cryptsetup refresh ${openOptions} ${options} ${inputs.name}`,
   );
 
 export const mapping = resourceType<typeof definition>({
@@ -138,6 +142,7 @@ export const mapping = resourceType<typeof definition>({
         whole: !crypt || !below || crypt.below !== below.number || crypt.offset + crypt.size >= below.size,
         resumed: crypt?.suspended !== true,
         // What the header itself wants comes back with each opening.
+        workqueuesBypassed: crypt?.bypassesWorkqueues !== false,
         discardsWithheld: crypt?.passesDiscards !== true || copy?.passesDiscards === true,
         active:
           active && crypt !== undefined && crypt.below === below?.number && crypt.cipher === inputs.cipher,
@@ -157,10 +162,13 @@ export const mapping = resourceType<typeof definition>({
   plan(observed, inputs) {
     const unit = unitOf(inputs);
     const { name, keyPassphrase } = inputs;
-    const { installed, active, whole, resumed, discardsWithheld } =
+    const { installed, active, whole, resumed, workqueuesBypassed, discardsWithheld } =
       observed.is === "present"
         ? observed.state
-        : { installed: false, active: false, whole: true, resumed: true, discardsWithheld: true };
+        : {
+            ...{ installed: false, active: false, whole: true, resumed: true },
+            ...{ workqueuesBypassed: true, discardsWithheld: true },
+          };
     const start =
       keyPassphrase === undefined
         ? systemctl("restart", unit)
@@ -171,7 +179,7 @@ export const mapping = resourceType<typeof definition>({
       ...(resumed ? [] : [resume(inputs)]),
       ...(active ? [] : [open(start, inputs)]),
       ...(whole ? [] : [widen(inputs)]),
-      ...(discardsWithheld || !active ? [] : [withholdDiscards(inputs)]),
+      ...((workqueuesBypassed && discardsWithheld) || !active ? [] : [refresh(inputs)]),
     ];
   },
 

@@ -1,8 +1,8 @@
 /** The scripts that open and mount, as they lie on a client, against disks that are dead, lying or strange. */
 import { lstatSync, readFileSync, statSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
-import { nbdQueue } from "../../provider/facts/nbd";
-import { part, render } from "../../provider/template";
+import { sessionDevice } from "../../provider/facts/nbd";
+import { part, raw, render } from "../../provider/template";
 import { stubbedShell, type StubbedShell } from "./stubbedShell";
 
 let shell: StubbedShell;
@@ -189,6 +189,7 @@ describe("open.sh start", () => {
       question: "netdisk:t1",
       uuid,
       cipher: "aes-xts-plain64",
+      options: raw("--perf-no_read_workqueue --perf-no_write_workqueue"),
       session: "/var/lib/netdisk/session",
     });
   const script = scriptFor("whole");
@@ -481,16 +482,15 @@ describe("the device of a session's disk", () => {
     session: "session",
     sessionUnit: "netdisk-session@t1.service",
     blockSize: 4096,
-    readAhead: 4096,
+    queue: "read_ahead_kb=4096 nr_requests=64 rq_affinity=1",
     lock: "/run/netdisk/lock/attach",
     size: MiB,
-    ioTimeout: 10000,
-    maxSectors: 256,
     nbdDevice: part("nbd-device.sh"),
+    setQueue: part("queue.sh"),
   });
   const attach = (verb: string) => shell.run(attachScript, verb);
   const session = (verb: string) => shell.run(sessionScript, verb);
-  const seen = () => shell.run(nbdQueue.command(ofSession.device, ofSession.note).text).status;
+  const seen = () => shell.run(sessionDevice.command(ofSession.device, ofSession.note).text).status;
   const acts = () =>
     shell.calls().filter((call) => /^(nbd-client|dmsetup|netdisk-helper reconnect)/.test(call));
   /** For how long requests wait for a plugin that died. */
@@ -508,7 +508,7 @@ describe("the device of a session's disk", () => {
     for (const device of ["nbd3", "nbd4"]) {
       shell.write(`/sys/block/${device}/size`, "0\n");
       shell.write(`/sys/block/${device}/queue/write_cache`, "write back\n");
-      for (const setting of ["logical_block_size", "read_ahead_kb", "io_timeout", "max_sectors_kb"])
+      for (const setting of ["logical_block_size", "read_ahead_kb", "nr_requests"])
         shell.write(`/sys/block/${device}/queue/${setting}`, "4096\n");
     }
     // What the plugin has learnt of the disk.
@@ -538,6 +538,13 @@ describe("the device of a session's disk", () => {
       expect(attach("start").stdout).toContain("/dev/nbd3 is still attached");
       expect(acts()).toEqual([]);
       expect(kept()).toEqual(["netdisk-helper keep /dev/nbd3 315360000"]);
+      const setting = (attribute: string) => shell.read(`/sys/block/nbd3/queue/${attribute}`);
+      // This kernel lacks the last one.
+      expect(["read_ahead_kb", "nr_requests", "rq_affinity"].map(setting)).toEqual([
+        "4096\n",
+        "64\n",
+        undefined,
+      ]);
     });
 
     it("is flushed and detached, and forgotten", () => {

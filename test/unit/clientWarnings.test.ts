@@ -52,7 +52,7 @@ it("an empty mount point is no matter", async () => {
 });
 
 const attached = {
-  "/run/netdisk/t1/attached": "1048576\n4096\n4096\n10000\n256\nwrite back\n",
+  "/run/netdisk/t1/attached": "1048576\n4096\n4096\nwrite back\n",
   hung_task_panic: "1\n120\n",
 };
 const seeAttachment = (client: Host, transport: "session" | "forward") =>

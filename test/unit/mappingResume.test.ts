@@ -12,7 +12,14 @@ beforeEach(() => {
 
 const suspended = {
   is: "present" as const,
-  state: { installed: true, active: true, whole: true, resumed: false, discardsWithheld: true } as never,
+  state: {
+    installed: true,
+    active: true,
+    whole: true,
+    resumed: false,
+    workqueuesBypassed: true,
+    discardsWithheld: true,
+  } as never,
 };
 
 function resume(keyPassphrase?: Secret): string {
