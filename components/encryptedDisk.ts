@@ -195,8 +195,7 @@ export interface EncryptedDiskArgs {
    */
   readAhead?: InputsOf<Definitions["Attachment"]>["readAhead"];
   /**
-   * How much acknowledged, unflushed data the session keeps, in locked memory: at least four times bandwidth × round-trip
-   * time (docs/session.md). With `session` only.
+   * How much acknowledged, unflushed data the session keeps, in locked memory (docs/session.md). With `session` only.
    * @default "64 MiB"
    */
   retain?: InputsOf<Definitions["Session"]>["retain"];

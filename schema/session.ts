@@ -72,7 +72,7 @@ export const session = define({
     jump: tunnel.inputs.jump,
     // The bounds are the plugin's (agent/src/plugin.c).
     retain: field(sizeWithin("1 MiB", "4 GiB").default("64 MiB"), {
-      doc: "How much acknowledged, unflushed data is kept, in locked memory. At least four times bandwidth × round-trip time: the default is enough for 1 Gbit/s at 130 ms (docs/session.md).",
+      doc: "How much acknowledged, unflushed data is kept, in locked memory. The default is enough for all that ssh has on the way (docs/session.md).",
       canonical: canonicalSize,
     }),
     build: field(z.string().default(""), {

@@ -87,10 +87,10 @@ attach() {
     sleep 4
     return 1
   fi
+  set_queue "$device"
 }
 
 publish() {
-  set_queue "$device"
   mkdir -p "${link%/*}"
   ln -sfn "/dev/$device" "$link.new" && mv -fT "$link.new" "$link"
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"

@@ -215,6 +215,8 @@ move() {
     dmsetup resume "$name"
     exit 1
   fi
+  # Some kernels forget it with the table.
+  cat "/sys/class/block/${real##*/}/queue/read_ahead_kb" >"/sys/class/block/$(basename "$(readlink -f "/dev/mapper/$name")")/queue/read_ahead_kb"
   echo "led over to $real"
 }
 

@@ -9,7 +9,7 @@ export interface NbdDevice {
   size: number;
   /** Bytes. */
   logicalBlockSize: number;
-  /** KiB. */
+  /** KiB; that of a mapping above, through which files are read, where it is less. */
   readAhead: number;
   /** The server announced NBD_CMD_FLUSH: the kernel flushes, and an fsync means something. */
   flush: boolean;
@@ -29,7 +29,7 @@ path=$(readlink -f ${link}) && dir=/sys/block/\${path##*/} || exit 1
 if ! test -d "$dir"; then exit 44; fi
 if ! pid=$(cat "$dir/pid"); then if test -e "$dir/pid"; then exit 1; else exit 44; fi; fi
 if ! test -d "/proc/$pid"; then exit 44; fi
-echo "path=$path" && echo "sectors=$(cat "$dir/size")" && echo "block=$(cat "$dir/queue/logical_block_size")" && echo "readahead=$(cat "$dir/queue/read_ahead_kb")" && echo "cache=$(cat "$dir/queue/write_cache")" && echo "revision=$(tr '\\000' '\\n' <"/proc/$pid/environ" | sed -n 's/^NETDISK_REVISION=//p')" && tr '\\000' '\\n' <"/proc/$pid/cmdline"`,
+echo "path=$path" && echo "sectors=$(cat "$dir/size")" && echo "block=$(cat "$dir/queue/logical_block_size")" && echo "readahead=$(cat "$dir"/queue/read_ahead_kb "$dir"/holders/*/queue/read_ahead_kb 2>/dev/null | sort -n | head -n 1)" && echo "cache=$(cat "$dir/queue/write_cache")" && echo "revision=$(tr '\\000' '\\n' <"/proc/$pid/environ" | sed -n 's/^NETDISK_REVISION=//p')" && tr '\\000' '\\n' <"/proc/$pid/cmdline"`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) return undefined;
     if (exitCode !== 0) throw new Error("sysfs could not be read");
@@ -66,7 +66,7 @@ export const sessionDevice: Fact<[link: string, note: string], SessionDevice | u
   command: (link, note) => sh`if ! test -L ${link} || ! test -e ${note}; then exit 44; fi
 path=$(readlink -f ${link}) && cd /sys/block/\${path##*/} && ours=$(cat ${note}) || exit 1
 if ! test -e pid || [ "\${path##*/} $(cat pid)" != "$ours" ]; then exit 44; fi
-cat size queue/logical_block_size queue/read_ahead_kb queue/write_cache`,
+cat size queue/logical_block_size && cat queue/read_ahead_kb holders/*/queue/read_ahead_kb 2>/dev/null | sort -n | head -n 1 && cat queue/write_cache`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) return undefined;
     const match = /^(\d+)\n(\d+)\n(\d+)\nwrite (back|through)\n$/.exec(stdout);

@@ -21,7 +21,7 @@ import { panicsAfter } from "../facts/hungTask";
 import { type NbdDevice, nbdDevice, type SessionDevice, sessionDevice } from "../facts/nbd";
 import { isSealed, keyInput } from "../facts/plainKey";
 import { type QueueSettings, queueSettings } from "../facts/queue";
-import { join, sh } from "../host/sh";
+import { type Command, join, sh } from "../host/sh";
 import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
 import { part } from "../template";
@@ -50,16 +50,21 @@ const queueOf = ({
   transport,
   readAhead,
 }: Pick<Wish, "transport" | "readAhead">): Record<string, number> => ({
-  read_ahead_kb: readAhead,
   max_sectors_kb: 128,
   nr_requests: 64,
   wbt_lat_usec: 0,
   ...(transport === "session" && { io_timeout: 10_000 }),
+  // Last: some kernels calculate it anew when another limit is set.
+  read_ahead_kb: readAhead,
 });
 
 /** `NAME=VALUE` of each, as templates/queue.sh takes them. */
 const queueWords = (inputs: Wish): string[] =>
   Object.entries(queueOf(inputs)).map(([attribute, value]) => `${attribute}=${value}`);
+
+/** Else nobody could end what waits for the queue, nor look at the device meanwhile. */
+const answers = (name: string): Command =>
+  sh`[ "$(${sessionScript(name)} value state)" = up ] || { echo ${`the server of the disk "${name}" is out of reach, and while requests wait the device's queue cannot be set. Bring the link back (\`netdisk status ${name}\` says what is wrong); then run \`pulumi up\` again.`} >&2; exit 1; }`;
 
 /** An attribute that this kernel lacks stands for what it has not got. */
 const isQueueOf = (inputs: Wish, found: QueueSettings): boolean =>
@@ -265,15 +270,16 @@ export const attachment = resourceType<typeof definition>({
         kept ? exchange(unit) : restart(inputs, grown ? sessionUnit(inputs.name) : undefined),
       ];
     if (state.readAhead === inputs.readAhead && state.queue) return steps;
-    // Can change under a mounted file system.
+    // Can change under a mounted file system, whose users wait until what is on the way is answered.
     return [
       ...steps,
       {
         do: "run",
         title: `set the queue of ${attachedDevice(inputs.name)}: ${queueWords(inputs).join(", ")}`,
         command: join(
+          ...(inputs.transport === "session" ? [answers(inputs.name)] : []),
           sh`cd "/sys/block/$(basename "$(readlink -f ${attachedDevice(inputs.name)})")/queue"`,
-          sh`for setting in ${queueWords(inputs)}; do ! test -e "\${setting%%=*}" || echo "\${setting#*=}" >"\${setting%%=*}" || exit 1; done`,
+          sh`for setting in ${queueWords(inputs)}; do attribute=\${setting%%=*}; ! test -e "$attribute" || [ "$(cat "$attribute" 2>/dev/null)" = "\${setting#*=}" ] || echo "\${setting#*=}" >"$attribute" || exit 1; done`,
           // cryptsetup hands it on only when it opens the disk, and the file system reads through the mapping.
           sh`for above in ../holders/*/queue/read_ahead_kb; do ! test -e "$above" || echo ${inputs.readAhead} >"$above" || exit 1; done`,
         ),

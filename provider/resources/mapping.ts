@@ -20,8 +20,8 @@ import { part, raw } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
 
-/** Of each opening, for the link's sake (schema/crypt.ts, workqueuesBypassed). */
-const openOptions = ["--perf-no_read_workqueue", "--perf-no_write_workqueue"];
+/** Of each opening, for those who read beside a writer (schema/crypt.ts, readWorkqueueBypassed). */
+const openOptions = ["--perf-no_read_workqueue"];
 
 const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
   const { name, device, header, keyFile, keyReading, luksUuid, cipher } = inputs;
@@ -96,7 +96,22 @@ ${anew.command}
   };
 }
 
-/** With the options of an opening by the script, and no others. Users of the mapping notice nothing. */
+/** Some kernels forget it with the mapping's table. */
+const handOnReadAhead = ({ name, device }: Inputs<typeof definition>): RunStep => ({
+  do: "run",
+  title: `hand the read-ahead of ${device} on to ${mappedDevice(name)}`,
+  command: sh`cat "/sys/class/block/$(basename "$(readlink -f ${device})")/queue/read_ahead_kb" >"/sys/class/block/$(basename "$(readlink -f ${mappedDevice(name)})")/queue/read_ahead_kb"`,
+});
+
+/** A refresh freezes the file system until all that was written to it is on the server: so most of it goes there before. */
+const writeOut = ({ name }: Inputs<typeof definition>): RunStep => ({
+  do: "run",
+  title: `write out what waits for ${mappedDevice(name)}`,
+  command: sh`findmnt --noheadings --output TARGET --source ${mappedDevice(name)} | while read -r path; do sync -f "$path"; done`,
+  timeoutMs: derivationMs,
+});
+
+/** With the options of an opening by the script, and no others. */
 const refresh = (inputs: Inputs<typeof definition>): RunStep =>
   withDiskKey(
     inputs,
@@ -142,7 +157,7 @@ export const mapping = resourceType<typeof definition>({
         whole: !crypt || !below || crypt.below !== below.number || crypt.offset + crypt.size >= below.size,
         resumed: crypt?.suspended !== true,
         // What the header itself wants comes back with each opening.
-        workqueuesBypassed: crypt?.bypassesWorkqueues !== false,
+        readWorkqueueBypassed: crypt?.bypassesReadWorkqueue !== false,
         discardsWithheld: crypt?.passesDiscards !== true || copy?.passesDiscards === true,
         active:
           active && crypt !== undefined && crypt.below === below?.number && crypt.cipher === inputs.cipher,
@@ -162,13 +177,14 @@ export const mapping = resourceType<typeof definition>({
   plan(observed, inputs) {
     const unit = unitOf(inputs);
     const { name, keyPassphrase } = inputs;
-    const { installed, active, whole, resumed, workqueuesBypassed, discardsWithheld } =
+    const { installed, active, whole, resumed, readWorkqueueBypassed, discardsWithheld } =
       observed.is === "present"
         ? observed.state
         : {
             ...{ installed: false, active: false, whole: true, resumed: true },
-            ...{ workqueuesBypassed: true, discardsWithheld: true },
+            ...{ readWorkqueueBypassed: true, discardsWithheld: true },
           };
+    const optionsInOrder = (readWorkqueueBypassed && discardsWithheld) || !active;
     const start =
       keyPassphrase === undefined
         ? systemctl("restart", unit)
@@ -179,7 +195,8 @@ export const mapping = resourceType<typeof definition>({
       ...(resumed ? [] : [resume(inputs)]),
       ...(active ? [] : [open(start, inputs)]),
       ...(whole ? [] : [widen(inputs)]),
-      ...((workqueuesBypassed && discardsWithheld) || !active ? [] : [refresh(inputs)]),
+      ...(optionsInOrder ? [] : [writeOut(inputs), refresh(inputs)]),
+      ...(whole && optionsInOrder ? [] : [handOnReadAhead(inputs)]),
     ];
   },
 

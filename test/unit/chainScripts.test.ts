@@ -189,7 +189,7 @@ describe("open.sh start", () => {
       question: "netdisk:t1",
       uuid,
       cipher: "aes-xts-plain64",
-      options: raw("--perf-no_read_workqueue --perf-no_write_workqueue"),
+      options: raw("--perf-no_read_workqueue"),
       session: "/var/lib/netdisk/session",
     });
   const script = scriptFor("whole");
@@ -482,7 +482,7 @@ describe("the device of a session's disk", () => {
     session: "session",
     sessionUnit: "netdisk-session@t1.service",
     blockSize: 4096,
-    queue: "read_ahead_kb=4096 nr_requests=64 rq_affinity=1",
+    queue: "nr_requests=64 rq_affinity=1 read_ahead_kb=8192",
     lock: "/run/netdisk/lock/attach",
     size: MiB,
     nbdDevice: part("nbd-device.sh"),
@@ -541,7 +541,7 @@ describe("the device of a session's disk", () => {
       const setting = (attribute: string) => shell.read(`/sys/block/nbd3/queue/${attribute}`);
       // This kernel lacks the last one.
       expect(["read_ahead_kb", "nr_requests", "rq_affinity"].map(setting)).toEqual([
-        "4096\n",
+        "8192\n",
         "64\n",
         undefined,
       ]);

@@ -17,7 +17,7 @@ const suspended = {
     active: true,
     whole: true,
     resumed: false,
-    workqueuesBypassed: true,
+    readWorkqueueBypassed: true,
     discardsWithheld: true,
   } as never,
 };
