@@ -189,8 +189,8 @@ export interface EncryptedDiskArgs {
    */
   blockSize?: InputsOf<Definitions["Attachment"]>["blockSize"];
   /**
-   * Read-ahead, KiB: at least twice bandwidth × round-trip time (docs/session.md). A change reaches an open disk at
-   * once.
+   * Read-ahead, KiB. The default is twice what ssh has on the way, and so enough for any link (docs/session.md). A change
+   * reaches an open disk at once, where its server answers.
    * @default 4096
    */
   readAhead?: InputsOf<Definitions["Attachment"]>["readAhead"];

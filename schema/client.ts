@@ -223,7 +223,7 @@ export const attachment = define({
     }),
     // The kernel counts in pages: another number would be read back as the next smaller one, for ever a difference.
     readAhead: field(z.int().min(0).multipleOf(4, "must be a multiple of 4, a page").default(4096), {
-      doc: "Read-ahead, KiB. At least twice bandwidth × round-trip time for reads at link rate: the default is enough for 500 Mbit/s at 30 ms (docs/session.md). A change reaches an open disk at once.",
+      doc: "Read-ahead, KiB. The default is twice what ssh has on the way, and so enough for any link (docs/session.md). A change reaches an open disk at once, where its server answers.",
     }),
     size: field(size, {
       doc: "Size of the disk. A device of another size is not attached: it is another disk. A larger one is attached in the place of the device that is there, without detaching it.",

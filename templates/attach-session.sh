@@ -73,9 +73,10 @@ attach() {
 }
 
 start() {
+  still=
   modprobe nbd
   if attached && fits "$node" && right_blocks "$node"; then
-    device=$node
+    device=$node still=1
     echo "/dev/$device is still attached"
   else
     # By ioctl, the device would die with the plugin; trying again will not help.
@@ -88,7 +89,8 @@ start() {
   fi
   # Also of a device that an earlier start has attached, which may have been ended before it came to this.
   "$helper" keep "/dev/$device" "$dead_timeout" || exit 1
-  set_queue "$device"
+  # While requests wait for a server that is out of reach, nobody could end what waits for the queue.
+  [ -z "$still" ] || [ "$("$session" value state)" = up ] && set_queue "$device"
   mkdir -p "${link%/*}"
   ln -sfn "/dev/$device" "$link.new" && mv -fT "$link.new" "$link"
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"

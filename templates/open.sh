@@ -216,7 +216,8 @@ move() {
     exit 1
   fi
   # Some kernels forget it with the table.
-  cat "/sys/class/block/${real##*/}/queue/read_ahead_kb" >"/sys/class/block/$(basename "$(readlink -f "/dev/mapper/$name")")/queue/read_ahead_kb"
+  cat "/sys/class/block/${real##*/}/queue/read_ahead_kb" >"/sys/class/block/$(basename "$(readlink -f "/dev/mapper/$name")")/queue/read_ahead_kb" ||
+    echo "the read-ahead of $name is not that of $real"
   echo "led over to $real"
 }
 

@@ -41,8 +41,8 @@ const wholeBlocks = (size: Size | undefined, blockSize: number): number => {
 };
 
 /**
- * The device's request queue, by attribute (Documentation/ABI/stable/sysfs-block in Linux). An fsync stands behind what waits
- * there: 8 MiB at most, four times what ssh has on the way. wbt_lat_usec: off, because Linux takes a round trip for a
+ * The device's request queue, by attribute (Documentation/ABI/stable/sysfs-block in Linux). What waits
+ * there goes before anything else: 8 MiB at most, four times what ssh has on the way. wbt_lat_usec: off, because Linux takes a round trip for a
  * congested disk, and holds writes back to one at a time while anybody reads. io_timeout: ms until the requests that a
  * dead plugin left behind are sent again.
  */
@@ -50,8 +50,8 @@ const queueOf = ({
   transport,
   readAhead,
 }: Pick<Wish, "transport" | "readAhead">): Record<string, number> => ({
-  max_sectors_kb: 128,
   nr_requests: 64,
+  max_sectors_kb: 128,
   wbt_lat_usec: 0,
   ...(transport === "session" && { io_timeout: 10_000 }),
   // Last: some kernels calculate it anew when another limit is set.
@@ -62,11 +62,24 @@ const queueOf = ({
 const queueWords = (inputs: Wish): string[] =>
   Object.entries(queueOf(inputs)).map(([attribute, value]) => `${attribute}=${value}`);
 
-/** Else nobody could end what waits for the queue, nor look at the device meanwhile. */
-const answers = (name: string): Command =>
-  sh`[ "$(${sessionScript(name)} value state)" = up ] || { echo ${`the server of the disk "${name}" is out of reach, and while requests wait the device's queue cannot be set. Bring the link back (\`netdisk status ${name}\` says what is wrong); then run \`pulumi up\` again.`} >&2; exit 1; }`;
+/**
+ * Linux changes a queue once nothing is on the way, and nobody could end what waits for that, nor look at the device. A run may
+ * have restarted the session itself, which is back in a moment.
+ */
+const answers = (name: string): Command => {
+  const session = sessionScript(name);
+  return sh`tries=0
+until case $(${session} value state) in up | replaying) true ;; *) false ;; esac; do
+  tries=$((tries + 1))
+  [ "$tries" -lt 45 ] || { echo ${`the device's queue cannot be set while requests wait for the server of the disk "${name}":`} "$(${session} value state) $(${session} value reason)". ${`\`netdisk status ${name}\` says what to do; then run \`pulumi up\` again.`} >&2; exit 1; }
+  sleep 1
+done`;
+};
 
-/** An attribute that this kernel lacks stands for what it has not got. */
+/** Milliseconds that all may take that is on the way when a queue is changed. */
+const drainMs = 300_000;
+
+/** An attribute that this kernel lacks is no matter. */
 const isQueueOf = (inputs: Wish, found: QueueSettings): boolean =>
   Object.entries(queueOf(inputs)).every(
     ([attribute, value]) =>
@@ -283,6 +296,7 @@ export const attachment = resourceType<typeof definition>({
           // cryptsetup hands it on only when it opens the disk, and the file system reads through the mapping.
           sh`for above in ../holders/*/queue/read_ahead_kb; do ! test -e "$above" || echo ${inputs.readAhead} >"$above" || exit 1; done`,
         ),
+        timeoutMs: drainMs,
       },
     ];
   },

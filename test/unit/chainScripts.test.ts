@@ -523,7 +523,11 @@ describe("the device of a session's disk", () => {
       esac`,
     );
     shell.stub("netdisk-helper", `test "$1" != ask || echo '{"ok":true,"message":"given up"}'`);
-    shell.stub("session", `test "$2" != size || echo ${MiB}; test "$2" != retained || echo 0`);
+    shell.stub(
+      "session",
+      `test "$2" != size || echo ${MiB}; test "$2" != retained || echo 0; test "$2" != state || cat state`,
+    );
+    shell.write("state", "up\n");
     for (const program of ["dmsetup", "modprobe", "sleep", "sync"]) shell.stub(program, "");
     // As the attachment left it.
     shell.write("/run/netdisk/t1/attached", "nbd3 7\n");
@@ -545,6 +549,12 @@ describe("the device of a session's disk", () => {
         "64\n",
         undefined,
       ]);
+    });
+
+    it("keeps its queue while requests wait for the server", () => {
+      shell.write("state", "parked\n");
+      expect(attach("start").status).toBe(0);
+      expect(shell.read("/sys/block/nbd3/queue/nr_requests")).toBe("4096\n");
     });
 
     it("is flushed and detached, and forgotten", () => {
