@@ -41,10 +41,10 @@ const wholeBlocks = (size: Size | undefined, blockSize: number): number => {
 };
 
 /**
- * The device's request queue, by attribute (Documentation/ABI/stable/sysfs-block in Linux). What waits
- * there goes before anything else: 8 MiB at most, four times what ssh has on the way. wbt_lat_usec: off, because Linux takes a round trip for a
- * congested disk, and holds writes back to one at a time while anybody reads. io_timeout: ms until the requests that a
- * dead plugin left behind are sent again.
+ * The device's request queue, by attribute (Documentation/ABI/stable/sysfs-block in Linux). What waits there goes before
+ * anything else: 8 MiB at most, four times what ssh has on the way. wbt_lat_usec: off, because Linux takes a round trip
+ * for a congested disk, and holds writes back to one at a time while anybody reads. io_timeout: ms until the requests
+ * that a dead plugin left behind are sent again.
  */
 const queueOf = ({
   transport,
@@ -63,8 +63,8 @@ const queueWords = (inputs: Wish): string[] =>
   Object.entries(queueOf(inputs)).map(([attribute, value]) => `${attribute}=${value}`);
 
 /**
- * Linux changes a queue once nothing is on the way, and nobody could end what waits for that, nor look at the device. A run may
- * have restarted the session itself, which is back in a moment.
+ * Linux changes a queue once nothing is on the way, and nobody could end what waits for that, nor look at the device. A
+ * run may have restarted the session itself, which is back in a moment.
  */
 const answers = (name: string): Command => {
   const session = sessionScript(name);

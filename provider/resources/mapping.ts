@@ -156,8 +156,8 @@ export const mapping = resourceType<typeof definition>({
         installed,
         whole: !crypt || !below || crypt.below !== below.number || crypt.offset + crypt.size >= below.size,
         resumed: crypt?.suspended !== true,
-        // What the header itself wants comes back with each opening.
         readWorkqueueBypassed: crypt?.bypassesReadWorkqueue !== false,
+        // What the header itself wants comes back with each opening.
         discardsWithheld: crypt?.passesDiscards !== true || copy?.passesDiscards === true,
         active:
           active && crypt !== undefined && crypt.below === below?.number && crypt.cipher === inputs.cipher,
