@@ -79,10 +79,11 @@ start() {
   exec nbdkit -f -U "$socket" -t 64 "$plugin" \
     name="$name" export="$name" control="$control" retain-file="$retained" retain="$retain" \
     chunk=128K timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 one-flush=true \
+    on-disconnect="$0 reconnect" \
     command=ssh arg=-F arg="$ssh_config" arg=server arg="serve $(identity "$(cat "$nonce")")"
 }
 
-# A plugin died, or was restarted, under an attached device: the kernel's requests wait for this.
+# A plugin died, or was restarted, under an attached device, or the kernel ended the connection: its requests wait for this.
 reconnect() {
   attached || return 0
   "$helper" reconnect "/dev/$node" "$socket" && echo "/dev/$node is connected again"

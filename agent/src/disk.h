@@ -27,6 +27,7 @@ struct options {
   const char *export;           /* NBD export name */
   const char *retain_file;      /* NULL: anonymous memory */
   const char *control;          /* control socket; NULL: none */
+  const char *on_disconnect;    /* see orphan.h; NULL: nothing */
   uint64_t retain;              /* bytes; 0: retain nothing (for tests: loses data) */
   uint32_t chunk;               /* bytes: requests are split to at most this */
   unsigned connections, depth;  /* depth: requests in flight at most */

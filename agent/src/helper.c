@@ -4,7 +4,8 @@
  *   ask SOCKET WORD            sends WORD to a control socket and prints the answer; status 1 where nobody answers
  *   keep DEVICE SECONDS        requests wait this long for a new connection when the present one dies
  *   dial HOST PORT             connects, and passes the connection to ssh (ProxyCommand with ProxyUseFdpass)
- *   reconnect DEVICE SOCKET    gives a device whose connection died a new one; waits for both sides to be ready
+ *   reconnect DEVICE SOCKET    gives a device whose connection died a new one; waits for both sides to be ready, or for the
+ *                              device to be detached
  *
  * nbd-client can neither keep nor reconnect: it has no switch for the dead-connection timeout, and its -persist loop
  * never reconnects in netlink mode.
@@ -179,10 +180,16 @@ static int
 reconnect (const char *device, const char *socket)
 {
   int index = index_of (device), fd = -1, error = -NLE_FAILURE;
+  char attached[64];
 
   if (index == -1)
     return EXIT_FAILURE;
+  snprintf (attached, sizeof attached, "/sys/block/nbd%d/pid", index);
   for (int i = 0; i < READY_WITHIN_S * 5; i++) {
+    if (access (attached, F_OK) == -1 && errno == ENOENT) {
+      fprintf (stderr, "netdisk-helper: %s is not attached any more\n", device);
+      return EXIT_SUCCESS;
+    }
     if (fd == -1)
       fd = handshake (socket);
     if (fd != -1 && (error = reconfigure (index, 0, fd)) == 0)

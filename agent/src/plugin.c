@@ -16,6 +16,7 @@
 
 #include "control.h"
 #include "disk.h"
+#include "orphan.h"
 
 #if NBDKIT_VERSION_MAJOR == 1 && NBDKIT_VERSION_MINOR < 34
 #error "netdisk-session needs nbdkit 1.34 or newer: older ones abort, and with them the retained writes, when a client hangs up early"
@@ -34,6 +35,7 @@ static struct options options = {
 };
 static struct disk disk;
 static bool disk_made;
+static struct orphan orphan;
 static int control_fd = -1;
 
 /* Built against a new nbdkit, loaded by an old one: the headers cannot tell. nbdkit_disconnect came with 1.34. */
@@ -136,6 +138,8 @@ session_config (const char *key, const char *value)
     return set_text (&options.name, value);
   if (strcmp (key, "control") == 0)
     return set_path (&options.control, value);
+  if (strcmp (key, "on-disconnect") == 0)
+    return set_text (&options.on_disconnect, value);
   if (strcmp (key, "retain-file") == 0)
     return set_path (&options.retain_file, value);
   if (strcmp (key, "retain") == 0 && strcmp (value, "0") == 0) {
@@ -193,6 +197,7 @@ session_get_ready (void)
     nbdkit_error ("%s", text);
     return -1;
   }
+  orphan_init (&orphan, options.on_disconnect);
   disk.control_fd = control_fd;
   disk_made = true;
   if (options.retain == 0)
@@ -205,7 +210,7 @@ session_after_fork (void)       /* threads and locked memory do not survive a fo
 {
   char text[512];
 
-  if (!disk_start (&disk, text, sizeof text)) {
+  if (!disk_start (&disk, text, sizeof text) || !orphan_start (&orphan, text, sizeof text)) {
     nbdkit_error ("%s", text);
     return -1;
   }
@@ -215,6 +220,7 @@ session_after_fork (void)       /* threads and locked memory do not survive a fo
 static void
 session_cleanup (void)
 {
+  orphan_stop (&orphan);
   if (disk_made)
     disk_stop (&disk);
   disk_made = false;
@@ -232,7 +238,15 @@ session_open (int readonly)
     nbdkit_error ("the disk was given up before its server was ever reached");
     return NULL;
   }
+  orphan_opened (&orphan);
   return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+static void
+session_closed (void *handle)
+{
+  (void) handle;
+  orphan_closed (&orphan);
 }
 
 static const struct geometry *
@@ -334,11 +348,13 @@ static struct nbdkit_plugin plugin = {
   .config_help = "command=PROGRAM arg=… | socket=PATH   the way to the server\n"
     "export=NAME name=NAME control=SOCKET retain-file=FILE retain=64M\n"
     "timeout=30 dial-timeout=30 max-wait=5 max-wait-refused=60 max-wait-error=60\n"
+    "on-disconnect=COMMAND\n"
     "connections=1 depth=128 chunk=256K identify=4096 stop-timeout=5 lock-memory=true one-flush=false",
   .get_ready = session_get_ready,
   .after_fork = session_after_fork,
   .cleanup = session_cleanup,
   .open = session_open,
+  .close = session_closed,
   .get_size = session_get_size,
   .block_size = session_block_size,
   .can_write = session_can_write,

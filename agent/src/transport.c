@@ -27,9 +27,8 @@ transport_init (struct transport *t)
   *t = (struct transport) { .words_fd = -1, .exit_status = -1 };
 }
 
-/* Signals as a fresh process has them: nbdkit blocks and ignores some, which would be inherited. */
-static int
-spawn (pid_t *pid, char *const argv[], int stdio, int words)
+int
+transport_spawn (pid_t *pid, char *const argv[], int in, int out, int words)
 {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attr;
@@ -39,8 +38,8 @@ spawn (pid_t *pid, char *const argv[], int stdio, int words)
   sigemptyset (&none);
   sigfillset (&all);
   posix_spawn_file_actions_init (&files);
-  posix_spawn_file_actions_adddup2 (&files, stdio, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2 (&files, stdio, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2 (&files, in, STDIN_FILENO);
+  posix_spawn_file_actions_adddup2 (&files, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2 (&files, words, STDERR_FILENO);
   posix_spawnattr_init (&attr);
   posix_spawnattr_setpgroup (&attr, 0);
@@ -62,7 +61,7 @@ transport_command (struct transport *t, char *const argv[])
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stdio) == -1 || pipe2 (words, O_CLOEXEC) == -1)
     err = errno;
   else
-    err = spawn (&t->pid, argv, stdio[1], words[1]);
+    err = transport_spawn (&t->pid, argv, stdio[1], stdio[1], words[1]);
   if (stdio[1] != -1)
     close (stdio[1]);
   if (words[1] != -1)

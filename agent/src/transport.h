@@ -24,6 +24,10 @@ struct transport {
 
 void transport_init (struct transport *t);
 
+/* Starts ARGV in a process group of its own on the given stdin, stdout and stderr, with signals as a fresh process has them:
+ * nbdkit blocks and ignores some, which would be inherited. 0 or an errno. */
+int transport_spawn (pid_t *pid, char *const argv[], int in, int out, int words);
+
 /* Starts ARGV; returns our end of its stdin and stdout, or -1 with errno. */
 int transport_command (struct transport *t, char *const argv[]);
 

@@ -500,6 +500,60 @@ def stop(room, _factor):
     return [("end while up flushes; abort while parked ends it", 2, "(chosen)", "(chosen)", took)]
 
 
+def orphan(room, factor):
+    """The kernel's connection ends and the plugin goes on: what connects it again is run until it has."""
+    calls, broken = room.path("calls"), room.path("broken")
+    server = Server(room, room.image("disk.img"))
+    plugin = Plugin(room, server.socket, on_disconnect=f"echo >>{calls}; ! test -e {broken}")
+
+    def count():
+        return len(open(calls).read()) if os.path.exists(calls) else 0
+
+    def connect():
+        handle = nbd.NBD()
+        handle.connect_unix(plugin.socket)
+        return handle
+    for i in range(2 * factor):
+        first, second, before = connect(), connect(), count()
+        first.shutdown()
+        time.sleep(1.5)
+        require(count() == before, "it was run while a client was connected")
+        second.aio_disconnect(0)
+        del second                                      # hangs up, as a kernel does that gives up its connection
+        wait_for(lambda: count() == before + 1, 3, "it is run when the last one has gone")
+        time.sleep(2.5)
+        require(count() == before + 1, "it was run again after it had succeeded")
+        connect().shutdown()
+        time.sleep(0.3)
+        again = connect()
+        time.sleep(1.5)
+        require(count() == before + 1, "it was run though a client had come back")
+        again.shutdown()
+        wait_for(lambda: count() == before + 2, 3, "it is run again for the next")
+    open(broken, "w").close()
+    connect().shutdown()
+    failed = count()
+    wait_for(lambda: count() >= failed + 3, 6, "it is run again while it fails")
+    last = connect()
+    time.sleep(1.5)
+    tried = count()
+    time.sleep(2.5)
+    require(count() == tried, "it was run on though a client had come back")
+    last.shutdown()
+    end(plugin.process, signal.SIGTERM)
+    slow = Plugin(room, server.socket, on_disconnect=f"echo >>{calls}; sleep 600")
+    tried = count()
+    handle = nbd.NBD()
+    handle.connect_unix(slow.socket)
+    handle.shutdown()
+    wait_for(lambda: count() == tried + 1, 3, "the slow one is run")
+    begin = time.monotonic()
+    end(slow.process, signal.SIGTERM)
+    took = time.monotonic() - begin
+    require(took < 3, f"an end while it runs took {took:.1f} s")
+    return [("clients come and go: what connects them again is run when, and only when, none is left", 4 * factor + 1, 0, 0, "")]
+
+
 CASES = {case.__name__: case for case in (
     replay, command, power, cuts, errors, hole, slow, power4, mixed, control, restart, overlap, identity, idle, fail, stop,
-    together)}
+    orphan, together)}

@@ -3,7 +3,7 @@
 
 # The recipe as far as it can be read without asking apt (which takes half a second): what an idle "up" compares.
 build_stamp() {
-  { cat "$LAB_DIR"/lib/{settings,host-packages,kernel,keys,image,nbd-git}.sh; find "$LAB_DIR/guest" -type f -print0 | sort -z | xargs -0 cat
+  { cat "$LAB_DIR"/lib/{settings,host-packages,kernel,keys,image,nbd-git}.sh "$LAB_DIR/lib/xstate.c"; find "$LAB_DIR/guest" -type f -print0 | sort -z | xargs -0 cat
     echo "$CACHE"; } | sha256sum | cut -c1-16
 }
 

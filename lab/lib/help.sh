@@ -26,6 +26,7 @@ lab/lab: two throw-away Debian hosts, "server" and "client", on this machine, wi
 Each verb has a --help. Environment:
   NETDISK_LAB       which lab, for several at the same time (default: lab)
   NETDISK_LAB_SUITE Debian's suite that the hosts run (default: trixie); such a lab needs a name of its own
+  NETDISK_LAB_KERNEL Debian's suite that their kernel is from (default: sid); such a lab needs a name of its own, too
   NETDISK_LAB_MEM   each host's memory (default: 1G)
   NETDISK_LAB_DISK  size of the server's second disk when it is made (default: 4G)
   NETDISK_CACHE     where kernel, image and keys are kept (default: .cache in the checkout)

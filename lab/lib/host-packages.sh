@@ -2,6 +2,8 @@
 # What the lab needs on this machine.
 
 HOST_PACKAGES=(mmdebstrap patchelf socat debian-archive-keyring dpkg-dev iproute2 openssh-client git e2fsprogs kmod procps util-linux)
+# For what an older kernel is loaded with.
+[[ $KERNEL_SUITE == sid ]] || HOST_PACKAGES+=(gcc libc6-dev)
 
 host_packages() {
   local package missing=()

@@ -2,6 +2,9 @@
 # The guests' kernel: Debian's user-mode-linux. It needs a newer libc than Debian 12 has, so that libc lies beside it.
 
 KERNEL=$CACHE/kernel/linux
+# Empty: the kernel needs none.
+KERNEL_PRELOAD=
+[[ $KERNEL_SUITE == sid ]] || KERNEL_PRELOAD=$CACHE/kernel/xstate.so
 
 kernel_build() {
   local dir=$CACHE/kernel new
@@ -21,6 +24,7 @@ kernel_build() {
     mv "$new" "$dir"
   fi
   kernel_patch
+  [[ -z $KERNEL_PRELOAD ]] || gcc -O2 -shared -fPIC "$LAB_DIR/lib/xstate.c" -o "$KERNEL_PRELOAD"
 }
 
 # The path of the libc is absolute in the binary: a cache that was moved or copied needs a new one.

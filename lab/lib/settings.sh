@@ -13,10 +13,14 @@ SUITE=${NETDISK_LAB_SUITE:-trixie}
 [[ $SUITE =~ ^[a-z]+$ ]] || usage_error "NETDISK_LAB_SUITE is \"$SUITE\", which is no name of a Debian suite" \
   "Use trixie or bookworm."
 SOURCE_SUITE=trixie
-KERNEL_SUITE=sid
+# The guests' kernel comes from a suite of its own, so that what a release's kernel does can be looked at.
+KERNEL_SUITE=${NETDISK_LAB_KERNEL:-sid}
+[[ $KERNEL_SUITE =~ ^[a-z]+$ ]] || usage_error "NETDISK_LAB_KERNEL is \"$KERNEL_SUITE\", which is no name of a Debian suite" \
+  "Use sid, trixie or bookworm."
 # Shared by all labs of a suite, kept between runs: kernel, image, keys, nbd.git.
 CACHE=$(realpath -m "${NETDISK_CACHE:-$CHECKOUT/.cache}")/lab
 [[ $SUITE == trixie ]] || CACHE+=-$SUITE
+[[ $KERNEL_SUITE == sid ]] || CACHE+=-kernel-$KERNEL_SUITE
 # One lab's own disks, logs and ssh_config: lives as long as the checkout.
 STATE=$CHECKOUT/.lab/$LAB_NAME
 # The checkout's path is part of the id, so that clones side by side, each with a lab called "lab", never meet.

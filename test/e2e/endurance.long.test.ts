@@ -5,7 +5,7 @@
 import { describe } from "vitest";
 import { faultTable, times, wished } from "./harness/faults";
 import { lab, powerCycle } from "./harness/lab";
-import { kills, path, type Patient, patientOf, startSession } from "./harness/outage";
+import { breakages, path, type Patient, patientOf, startSession } from "./harness/outage";
 import { pause } from "./harness/run";
 import { ladder } from "./harness/scenario";
 import { startWork } from "./harness/work";
@@ -47,12 +47,8 @@ describe("endurance", () => {
     minutes(cutting + 5),
   );
 
-  for (const [victim, kill] of Object.entries(kills)) {
-    step(
-      `SIGKILL of ${victim}`,
-      () => faults.endure(patient, `SIGKILL of ${victim}`, kill, times(5)),
-      minutes(10),
-    );
+  for (const [breakage, act] of Object.entries(breakages)) {
+    step(breakage, () => faults.endure(patient, breakage, act, times(5)), minutes(10));
   }
 
   step(

@@ -2,7 +2,7 @@
 import { describe, expect } from "vitest";
 import { lab, on, powerCycle, tryOn } from "./harness/lab";
 import { startCopy } from "./harness/load";
-import { kills, name, path, type Patient, patientOf, sshConfig, startSession } from "./harness/outage";
+import { breakages, name, path, type Patient, patientOf, sshConfig, startSession } from "./harness/outage";
 import { pulumi } from "./harness/project";
 import { pause } from "./harness/run";
 import { expectNoChanges, ladder } from "./harness/scenario";
@@ -75,9 +75,9 @@ describe("an outage", () => {
     );
   }
 
-  for (const [victim, kill] of Object.entries(kills)) {
-    step(`SIGKILL of ${victim} is a pause`, async () => {
-      const stall = await ours().survives(`SIGKILL of ${victim}`, kill);
+  for (const [breakage, act] of Object.entries(breakages)) {
+    step(`${breakage} is a pause`, async () => {
+      const stall = await ours().survives(breakage, act);
       expect(stall).toBeLessThan(15);
     });
   }

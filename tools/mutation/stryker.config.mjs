@@ -8,6 +8,8 @@ export default {
   ignorePatterns: [".lab", ".cache", "dist", "agent/build"],
   coverageAnalysis: "perTest",
   concurrency: 2,
+  // Milliseconds that a mutant has beyond what its tests need: on a machine that does other things, too, a late answer is no loop.
+  timeoutMS: 60_000,
   // A mutant whose tests have not changed, nor itself, keeps its result: a whole run is hours.
   incremental: true,
   incrementalFile: ".cache/mutation/incremental.json",

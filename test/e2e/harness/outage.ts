@@ -1,4 +1,6 @@
 /** A disk of the default transport, work on it, and what counts in an outage. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { lab, mounted, on, tryOn } from "./lab";
 import { type Disk, setDisks, testdisk } from "./project";
@@ -102,11 +104,20 @@ export async function status(
   return found;
 }
 
-/** SIGKILL of each process on the way. */
-export const kills: Record<string, () => Promise<unknown>> = {
-  ssh: () =>
+const hangUp = readFileSync(join(__dirname, "hangUp.pl"), "utf8");
+
+/** What is on the way is broken, piece by piece. */
+export const breakages: Record<string, () => Promise<unknown>> = {
+  "SIGKILL of ssh": () =>
     on("client", `kill -KILL $(pgrep -x -P $(systemctl show -P MainPID netdisk-session@${name}) ssh)`),
-  "nbd-server": () =>
+  "SIGKILL of nbd-server": () =>
     on("server", `kill -KILL $(pgrep -f '^nbd-server -d -C /etc/netdisk/serve/${name}.conf')`),
-  "the plugin": () => on("client", `kill -KILL $(systemctl show -P MainPID netdisk-session@${name})`),
+  "SIGKILL of the plugin": () =>
+    on("client", `kill -KILL $(systemctl show -P MainPID netdisk-session@${name})`),
+  "end of the kernel's connection to the plugin": () =>
+    on(
+      "client",
+      `perl - $(systemctl show -P MainPID netdisk-session@${name}) /run/netdisk/${name}/nbd.sock`,
+      hangUp,
+    ),
 };
