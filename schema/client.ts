@@ -248,7 +248,7 @@ export const attachment = define({
     active: { value: true, doc: "The service runs, the device has its size, /dev/netdisk/NAME leads to it." },
     queue: {
       value: true,
-      doc: "The request queue of the attached device is as the attach script sets it (docs/session.md): `max_sectors_kb`, `nr_requests`, `wbt_lat_usec`, with a session `io_timeout`.",
+      doc: "The request queue of the attached device is as the attach script sets it (docs/session.md): `scheduler`, `max_sectors_kb`, `nr_requests`, `wbt_lat_usec`, with a session `io_timeout`.",
     },
     flush: {
       value: true,

@@ -258,9 +258,9 @@ export const mapping = define({
       value: true,
       doc: "The mapping answers: nobody has suspended it (`cryptsetup luksSuspend`, `dmsetup suspend`).",
     },
-    readWorkqueueBypassed: {
+    workqueuesBypassed: {
       value: true,
-      doc: "What was read is decrypted at once (`--perf-no_read_workqueue`), and not behind all that a bulk write has put into dm-crypt's queue.",
+      doc: "Requests pass through the mapping at once (`--perf-no_read_workqueue --perf-no_write_workqueue`). Else dm-crypt has a queue of its own, in which a read or an fsync stands behind all that a bulk write has put there.",
     },
     discardsWithheld: {
       value: true,

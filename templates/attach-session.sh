@@ -90,7 +90,7 @@ start() {
   # Also of a device that an earlier start has attached, which may have been ended before it came to this.
   "$helper" keep "/dev/$device" "$dead_timeout" || exit 1
   # While requests wait for a server that is out of reach, nobody could end what waits for the queue.
-  [ -z "$still" ] || [ "$("$session" value state)" = up ] && set_queue "$device"
+  [ -z "$still" ] || [ "$("$session" value state)" = up ] && { set_queue "$device" || true; }
   mkdir -p "${link%/*}"
   ln -sfn "/dev/$device" "$link.new" && mv -fT "$link.new" "$link"
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"

@@ -87,7 +87,7 @@ attach() {
     sleep 4
     return 1
   fi
-  set_queue "$device"
+  set_queue "$device" || true
 }
 
 publish() {

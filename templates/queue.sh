@@ -1,9 +1,14 @@
+# What is chosen in an attribute of several choices, `none [mq-deadline] kyber`; else all that it says.
+chosen() { sed 's/.*\[\(.*\)\].*/\1/' "$1" 2>/dev/null; }
+
 # Attributes of /dev/$1's queue in sysfs; one that this kernel lacks is skipped. For each that is written Linux waits until
-# nothing is on the way, so that what is right is left alone. What cannot be set does not stand in the disk's way.
+# nothing is on the way, so that what is right is left alone. Fails if one cannot be set, after all the others.
 set_queue() {
+  refused=
   for setting in $queue; do
     attribute=/sys/block/$1/queue/${setting%%=*}
-    [ ! -e "$attribute" ] || [ "$(cat "$attribute" 2>/dev/null)" = "${setting#*=}" ] ||
-      echo "${setting#*=}" >"$attribute" || echo "the queue of /dev/$1 is not set: ${setting%%=*}"
+    [ ! -e "$attribute" ] || [ "$(chosen "$attribute")" = "${setting#*=}" ] || echo "${setting#*=}" >"$attribute" ||
+      refused="$refused $setting"
   done
+  [ -z "$refused" ] || { echo "the queue of /dev/$1 is not set:$refused" >&2; return 1; }
 }

@@ -18,8 +18,8 @@ export interface CryptMapping {
   suspended: boolean;
   /** Passes on to the device below which blocks are free. */
   passesDiscards: boolean;
-  /** What was read is decrypted at once, and not behind what waits to be encrypted. */
-  bypassesReadWorkqueue: boolean;
+  /** Neither reads nor writes wait in a queue of dm-crypt's own. */
+  bypassesWorkqueues: boolean;
 }
 
 /** Undefined only where device-mapper says that there is no such name. Anything but one crypt target throws. */
@@ -45,7 +45,9 @@ export const dmsetupCrypt: Fact<[name: string], CryptMapping | undefined> = {
       ...{ dmUuid, cipher, below, offset: Number(offset) * 512, size: Number(sectors) * 512 },
       suspended: state === "Suspended",
       passesDiscards: options.includes("allow_discards"),
-      bypassesReadWorkqueue: options.includes("no_read_workqueue"),
+      bypassesWorkqueues: ["no_read_workqueue", "no_write_workqueue"].every((option) =>
+        options.includes(option),
+      ),
     };
     return luksUuid === undefined ? mapping : { ...mapping, luksUuid };
   },

@@ -21,7 +21,7 @@ import { panicsAfter } from "../facts/hungTask";
 import { type NbdDevice, nbdDevice, type SessionDevice, sessionDevice } from "../facts/nbd";
 import { isSealed, keyInput } from "../facts/plainKey";
 import { type QueueSettings, queueSettings } from "../facts/queue";
-import { type Command, join, sh } from "../host/sh";
+import { Command, join, sh } from "../host/sh";
 import { NetdiskError } from "../errors";
 import { type RunStep, resourceType } from "../resource";
 import { part } from "../template";
@@ -42,14 +42,18 @@ const wholeBlocks = (size: Size | undefined, blockSize: number): number => {
 
 /**
  * The device's request queue, by attribute (Documentation/ABI/stable/sysfs-block in Linux). What waits there goes before
- * anything else: 8 MiB at most, four times what ssh has on the way. wbt_lat_usec: off, because Linux takes a round trip
- * for a congested disk, and holds writes back to one at a time while anybody reads. io_timeout: ms until the requests
- * that a dead plugin left behind are sent again.
+ * anything else: 8 MiB at most, four times what ssh has on the way. scheduler: none, because nbd before Linux 6.14 mistakes
+ * answers for others' where a signal interrupts a send and a scheduler gives the request another tag ("nbd: fix partial
+ * sending", 8337b029f788 in Linux). wbt_lat_usec: off, because Linux takes a round trip for a congested disk, and holds
+ * writes back to one at a time while anybody reads. io_timeout: ms until the requests that a dead plugin left behind are
+ * sent again.
  */
 const queueOf = ({
   transport,
   readAhead,
-}: Pick<Wish, "transport" | "readAhead">): Record<string, number> => ({
+}: Pick<Wish, "transport" | "readAhead">): Record<string, string | number> => ({
+  // First: another one has a depth of its own.
+  scheduler: "none",
   nr_requests: 64,
   max_sectors_kb: 128,
   wbt_lat_usec: 0,
@@ -289,13 +293,15 @@ export const attachment = resourceType<typeof definition>({
       {
         do: "run",
         title: `set the queue of ${attachedDevice(inputs.name)}: ${queueWords(inputs).join(", ")}`,
-        command: join(
-          ...(inputs.transport === "session" ? [answers(inputs.name)] : []),
-          sh`cd "/sys/block/$(basename "$(readlink -f ${attachedDevice(inputs.name)})")/queue"`,
-          sh`for setting in ${queueWords(inputs)}; do attribute=\${setting%%=*}; ! test -e "$attribute" || [ "$(cat "$attribute" 2>/dev/null)" = "\${setting#*=}" ] || echo "\${setting#*=}" >"$attribute" || exit 1; done`,
-          // cryptsetup hands it on only when it opens the disk, and the file system reads through the mapping.
-          sh`for above in ../holders/*/queue/read_ahead_kb; do ! test -e "$above" || echo ${inputs.readAhead} >"$above" || exit 1; done`,
-        ),
+        command: sh`queue=${queueWords(inputs).join(" ")}
+${new Command(part("queue.sh").text)}
+${join(
+  ...(inputs.transport === "session" ? [answers(inputs.name)] : []),
+  sh`device=$(basename "$(readlink -f ${attachedDevice(inputs.name)})")`,
+  sh`set_queue "$device"`,
+  // cryptsetup hands it on only when it opens the disk, and the file system reads through the mapping.
+  sh`for above in /sys/block/"$device"/holders/*/queue/read_ahead_kb; do ! test -e "$above" || echo ${inputs.readAhead} >"$above" || exit 1; done`,
+)}`,
         timeoutMs: drainMs,
       },
     ];

@@ -20,8 +20,8 @@ import { part, raw } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
 
-/** Of each opening, for those who read beside a writer (schema/crypt.ts, readWorkqueueBypassed). */
-const openOptions = ["--perf-no_read_workqueue"];
+/** Of each opening, for those who read or sync beside a writer (schema/crypt.ts, workqueuesBypassed). */
+const openOptions = ["--perf-no_read_workqueue", "--perf-no_write_workqueue"];
 
 const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
   const { name, device, header, keyFile, keyReading, luksUuid, cipher } = inputs;
@@ -156,7 +156,7 @@ export const mapping = resourceType<typeof definition>({
         installed,
         whole: !crypt || !below || crypt.below !== below.number || crypt.offset + crypt.size >= below.size,
         resumed: crypt?.suspended !== true,
-        readWorkqueueBypassed: crypt?.bypassesReadWorkqueue !== false,
+        workqueuesBypassed: crypt?.bypassesWorkqueues !== false,
         // What the header itself wants comes back with each opening.
         discardsWithheld: crypt?.passesDiscards !== true || copy?.passesDiscards === true,
         active:
@@ -177,14 +177,14 @@ export const mapping = resourceType<typeof definition>({
   plan(observed, inputs) {
     const unit = unitOf(inputs);
     const { name, keyPassphrase } = inputs;
-    const { installed, active, whole, resumed, readWorkqueueBypassed, discardsWithheld } =
+    const { installed, active, whole, resumed, workqueuesBypassed, discardsWithheld } =
       observed.is === "present"
         ? observed.state
         : {
             ...{ installed: false, active: false, whole: true, resumed: true },
-            ...{ readWorkqueueBypassed: true, discardsWithheld: true },
+            ...{ workqueuesBypassed: true, discardsWithheld: true },
           };
-    const optionsInOrder = (readWorkqueueBypassed && discardsWithheld) || !active;
+    const optionsInOrder = (workqueuesBypassed && discardsWithheld) || !active;
     const start =
       keyPassphrase === undefined
         ? systemctl("restart", unit)

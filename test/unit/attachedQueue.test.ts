@@ -4,7 +4,13 @@ import type { Host } from "../../provider/host/host";
 import type { Command } from "../../provider/host/sh";
 import { attachment } from "../../provider/resources/attachment";
 
-const wished = { max_sectors_kb: "128", nr_requests: "64", wbt_lat_usec: "0", io_timeout: "10000" };
+const wished = {
+  scheduler: "none",
+  max_sectors_kb: "128",
+  nr_requests: "64",
+  wbt_lat_usec: "0",
+  io_timeout: "10000",
+};
 const unit =
   "Id=netdisk-attach@t1.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\nResult=success\nUnitFileState=\nFragmentPath=\nDropInPaths=\nNeedDaemonReload=no\nMainPID=0\nInvocationID=\n";
 
@@ -32,6 +38,7 @@ it.each([
   ["all as the script sets them", {}, true],
   ["no writeback throttling in this kernel", { wbt_lat_usec: undefined }, true],
   ["throttling that nobody has set yet", { wbt_lat_usec: "none" }, false],
+  ["a scheduler, which gives a request another tag", { scheduler: "mq-deadline" }, false],
   ["requests by the hundred", { nr_requests: "256" }, false],
   ["requests that a dead plugin leaves behind for long", { io_timeout: "30000" }, false],
   // A property of its own.

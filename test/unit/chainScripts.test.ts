@@ -1,5 +1,5 @@
 /** The scripts that open and mount, as they lie on a client, against disks that are dead, lying or strange. */
-import { lstatSync, readFileSync, statSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { sessionDevice } from "../../provider/facts/nbd";
 import { part, raw, render } from "../../provider/template";
@@ -189,7 +189,7 @@ describe("open.sh start", () => {
       question: "netdisk:t1",
       uuid,
       cipher: "aes-xts-plain64",
-      options: raw("--perf-no_read_workqueue"),
+      options: raw("--perf-no_read_workqueue --perf-no_write_workqueue"),
       session: "/var/lib/netdisk/session",
     });
   const script = scriptFor("whole");
@@ -482,7 +482,7 @@ describe("the device of a session's disk", () => {
     session: "session",
     sessionUnit: "netdisk-session@t1.service",
     blockSize: 4096,
-    queue: "nr_requests=64 rq_affinity=1 read_ahead_kb=8192",
+    queue: "scheduler=none nr_requests=64 rq_affinity=1 read_ahead_kb=8192",
     lock: "/run/netdisk/lock/attach",
     size: MiB,
     nbdDevice: part("nbd-device.sh"),
@@ -510,6 +510,7 @@ describe("the device of a session's disk", () => {
       shell.write(`/sys/block/${device}/queue/write_cache`, "write back\n");
       for (const setting of ["logical_block_size", "read_ahead_kb", "nr_requests"])
         shell.write(`/sys/block/${device}/queue/${setting}`, "4096\n");
+      shell.write(`/sys/block/${device}/queue/scheduler`, "none [mq-deadline] kyber\n");
     }
     // What the plugin has learnt of the disk.
     shell.write("sectors", `${MiB / 512}\n`);
@@ -544,10 +545,24 @@ describe("the device of a session's disk", () => {
       expect(kept()).toEqual(["netdisk-helper keep /dev/nbd3 315360000"]);
       const setting = (attribute: string) => shell.read(`/sys/block/nbd3/queue/${attribute}`);
       // This kernel lacks the last one.
-      expect(["read_ahead_kb", "nr_requests", "rq_affinity"].map(setting)).toEqual([
+      expect(["read_ahead_kb", "scheduler", "nr_requests", "rq_affinity"].map(setting)).toEqual([
         "8192\n",
+        "none\n",
         "64\n",
         undefined,
+      ]);
+    });
+
+    it("is left alone where its queue is right, and goes on where it cannot be set", () => {
+      const queue = "/sys/block/nbd3/queue";
+      shell.write(`${queue}/scheduler`, "[none] mq-deadline kyber\n");
+      rmSync(shell.path(`${queue}/nr_requests`));
+      mkdirSync(shell.path(`${queue}/nr_requests`));
+      const { status, stderr } = attach("start");
+      expect([status, stderr]).toEqual([0, expect.stringContaining("is not set: nr_requests=64\n")]);
+      expect(["scheduler", "read_ahead_kb"].map((attribute) => shell.read(`${queue}/${attribute}`))).toEqual([
+        "[none] mq-deadline kyber\n",
+        "8192\n",
       ]);
     });
 

@@ -17,7 +17,7 @@ const suspended = {
     active: true,
     whole: true,
     resumed: false,
-    readWorkqueueBypassed: true,
+    workqueuesBypassed: true,
     discardsWithheld: true,
   } as never,
 };

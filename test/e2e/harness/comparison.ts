@@ -110,6 +110,7 @@ const onClient = ({ device, key }: Omit<Places, "file">): Look[] => {
     [`cat ${queue}/io_timeout`, "nbd device: time-out in ms"],
     [`cat ${queue}/read_ahead_kb`, "nbd device: read-ahead in KiB"],
     [`cat ${queue}/nr_requests ${queue}/max_sectors_kb`, "nbd device: requests in its queue, KiB in one"],
+    [`sed 's/.*\\[\\(.*\\)\\].*/\\1/' ${queue}/scheduler`, "nbd device: I/O scheduler"],
     [`cat ${queue}/wbt_lat_usec`, "nbd device: target of writeback throttling in µs"],
     [
       `gpg --batch --list-packets --list-only ${key} 2>/dev/null | grep -A1 symkey`,
