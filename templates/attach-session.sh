@@ -130,8 +130,9 @@ stop() {
     done
     ! attached || "$client" -d "/dev/$device" >/dev/null
   fi
+  # First of all the note, so that the plugin does not take this for a connection that Linux has ended.
+  rm -f "$note" "$link"
   for mapping in $frozen; do dmsetup resume "$mapping"; done
-  rm -f "$link" "$note"
   "$session" dismiss
 }
 

@@ -86,7 +86,7 @@ start() {
 # A plugin died, or was restarted, under an attached device, or the kernel ended the connection: its requests wait for this.
 reconnect() {
   attached || return 0
-  "$helper" reconnect "/dev/$node" "$socket" && echo "/dev/$node is connected again"
+  "$helper" reconnect "/dev/$node" "$pid" "$socket"
 }
 
 # For ExecStop: whether the unit is started again as soon as it has stopped.

@@ -4,8 +4,9 @@
  *   ask SOCKET WORD            sends WORD to a control socket and prints the answer; status 1 where nobody answers
  *   keep DEVICE SECONDS        requests wait this long for a new connection when the present one dies
  *   dial HOST PORT             connects, and passes the connection to ssh (ProxyCommand with ProxyUseFdpass)
- *   reconnect DEVICE SOCKET    gives a device whose connection died a new one; waits for both sides to be ready, or for the
- *                              device to be detached
+ *   reconnect DEVICE PID SOCKET
+ *                              gives a device whose connection died a new one, once the plugin is ready; PID: what
+ *                              /sys/block/DEVICE/pid has to say, or the device is another disk's by now
  *
  * nbd-client can neither keep nor reconnect: it has no switch for the dead-connection timeout, and its -persist loop
  * never reconnects in netlink mode.
@@ -15,6 +16,7 @@
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +30,7 @@
 
 #include "dial.h"
 
-#define READY_WITHIN_S 60       /* the plugin locks its memory before it listens; the kernel needs a moment to see a dead socket */
+#define READY_WITHIN_S 60       /* the plugin locks its memory before it listens */
 #define DIAL_WITHIN_MS 10000    /* then ssh is started anew, which looks the host's name up again */
 #define ANSWER_WITHIN_S 70      /* a little more than the plugin takes at most */
 
@@ -176,28 +178,52 @@ handshake (const char *socket)
   return fd;
 }
 
-static int
-reconnect (const char *device, const char *socket)
+/* Was it PID that the device was attached with, and does that last? */
+static bool
+attached_by (int index, const char *pid)
 {
-  int index = index_of (device), fd = -1, error = -NLE_FAILURE;
-  char attached[64];
+  char path[64], found[32] = "";
+  FILE *file;
+
+  snprintf (path, sizeof path, "/sys/block/nbd%d/pid", index);
+  file = fopen (path, "re");
+  if (!file)
+    return false;
+  if (!fgets (found, sizeof found, file))
+    found[0] = 0;
+  fclose (file);
+  found[strcspn (found, "\n")] = 0;
+  return strcmp (found, pid) == 0;
+}
+
+/* The kernel says yes, too, where it has not noticed yet that the old connection is dead. Then it takes no new one, ours ends
+ * with us, and the plugin has this run again. */
+static int
+reconnect (const char *device, const char *pid, const char *socket)
+{
+  int index = index_of (device), fd = -1, error;
 
   if (index == -1)
     return EXIT_FAILURE;
-  snprintf (attached, sizeof attached, "/sys/block/nbd%d/pid", index);
-  for (int i = 0; i < READY_WITHIN_S * 5; i++) {
-    if (access (attached, F_OK) == -1 && errno == ENOENT) {
-      fprintf (stderr, "netdisk-helper: %s is not attached any more\n", device);
-      return EXIT_SUCCESS;
-    }
-    if (fd == -1)
-      fd = handshake (socket);
-    if (fd != -1 && (error = reconfigure (index, 0, fd)) == 0)
-      return EXIT_SUCCESS;
-    poll (NULL, 0, 200);
+  for (int i = 0; fd == -1 && attached_by (index, pid) && i < READY_WITHIN_S * 5; i++) {
+    if (i > 0)
+      poll (NULL, 0, 200);
+    fd = handshake (socket);
   }
-  complain (fd == -1 ? socket : device, fd == -1 ? nbd_get_error () : nl_geterror (error));
-  return EXIT_FAILURE;
+  if (!attached_by (index, pid)) {      /* asked last: the handshake may have taken its time */
+    printf ("%s is not attached any more\n", device);
+    return EXIT_SUCCESS;
+  }
+  if (fd == -1) {
+    complain (socket, nbd_get_error ());
+    return EXIT_FAILURE;
+  }
+  if ((error = reconfigure (index, 0, fd)) < 0) {
+    complain (device, nl_geterror (error));
+    return EXIT_FAILURE;
+  }
+  printf ("%s is connected again\n", device);
+  return EXIT_SUCCESS;
 }
 
 static int
@@ -226,8 +252,8 @@ main (int argc, char *argv[])
     return ask (argv[2], argv[3]);
   if (argc == 4 && strcmp (argv[1], "keep") == 0)
     return keep (argv[2], argv[3]);
-  if (argc == 4 && strcmp (argv[1], "reconnect") == 0)
-    return reconnect (argv[2], argv[3]);
-  fprintf (stderr, "usage: netdisk-helper ask SOCKET WORD | dial HOST PORT | keep DEVICE SECONDS | reconnect DEVICE SOCKET\n");
+  if (argc == 5 && strcmp (argv[1], "reconnect") == 0)
+    return reconnect (argv[2], argv[3], argv[4]);
+  fprintf (stderr, "usage: netdisk-helper ask SOCKET WORD | dial HOST PORT | keep DEVICE SECONDS | reconnect DEVICE PID SOCKET\n");
   return 2;
 }

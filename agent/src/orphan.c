@@ -11,14 +11,12 @@
 
 #include "transport.h"
 
-#define PAUSE_S 1       /* a detach takes less; and between two attempts */
-
 void
 orphan_init (struct orphan *o, const char *command)
 {
   pthread_condattr_t clock;
 
-  *o = (struct orphan) { .command = command };
+  *o = (struct orphan) { .command = command, .pause_ms = 1000 };
   pthread_mutex_init (&o->lock, NULL);
   pthread_condattr_init (&clock);
   pthread_condattr_setclock (&clock, CLOCK_MONOTONIC);
@@ -33,7 +31,12 @@ still_due_after_pause (struct orphan *o)
   struct timespec until;
 
   clock_gettime (CLOCK_MONOTONIC, &until);
-  until.tv_sec += PAUSE_S;
+  until.tv_sec += o->pause_ms / 1000;
+  until.tv_nsec += o->pause_ms % 1000 * 1000000L;
+  if (until.tv_nsec >= 1000000000L) {
+    until.tv_sec++;
+    until.tv_nsec -= 1000000000L;
+  }
   while (!o->ending && o->due)
     if (pthread_cond_timedwait (&o->changed, &o->lock, &until) == ETIMEDOUT)
       return true;
@@ -56,13 +59,14 @@ run_command (struct orphan *o)
     return;
   }
   o->child = child;
+  o->due = false;               /* what closes from now on is news */
   pthread_mutex_unlock (&o->lock);
   while (waitpid (child, &status, 0) == -1 && errno == EINTR)
     ;
   pthread_mutex_lock (&o->lock);
   o->child = 0;
-  if (status == 0)
-    o->due = false;
+  if (status != 0 && o->open == 0)
+    o->due = true;
 }
 
 static void *

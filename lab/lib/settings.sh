@@ -17,7 +17,7 @@ SOURCE_SUITE=trixie
 KERNEL_SUITE=${NETDISK_LAB_KERNEL:-sid}
 [[ $KERNEL_SUITE =~ ^[a-z]+$ ]] || usage_error "NETDISK_LAB_KERNEL is \"$KERNEL_SUITE\", which is no name of a Debian suite" \
   "Use sid, trixie or bookworm."
-# Shared by all labs of a suite, kept between runs: kernel, image, keys, nbd.git.
+# Shared by all labs of a suite and kernel, kept between runs: kernel, image, keys, nbd.git.
 CACHE=$(realpath -m "${NETDISK_CACHE:-$CHECKOUT/.cache}")/lab
 [[ $SUITE == trixie ]] || CACHE+=-$SUITE
 [[ $KERNEL_SUITE == sid ]] || CACHE+=-kernel-$KERNEL_SUITE

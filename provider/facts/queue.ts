@@ -11,17 +11,19 @@ export const queueSettings: Fact<[path: string, attributes: string[]], QueueSett
   command: (path, attributes) => sh`if ! test -b ${path}; then exit 44; fi
 cd "/sys/class/block/$(basename "$(readlink -f ${path})")/queue" || exit 1
 for attribute in ${attributes}; do
-  test ! -e "$attribute" || echo "$attribute=$( (cat "$attribute" 2>/dev/null || echo none) | sed 's/.*\\[\\(.*\\)\\].*/\\1/')"
+  test ! -e "$attribute" || echo "$attribute=$(cat "$attribute" 2>/dev/null || echo none)"
 done`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) return undefined;
-    if (exitCode !== 0 || !/^([a-z_]+=[a-z0-9-]+\n)*$/.test(stdout))
-      throw new Error("unexpected answer of sysfs");
+    if (exitCode !== 0) throw new Error("sysfs could not be read");
+    const lines = stdout.split("\n").filter((line) => line !== "");
     return Object.fromEntries(
-      stdout
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line) => line.split("=") as [string, string]),
+      lines.map((line) => {
+        const [, attribute, choice, value = choice] =
+          /^([a-z_]+)=(?:[a-z -]*\[([a-z-]+)\][a-z -]*|([a-z0-9-]+))$/.exec(line) ?? [];
+        if (attribute === undefined || value === undefined) throw new Error(`unexpected line: ${line}`);
+        return [attribute, value];
+      }),
     );
   },
 };

@@ -298,7 +298,7 @@ ${new Command(part("queue.sh").text)}
 ${join(
   ...(inputs.transport === "session" ? [answers(inputs.name)] : []),
   sh`device=$(basename "$(readlink -f ${attachedDevice(inputs.name)})")`,
-  sh`set_queue "$device"`,
+  sh`{ set_queue "$device" || { echo ${`\`netdisk status ${inputs.name}\` says how the disk is; then run \`pulumi up\` again.`} >&2; exit 1; }; }`,
   // cryptsetup hands it on only when it opens the disk, and the file system reads through the mapping.
   sh`for above in /sys/block/"$device"/holders/*/queue/read_ahead_kb; do ! test -e "$above" || echo ${inputs.readAhead} >"$above" || exit 1; done`,
 )}`,

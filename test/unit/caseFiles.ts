@@ -3,10 +3,19 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 
-export interface CaseFile<T> {
-  subject: string;
-  name: string;
-  data: T;
+export class CaseFile<T> {
+  private parsed?: T;
+
+  constructor(
+    readonly subject: string,
+    readonly name: string,
+    private readonly path: string,
+  ) {}
+
+  /** Read when it is asked for: a run of one case, or of one mutant's few, does not parse them all. */
+  get data(): T {
+    return (this.parsed ??= parse(readFileSync(this.path, "utf8")) as T);
+  }
 }
 
 /** All cases below `folder`: `<subject>/<case>.yaml`. */
@@ -17,10 +26,6 @@ export function caseFiles<T>(folder: string): CaseFile<T>[] {
     .flatMap(({ name: subject }) =>
       readdirSync(join(root, subject))
         .filter((file) => file.endsWith(".yaml"))
-        .map((file) => ({
-          subject,
-          name: file.replace(/\.yaml$/, ""),
-          data: parse(readFileSync(join(root, subject, file), "utf8")) as T,
-        })),
+        .map((file) => new CaseFile<T>(subject, file.replace(/\.yaml$/, ""), join(root, subject, file))),
     );
 }

@@ -529,7 +529,11 @@ describe("the device of a session's disk", () => {
       `test "$2" != size || echo ${MiB}; test "$2" != retained || echo 0; test "$2" != state || cat state`,
     );
     shell.write("state", "up\n");
-    for (const program of ["dmsetup", "modprobe", "sleep", "sync"]) shell.stub(program, "");
+    for (const program of ["modprobe", "sleep", "sync"]) shell.stub(program, "");
+    shell.stub(
+      "dmsetup",
+      `[ "$1" != resume ] || if [ -e run/netdisk/t1/attached ]; then echo kept; else echo forgotten; fi >note-at-resume`,
+    );
     // As the attachment left it.
     shell.write("/run/netdisk/t1/attached", "nbd3 7\n");
     shell.run("mkdir -p /dev/netdisk && ln -s /dev/nbd3 /dev/netdisk/t1");
@@ -575,13 +579,17 @@ describe("the device of a session's disk", () => {
     it("is flushed and detached, and forgotten", () => {
       expect(attach("stop").status).toBe(0);
       expect(acts()).toEqual(["dmsetup suspend t1", "nbd-client -d /dev/nbd3", "dmsetup resume t1"]);
+      // Or the plugin might give a detached device another connection meanwhile.
+      expect(shell.read("note-at-resume")).toBe("forgotten\n");
       expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([false, undefined]);
       expect(shell.calls().at(-1)).toBe("session dismiss");
     });
 
     it("is given the new plugin, and not left alone by the old one", () => {
       session("reconnect");
-      expect(acts()).toEqual([`netdisk-helper reconnect /dev/nbd3 ${shell.path("run/netdisk/t1/nbd.sock")}`]);
+      expect(acts()).toEqual([
+        `netdisk-helper reconnect /dev/nbd3 7 ${shell.path("run/netdisk/t1/nbd.sock")}`,
+      ]);
       expect(session("stop").stdout).toContain("stopped under an attached device");
     });
 

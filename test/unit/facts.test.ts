@@ -49,10 +49,10 @@ describe("every fact has the mandatory cases", () => {
   });
 });
 
-describe.each(cases)("$subject/$name", ({ subject, data }) => {
-  const fact = facts.get(subject);
-
+describe.each(cases)("$subject/$name", (one) => {
   it("asks and understands", () => {
+    const { subject, data } = one;
+    const fact = facts.get(subject);
     if (!fact) throw new Error(`no fact is called ${subject}`);
     const args = data.args ?? [];
     if (data.command !== undefined) {

@@ -34,8 +34,9 @@ it.each([...new Set(cases.map(({ subject }) => subject))])("%s was recorded in o
   expect(clean.length, `no case without a difference in observations/${subject}`).toBeGreaterThan(0);
 });
 
-describe.each(cases)("$subject/$name", ({ subject, data }) => {
+describe.each(cases)("$subject/$name", (one) => {
   it("observes", async () => {
+    const { subject, data } = one;
     const type = registry.get(`netdisk:index:${subject}`);
     if (!type) throw new Error(`no resource type is called ${subject}`);
     const all = whole(subject, data);

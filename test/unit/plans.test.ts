@@ -70,14 +70,15 @@ const cases = caseFiles<PlanCase>("plans");
 describe("every type has a plan case that does nothing", () => {
   it.each([...types.keys()])("%s", (token) => {
     const idle = cases.filter(
-      ({ subject, data }) => subject === token && !data.removal && data.steps?.length === 0,
+      (it) => it.subject === token && !it.data.removal && it.data.steps?.length === 0,
     );
     expect(idle.length, `no idempotent case (steps: []) in plans/${token}`).toBeGreaterThan(0);
   });
 });
 
-describe.each(cases)("$subject/$name", ({ subject, data }) => {
+describe.each(cases)("$subject/$name", (one) => {
   it("plans", () => {
+    const { subject, data } = one;
     const type = types.get(subject);
     if (!type) throw new Error(`no resource type is called ${subject}`);
     const inputs = withDefaults(type, data.inputs ?? {}) as never;
