@@ -10,4 +10,4 @@ const quick = readdirSync("test/unit", { encoding: "utf8", recursive: true })
   .map((name) => `test/unit/${name}`)
   .filter((file) => !startsProcesses.test(readFileSync(file, "utf8")));
 
-export default defineConfig({ test: { include: quick, testTimeout: 30_000 } });
+export default defineConfig({ test: { include: quick, testTimeout: 30_000, isolate: false } });
