@@ -18,6 +18,7 @@ import { type Command, sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { part, raw } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { bounded } from "./writtenOut";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
 
 /** Of each opening, for those who read or sync beside a writer (schema/crypt.ts, workqueuesBypassed). */
@@ -103,12 +104,19 @@ const handOnReadAhead = ({ name, device }: Inputs<typeof definition>): RunStep =
   command: sh`cat "/sys/class/block/$(basename "$(readlink -f ${device})")/queue/read_ahead_kb" >"/sys/class/block/$(basename "$(readlink -f ${mappedDevice(name)})")/queue/read_ahead_kb"`,
 });
 
+/** Milliseconds: all that may wait, over a slow link. */
+const writeOutMs = 4 * 3_600_000;
+
 /** A refresh freezes the file system until all that was written to it is on the server: so most of it goes there before. */
 const writeOut = ({ name }: Inputs<typeof definition>): RunStep => ({
   do: "run",
   title: `write out what waits for ${mappedDevice(name)}`,
-  command: sh`findmnt --noheadings --output TARGET --source ${mappedDevice(name)} | while read -r path; do sync -f "$path"; done`,
-  timeoutMs: derivationMs,
+  command: sh`dm=$(basename "$(readlink -f ${mappedDevice(name)})")
+${bounded}
+findmnt --noheadings --output TARGET --source ${mappedDevice(name)} | while read -r path; do
+  bounded 60 sync -f "$path" || { echo "what is written to $path does not come to the server (sync -f $ended)."${` \`netdisk status ${name}\` says why; then run \`pulumi up\` again.`} >&2; exit 1; }
+done`,
+  timeoutMs: writeOutMs,
 });
 
 /** With the options of an opening by the script, and no others. */

@@ -2,12 +2,10 @@
 import { sh } from "../host/sh";
 
 /**
- * Shell functions that want the mapping's `$node`, its kernel name `$dm` and its `$number` MAJOR:MINOR. `bounded SECONDS
- * COMMAND...` runs a command that may hang, until nothing was read or written for so long, and leaves in `$ended` how it
- * failed; `unwritten` says what would be lost; `readable` and `closed_well` tell after the unmount whether the server was
- * there until its end.
+ * A shell function that wants the mapping's kernel name `$dm`. `bounded SECONDS COMMAND...` runs a command that may hang,
+ * until nothing was read or written for so long, and leaves in `$ended` how it failed.
  */
-export const writtenOut = sh`# What waits in the kernel for a dead server can be neither killed nor waited for, which timeout(1) would do, too.
+export const bounded = sh`# What waits in the kernel for a dead server can be neither killed nor waited for, which timeout(1) would do, too.
 # A server that is only slow may take as long as the step itself has.
 bounded() {
   seconds=$1 tries=0 before=
@@ -24,7 +22,13 @@ bounded() {
     sleep 0.2
   done
   wait $! || { ended="failed with status $?"; return 1; }
-}
+}`;
+
+/**
+ * `bounded`, and functions that want the mapping's `$node` and its `$number` MAJOR:MINOR, too. `unwritten` says what would be
+ * lost; `readable` and `closed_well` tell after the unmount whether the server was there until its end.
+ */
+export const writtenOut = sh`${bounded}
 unwritten() {
   awk '/^Bdi(Reclaimable|Writeback):/ { kb += $2; n++ } END { if (n == 0) exit 1; print kb " kB of it are not on the server yet" }' /sys/kernel/debug/bdi/$number/stats 2>/dev/null ||
     awk '/^(Dirty|Writeback):/ { kb += $2 } END { print "what was written last is not on the server yet (of all that this host writes, " kb " kB wait)" }' /proc/meminfo
