@@ -12,6 +12,17 @@ it("has a type for every definition, and no other", () => {
   for (const [, definition] of all) expect(registry.get(definition.token)?.definition).toBe(definition);
 });
 
+it("keeps in the state what brings data back when its host is gone, and nothing else", () => {
+  const kept = [...registry.values()].filter(({ keepWhenGone }) => keepWhenGone);
+  expect(kept.map(({ definition }) => definition.token.replace("netdisk:index:", "")).sort()).toEqual([
+    "BackingFile",
+    "Filesystem",
+    "Luks",
+    "LuksKey",
+    "Recovery",
+  ]);
+});
+
 it.each(all)("%s: its key, token and kind agree", (key, { token, kind }) => {
   expect(token).toBe(`netdisk:index:${key}`);
   expect(kind).toBe(key.replaceAll(/(?<!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase());
