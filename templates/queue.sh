@@ -2,8 +2,8 @@
 chosen() { sed 's/.*\[\(.*\)\].*/\1/' "$1" 2>/dev/null; }
 
 # Attributes of /dev/$1's queue in sysfs; one that this kernel lacks is skipped. For each that is written Linux waits until
-# nothing is on the way, so that what is right is left alone. Fails where
-# there is no such device, and if one cannot be set, after all the others.
+# nothing is on the way, so that what is right is left alone. Fails where there is no such device, and where an attribute cannot
+# be set, after all the others.
 set_queue() {
   [ -d "/sys/block/$1/queue" ] || { echo "there is no device /dev/$1" >&2; return 1; }
   refused=

@@ -27,7 +27,8 @@ guest_start() {
   mkdir -p "$STATE/log" "$RUN/uml"
   rm -rf "$RUN/uml/$host" "$RUN/$host.ready"
   # TMPDIR: the guest's memory is a file there. Null consoles: a guest must never wait for a terminal.
-  start_process "$host" ip netns exec "$NAMESPACE" env TMPDIR=/dev/shm LAB_KERNEL="$KERNEL" LAB_PRELOAD="$KERNEL_PRELOAD" "$LAB_DIR/lib/guest-kernel" \
+  start_process "$host" ip netns exec "$NAMESPACE" env TMPDIR=/dev/shm \
+    LAB_KERNEL="$KERNEL" LAB_PRELOAD="$KERNEL_PRELOAD" "$LAB_DIR/lib/guest-kernel" \
     "umid=$host" "uml_dir=$RUN/uml" "mem=$MEMORY" seccomp=on \
     "ubda=$STATE/$host.cow,$image" "${disk[@]}" root=/dev/ubda rw \
     "vec0:transport=tap,ifname=tap-$host,depth=128,gro=1,mac=${MAC[$host]}" \

@@ -2,7 +2,10 @@
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
 
-/** By attribute; of several choices the one that is chosen. `none` where this kernel has the attribute and no value for it; an attribute that it lacks is left out. */
+/**
+ * By attribute; of several choices the one that is chosen. `none` where this kernel has the attribute and no value for it; an
+ * attribute that it lacks is left out.
+ */
 export type QueueSettings = Partial<Record<string, string>>;
 
 /** Follows links. Undefined where nothing is at the path, or only a link that leads nowhere. */

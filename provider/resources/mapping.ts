@@ -18,8 +18,8 @@ import { type Command, sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { part, raw } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
-import { bounded } from "./writtenOut";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
+import { bounded } from "./writtenOut";
 
 /** Of each opening, for those who read or sync beside a writer (schema/crypt.ts, workqueuesBypassed). */
 const openOptions = ["--perf-no_read_workqueue", "--perf-no_write_workqueue"];

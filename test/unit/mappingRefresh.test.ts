@@ -1,6 +1,6 @@
 /** What is written out before a mapping is refreshed, run as the shell text that it is. */
 import { beforeEach, expect, it } from "vitest";
-import { mapping } from "../../provider/resources/mapping";
+import { mappingPlan } from "./mappingPlan";
 import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
 
 let shell: StubbedShell;
@@ -11,29 +11,7 @@ beforeEach(() => {
   shell.write("/sys/class/block/t1/stat", "1 0 0 0 5\n");
 });
 
-const writeOut = (): string =>
-  commandOf(
-    mapping.plan(
-      {
-        is: "present",
-        state: {
-          ...{ installed: true, active: true, whole: true, resumed: true },
-          ...{ workqueuesBypassed: false, discardsWithheld: true },
-        } as never,
-      },
-      {
-        ...{ name: "t1", device: "/dev/netdisk/t1", header: "/var/lib/netdisk/headers/t1.luks" },
-        ...{
-          keyFile: "/etc/netdisk/keys/t1.key",
-          keyPassphrase: undefined,
-          keyReading: "whole",
-          unlock: true,
-        },
-        ...{ luksUuid: "5796cca7-6149-42b5-ab40-e765711a3551", cipher: "aes-xts-plain64" },
-      },
-      { name: "t1" },
-    )[0],
-  );
+const writeOut = (): string => commandOf(mappingPlan({ workqueuesBypassed: false })[0]);
 
 it("is each file system of the mapping", () => {
   shell.stub("sync", "");

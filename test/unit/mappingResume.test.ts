@@ -1,7 +1,7 @@
 /** How a suspended mapping is resumed, run as the shell text that it is. */
 import { beforeEach, expect, it } from "vitest";
-import { mapping } from "../../provider/resources/mapping";
 import { Secret } from "../../schema/secret";
+import { mappingPlan } from "./mappingPlan";
 import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
 
 let shell: StubbedShell;
@@ -10,28 +10,8 @@ beforeEach(() => {
   shell.stub("cryptsetup", "");
 });
 
-const suspended = {
-  is: "present" as const,
-  state: {
-    installed: true,
-    active: true,
-    whole: true,
-    resumed: false,
-    workqueuesBypassed: true,
-    discardsWithheld: true,
-  } as never,
-};
-
 function resume(keyPassphrase?: Secret): string {
-  const steps = mapping.plan(
-    suspended,
-    {
-      ...{ name: "t1", device: "/dev/netdisk/t1", header: "/var/lib/netdisk/headers/t1.luks" },
-      ...{ keyFile: "/etc/netdisk/keys/t1.key", keyPassphrase, keyReading: "whole", unlock: true },
-      ...{ luksUuid: "5796cca7-6149-42b5-ab40-e765711a3551", cipher: "aes-xts-plain64" },
-    },
-    { name: "t1" },
-  );
+  const steps = mappingPlan({ resumed: false }, keyPassphrase);
   expect(steps).toHaveLength(1);
   return commandOf(steps[0]);
 }
