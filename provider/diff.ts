@@ -50,9 +50,11 @@ export function fulfilled(
   wishes: Properties,
 ): boolean {
   const wish = plain(wishes[key]).value;
+  const own = decided(type, key, state, wishes);
+  if (own !== undefined) return own;
   // An optional wish that nobody has: any value is in order.
   if (wish === undefined || wish === null) return true;
-  return decided(type, key, state, wishes) ?? same(field, plain(state[key]).value, wish);
+  return same(field, plain(state[key]).value, wish);
 }
 
 export function diff(type: ResourceType, { oldInputs, state, news }: Sides): Record<string, Change> {
