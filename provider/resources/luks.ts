@@ -263,6 +263,8 @@ export const luks = resourceType<typeof definition>({
     const { headerOnDevice, complete, kept, keyReading, offset } = observed.state;
     if (inputs.adopt !== undefined && !kept && keyReading === undefined)
       return [adoptHeader(inputs, inputs.adopt, offset)];
+    // Key and header come back first (Recovery): a key that is not there cannot be changed.
+    if (!kept) return [];
     if (!headerOnDevice) return [writeHeader(inputs)];
     return complete ? planKeyChange(observed.state, inputs) : [finishHeader(inputs)];
   },
