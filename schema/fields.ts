@@ -10,10 +10,10 @@ import { sizeBytes, type Size } from "./size";
 const diskNamePattern = /^[a-z][a-z0-9_]{0,31}$/;
 
 /**
- * A disk of this name would be in the way of something else: `/run/netdisk/NAME` of the locks, of the server's sockets and
- * of the notes on loop devices, `/dev/mapper/NAME` of device-mapper itself, `[NAME]` of nbd-server's own settings.
+ * A disk of this name would be in the way of something else: `/run/netdisk/NAME` of the locks, of the server's sockets, of
+ * the notes on loop devices and of the tunnels, `/dev/mapper/NAME` of device-mapper itself, `[NAME]` of nbd-server's own settings.
  */
-const takenNames = ["lock", "serve", "loop", "control", "generic"];
+const takenNames = ["lock", "serve", "loop", "tunnel", "control", "generic"];
 
 export const diskName = z
   .string()

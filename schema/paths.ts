@@ -86,6 +86,8 @@ export const downUnit = (name: string): string => `netdisk-down@${name}.service`
 export const attachLock = `${lockDir}/attach`;
 /** How the last exchange of the connection below an open disk ended (templates/attach.sh). */
 export const attachAnswer = (name: string): string => `${runDir}/${name}.attach`;
+/** Which units of a disk were active when its attachment was ended to be made by another transport. */
+export const attachLeft = (name: string): string => `${runDir}/${name}.left`;
 /** Scripts that the units run. */
 export const scriptDir = "/usr/local/lib/netdisk";
 /** `open@photos`, run by the unit and by the attachment's script. */
@@ -105,13 +107,15 @@ export const sleepUnit = "netdisk-sleep.service";
 
 /** Sockets, retained writes and the attachment's id, for as long as this boot lasts. */
 export const sessionDir = (name: string): string => `${runDir}/${name}`;
+export const sessionSocket = (name: string): string => `${sessionDir(name)}/nbd.sock`;
 export const sessionControl = (name: string): string => `${sessionDir(name)}/control.sock`;
 /** Which nbd device is this disk's, and by which connection (templates/attached.sh). */
 export const sessionAttached = (name: string): string => `${sessionDir(name)}/attached`;
 /** Where it is said what was given up unwritten, until the next start has said it, too. */
 export const givenUpFile = (name: string): string => `${libDir}/given-up/${name}`;
 
-export const tunnelSocket = (name: string): string => `${runDir}/${name}/nbd.sock`;
+/** Of a folder that is the tunnel's alone: systemd removes it with the tunnel, and a session may have come in its place. */
+export const tunnelSocket = (name: string): string => `${runDir}/tunnel/${name}/nbd.sock`;
 /** On the client the attached device, on the server the loop device. */
 export const attachedDevice = (name: string): string => `/dev/netdisk/${name}`;
 export const mappedDevice = (name: string): string => `/dev/mapper/${name}`;

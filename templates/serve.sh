@@ -46,12 +46,12 @@ write_lease() {
   keep_lease
 }
 
-# All sessions of this disk are siblings in one cgroup. True once none but ours has a process left.
+# All sessions of this disk are siblings in one cgroup. True once each but ours is seen to have no process left.
 alone() {
   for other in "$slice"/*/; do
     [ "$other" != "$own/" ] || continue
     echo 1 >"$other/cgroup.kill" 2>/dev/null
-    if grep -qs '^populated 1' "$other/cgroup.events"; then
+    if [ -d "$other" ] && ! grep -qs '^populated 0' "$other/cgroup.events"; then
       left=$(head -n 1 "$other/cgroup.procs" 2>/dev/null)
       return 1
     fi
@@ -83,6 +83,8 @@ case $slice in
   */*netdisk*serve*"$name"*) ;;
   *) refuse "the server has no cgroup for the sessions of this disk: $own" ;;
 esac
+# Nothing of what follows would prove anything without it.
+[ -w "$own/cgroup.kill" ] || refuse "the server cannot end a session for certain: $own has no cgroup.kill (Linux 5.14 or newer, with the unified cgroup hierarchy)"
 again=resume
 [ "$verb" != takeover ] || again=takeover
 install -d -m 700 "${lock%/*}"
@@ -102,7 +104,8 @@ $holder
 END
 fi
 
-ours() { [ "$h_key $h_machine" = "$key $machine" ]; }
+# This client, or this very attachment of it with a key that was made anew.
+ours() { [ "$h_machine" = "$machine" ] && { [ "$h_key" = "$key" ] || [ "$h_nonce" = "$nonce" ]; }; }
 
 if [ "$verb" = lease ]; then
   if [ "$holder" = free ]; then say "free"; else say "held by $h_host since $h_since"; fi
@@ -129,7 +132,7 @@ if [ "$holder" != free ] && ! ours && [ "$verb" != takeover ]; then
   refuse "the disk $name is held by $h_host since $h_since. Detach it there, or on $host: netdisk takeover $name"
 fi
 
-if [ "$h_nonce" != "$nonce" ] || ! ours; then
+if [ "$h_key $h_machine $h_nonce" != "$key $machine $nonce" ]; then
   # The former holder can never come back with what it has kept: it is void before its session ends.
   if [ -n "$h_nonce" ] && [ "$h_nonce" != "$nonce" ]; then void="$void$newline$h_nonce"; fi
   write_lease "$key $machine $nonce $host $(date -u +%Y-%m-%dT%H:%M:%SZ)"

@@ -4,12 +4,14 @@ import type { Inputs, State } from "../../schema/define";
 import {
   attachAnswer,
   attachedDevice,
+  attachLeft,
   attachLock,
   attachUnit,
   diskTarget,
   sessionAttached,
   sessionHelper,
   sessionScript,
+  sessionSocket,
   sessionUnit,
   tunnelSocket,
   tunnelUnit,
@@ -122,7 +124,7 @@ function unitOf(inputs: Wish): ChainUnit {
         ...script,
         note: sessionAttached(name),
         attached: part("attached.sh"),
-        socket: tunnelSocket(name),
+        socket: sessionSocket(name),
         session: sessionScript(name),
         sessionUnit: sessionUnit(name),
         helper: sessionHelper,
@@ -156,11 +158,12 @@ const sessionSettings = (device: SessionDevice, { client, timeout, revision }: W
   size: device.size > 0 ? formatSize(device.size) : undefined,
 });
 
-/** Off the old way, by the scripts that brought it there; the next look finds nothing attached. */
+/** Off the old way, by the scripts that brought it there; the next look finds nothing attached, and brings up what was. */
 const leave = (name: string): RunStep => ({
   do: "run",
   title: `systemctl stop ${attachUnit(name)}, to attach it by another transport`,
   command: sh`${takeDown(name)}
+[ -z "$was" ] || echo "$was" >${attachLeft(name)} || exit 1
 systemctl stop $attach`,
   timeoutMs: 330_000,
   inUse,
@@ -174,6 +177,7 @@ const restart = (inputs: Inputs<typeof definition>, anew?: string): RunStep => (
   do: "run",
   title: `systemctl restart ${attachUnit(inputs.name)}, with what is above it`,
   command: sh`${takeDown(inputs.name)}
+if [ -z "$was" ] && [ -e ${attachLeft(inputs.name)} ]; then was=$(cat ${attachLeft(inputs.name)}) || exit 1; fi
 ${anew === undefined ? sh`` : sh`systemctl stop $attach && systemctl restart ${anew} || exit 1`}
 if ! timeout 90 systemctl restart $attach; then
   echo "the device is not attached; last messages:" >&2
@@ -181,6 +185,7 @@ if ! timeout 90 systemctl restart $attach; then
   ${bringUpLater}
   exit 1
 fi
+rm -f ${attachLeft(inputs.name)}
 ${bringUp("the device is attached", inputs)}`,
   stdin: keyInput(inputs),
   timeoutMs: 480_000,

@@ -18,6 +18,7 @@ import { type Command, sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
 import { part, raw } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine, lockedNote, openWithPassphrase } from "./unlock";
 import { bounded } from "./writtenOut";
 
@@ -212,12 +213,13 @@ export const mapping = resourceType<typeof definition>({
     if (observed.is === "absent") return [];
     const unit = unitOf(inputs);
     return [
+      inOrder(inputs.name),
       systemctl("stop", unit),
       {
         do: "run",
-        title: `cryptsetup close ${inputs.name}, if it was opened by hand`,
+        title: `dmsetup remove ${inputs.name}, if it was opened by hand`,
         // dmsetup has one status for "no such device" and for errors; the former says so.
-        command: sh`if found=$(dmsetup info ${inputs.name} 2>&1); then cryptsetup close ${inputs.name}; else case $found in *"Device does not exist."*) ;; *) echo "$found" >&2; exit 1 ;; esac; fi`,
+        command: sh`if found=$(dmsetup info ${inputs.name} 2>&1); then dmsetup remove --retry ${inputs.name}; else case $found in *"Device does not exist."*) ;; *) echo "$found" >&2; exit 1 ;; esac; fi`,
       },
       uninstall(unit),
     ];

@@ -171,6 +171,7 @@ export const mount = resourceType<typeof definition>({
     const path = observed.state.path ?? inputs.path;
     const unit = unitOf(inputs);
     return [
+      inOrder(inputs.name),
       systemctl("stop", unit),
       {
         do: "run",

@@ -18,6 +18,7 @@ import {
 import { serve as definition } from "../../schema/session";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
+import { cgroupKill } from "../facts/cgroup";
 import { escapeValue, parseKeyFile } from "../facts/keyFile";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
@@ -124,7 +125,15 @@ export const serve = resourceType<typeof definition>({
         cure: "Rename that account; netdisk makes its own.",
       };
     }
-    if (!line && !exists) return { is: "absent" };
+    if (!line && !exists) {
+      // Whoever takes a disk over must know that nobody else writes any more.
+      if (await ask(host, cgroupKill)) return { is: "absent" };
+      return {
+        is: "foreign",
+        what: "this host cannot end a session for certain: its control groups have no cgroup.kill",
+        cure: "Take a server with Linux 5.14 or newer and the unified cgroup hierarchy (Debian 12 and Ubuntu 22.04 have both), or `transport: forward` for its disks.",
+      };
+    }
     const text = config?.toString() ?? "";
     const { exportName, flush, readOnly } = understand(name, text);
     return {

@@ -12,10 +12,10 @@ import {
   sessionHelper,
   sessionPluginFile,
   sessionScript,
+  sessionSocket,
   sessionUnit,
   sshConfigFile,
   tunnelKeyFile,
-  tunnelSocket,
 } from "../../schema/paths";
 import { session as definition } from "../../schema/session";
 import { formatSize, sizeBytes } from "../../schema/size";
@@ -29,7 +29,7 @@ import { part, raw, render } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { splitEndpoint } from "./endpoint";
 import { inOrder } from "./takeDown";
-import { proxyCommand } from "./tunnel";
+import { directIsDirect, proxyCommand } from "./tunnel";
 
 type Wish = Inputs<typeof definition>;
 
@@ -107,7 +107,9 @@ done`,
 export const session = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
-  predict: ({ name }) => ({ unit: sessionUnit(name), socket: tunnelSocket(name) }),
+  predict: ({ name }) => ({ unit: sessionUnit(name), socket: sessionSocket(name) }),
+
+  satisfied: directIsDirect,
 
   async observe(host, inputs) {
     const { name } = inputs;
@@ -136,7 +138,7 @@ export const session = resourceType<typeof definition>({
         installed,
         active: active && running !== undefined && control?.kind === "socket",
         unit: unit.unit,
-        socket: tunnelSocket(name),
+        socket: sessionSocket(name),
       },
       ...noteOf(note),
     };

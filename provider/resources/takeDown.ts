@@ -9,13 +9,16 @@ import {
   mountUnit,
   openUnit,
   passphraseId,
+  sessionAttached,
   sessionScript,
+  sessionUnit,
 } from "../../schema/paths";
 import { deviceUsers, inUse } from "../facts/deviceUsers";
 import { questions } from "../facts/passwordQuestion";
-import { type Command, sh } from "../host/sh";
+import { Command, sh } from "../host/sh";
 import type { Secret } from "../../schema/secret";
 import type { RunStep } from "../resource";
+import { part } from "../template";
 import { givingPassphrase } from "./unlock";
 import { writtenOut } from "./writtenOut";
 
@@ -50,6 +53,8 @@ out_of_reach() {
   echo "Bring the server back, or give up what it does not have ($give_up on this host); then run the same again." >&2
   exit ${inUse}
 }
+note=${sessionAttached(name)}
+${new Command(part("attached.sh").text)}
 ${deviceUsers}
 ${writtenOut}
 holders() {
@@ -70,6 +75,13 @@ holders() {
     done
   done
 }
+# Disconnected by hand, or given up (netdisk abort): nobody can write what it had not. A plugin that has given its disk up
+# takes no other.
+if [ "$(systemctl show -P SubState $attach)" = exited ] && ! attached; then
+  systemctl stop $was $attach
+  ! systemctl is-active --quiet $attach || exit 1
+  case $($session value state) in ended) systemctl stop ${sessionUnit(name)} || exit 1 ;; esac
+fi
 # With a session whose server is out of reach, umount would wait for it, and so would we.
 if test -x $session && systemctl is-active --quiet $attach && ! state=$($session value state | grep -E '^(up|replaying)$'); then
   out_of_reach "its server is out of reach ($($session value state): $($session value reason)), $($session value retained) bytes are not safe there yet"

@@ -67,6 +67,13 @@ function jumpIn(words: string[]): Wishes["jump"] {
 const sameJump = (a: Wishes["jump"], b: Wishes["jump"]): boolean =>
   a?.endpoint === b?.endpoint && a?.user === b?.user && a?.identityFile === b?.identityFile;
 
+/** For `satisfied`: not to name a host on the way means that there shall be none. */
+export const directIsDirect = (
+  property: string,
+  state: Partial<Pick<Wishes, "jump">>,
+  wishes: Pick<Wishes, "jump">,
+): boolean | undefined => (property === "jump" ? sameJump(state.jump, wishes.jump) : undefined);
+
 /** What the running ssh was told; undefined where it is not a tunnel of our form. */
 function settingsOf(words: string[] | undefined, socket: string): Partial<Omit<Wishes, "keyPassphrase">> {
   if (!words?.includes("-L") || !words.includes("-p") || !words.includes("-l") || !words.includes("--"))
@@ -115,6 +122,8 @@ export const tunnel = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ unit: tunnelUnit(name), socket: tunnelSocket(name) }),
+
+  satisfied: directIsDirect,
 
   async observe(host, inputs) {
     const { name } = inputs;

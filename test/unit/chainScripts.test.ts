@@ -259,7 +259,7 @@ describe("open.sh start", () => {
     shell.write("/var/lib/netdisk/session", `#!/bin/sh\n${left}\n`);
     shell.run("chmod +x /var/lib/netdisk/session");
     expect(shell.run(script, "left").status).toBe(0);
-    expect(shell.calls().includes("cryptsetup close t1")).toBe(closed);
+    expect(shell.calls().includes("dmsetup remove t1")).toBe(closed);
   });
 
   it.each([

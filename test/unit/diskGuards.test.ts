@@ -228,7 +228,7 @@ describe("removal of a mount", () => {
     unlock: true,
     filesystemUuid: uuid,
   };
-  const unmount = () => shell.run(commandOf(mount.planRemoval(observed, wish, { name: "t1" })[1]));
+  const unmount = () => shell.run(commandOf(mount.planRemoval(observed, wish, { name: "t1" })[2]));
   beforeEach(() => shell.stub("umount", ""));
 
   it.each([

@@ -8,6 +8,7 @@ import { render } from "../../provider/template";
 
 let root: string;
 const slice = () => join(root, "netdisk-serve-t1.slice");
+const ownKill = () => join(slice(), "own/cgroup.kill");
 const backing = () => join(root, "t1.img");
 const leaseText = () => readFileSync(join(root, "lease"), "utf8");
 
@@ -15,6 +16,7 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "netdisk-serve-"));
   for (const folder of ["bin", "locks", "netdisk-serve-t1.slice/own"])
     mkdirSync(join(root, folder), { recursive: true });
+  writeFileSync(ownKill(), "");
   writeFileSync(join(root, "bin/nbd-server"), "#!/bin/sh\necho served\n", { mode: 0o755 });
   // Only root can change to another account.
   writeFileSync(join(root, "bin/setpriv"), '#!/bin/sh\nwhile [ "$1" != dd ]; do shift; done\nexec "$@"\n', {
@@ -58,10 +60,10 @@ const ask = (
   machine: string,
   nonce: string,
   host: string,
-  { readOnly = false, within = "" } = {},
+  { readOnly = false, within = "", by = key } = {},
 ): string =>
   spawnSync("/bin/sh", ["-c", `${within}\n${script(readOnly)}`], {
-    input: `${verb} ${key} ${machine} ${nonce} ${host}\n`,
+    input: `${verb} ${by} ${machine} ${nonce} ${host}\n`,
     encoding: "utf8",
     env: env(),
   }).stdout;
@@ -108,6 +110,38 @@ describe("serve.sh", () => {
     expect(ask("serve", here, second, "nas")).toBe("ok\nserved\n");
     expect(ask("serve", here, first, "nas")).toMatch(/^refused: fenced: .* nas holds it since /);
     expect(ask("takeover", here, first, "nas")).toMatch(/^refused: fenced: /);
+  });
+
+  it("knows the attachment that it had by its id when its key was made anew, and no other of that machine", () => {
+    ask("serve", here, first, "nas");
+    const by = "fedcba9876543210";
+    expect(ask("serve", here, first, "nas", { by })).toBe("ok\nserved\n");
+    expect(leaseText()).toMatch(new RegExp(`^${by} ${here} ${first} nas 20\\S+Z\n$`));
+    expect(ask("serve", here, second, "nas")).toMatch(/^refused: the disk t1 is held by nas since /);
+    expect(ask("serve", elsewhere, first, "nas")).toMatch(/^refused: the disk t1 is held by nas since /);
+  });
+
+  it("serves nobody where nothing could prove that the session before has ended", () => {
+    rmSync(ownKill());
+    expect(ask("takeover", here, first, "nas")).toMatch(
+      /^refused: the server cannot end a session for certain: \S+ has no cgroup\.kill \(Linux 5\.14 /,
+    );
+    expect(existsSync(join(root, "lease"))).toBe(false);
+  });
+
+  it("does not take a session whose end it cannot see for one that has ended", async () => {
+    const group = before(1);
+    rmSync(join(group, "cgroup.events"));
+    const child = spawn("/bin/sh", ["-c", script()], { env: env() });
+    let said = "";
+    child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
+    child.stdin.end(`serve ${key} ${here} ${first} nas\n`);
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    while (!said.includes("\n")) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(said).toMatch(/^waiting: /);
+    rmSync(group, { recursive: true });
+    await ended;
+    expect(said).toMatch(/\nok\nserved\n$/);
   });
 
   it("gives a disk to who takes it over, and fences who had it, for good", () => {

@@ -84,3 +84,51 @@ it.each([
   expect(called(`systemctl restart --no-block ${mount}`)).toBe(true);
   expect(called("systemctl stop")).toBe(false);
 });
+
+describe("a disk of a session", () => {
+  const session = "/usr/local/lib/netdisk/session@t1";
+  const stopped = () => shell.calls().filter((call) => call.startsWith("systemctl stop"));
+  const attached = (pid: string) => {
+    shell.write("/run/netdisk/t1/attached", "nbd3 7\n");
+    shell.write("/sys/block/nbd3/pid", `${pid}\n`);
+  };
+  const as = (state: string) => {
+    const there = shell.path("active");
+    shell.write("active", "");
+    shell.stub(
+      "systemctl",
+      `case "$*" in
+  *SubState*) echo exited ;;
+  *ActiveState*) echo active ;;
+  is-active*) test -e ${there} ;;
+  "stop "*netdisk-attach@t1*) rm -f ${there} ;;
+esac`,
+    );
+    shell.write("session", `#!/bin/sh\n[ "$2" != state ] || echo ${state}\n`);
+    shell.run(`chmod +x ${shell.path("session")}`);
+    return shell.run(takeDown("t1").text.replaceAll(session, shell.path("session")));
+  };
+
+  it("that was given up is left to its units, and so is its plugin, which takes no other", () => {
+    const { status, stderr } = as("ended");
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stopped()).toEqual([
+      `systemctl stop ${mount} netdisk-open@t1.service netdisk-attach@t1.service`,
+      "systemctl stop netdisk-session@t1.service",
+    ]);
+  });
+
+  it("that somebody has disconnected is left to its units", () => {
+    attached("8");
+    expect(as("up").status).toBe(0);
+    expect(stopped()).toEqual([`systemctl stop ${mount} netdisk-open@t1.service netdisk-attach@t1.service`]);
+  });
+
+  it("that is attached and has lost its server stays as it is", () => {
+    attached("7");
+    const { status, stderr } = as("parked");
+    expect(status).toBe(75);
+    expect(stderr).toContain("its server is out of reach (parked: )");
+    expect(stopped()).toEqual([]);
+  });
+});

@@ -1,0 +1,87 @@
+/**
+ * From one transport to the other and back, in place, with the data; and what brings a disk with a session back after its
+ * attachment was given up by hand, or its key was lost.
+ */
+import { beforeAll, expect, it } from "vitest";
+import { lab, mounted, on, tryOn } from "./harness/lab";
+import { setDisks, testdisk } from "./harness/project";
+import { until } from "./harness/run";
+import { expectNoChanges, startMounted, up } from "./harness/scenario";
+
+const minutes = (n: number) => n * 60_000;
+const { path } = testdisk.mount;
+
+let sum = "";
+const expectData = async () => {
+  await on("client", "sync; echo 3 >/proc/sys/vm/drop_caches");
+  expect(await on("client", `sha256sum <${path}/precious`)).toBe(sum);
+};
+
+const state = async (): Promise<string> => {
+  const { stdout } = await tryOn("client", "netdisk status testdisk --json");
+  return (JSON.parse(stdout.toString() || "[{}]") as { state?: string }[])[0]?.state ?? "";
+};
+const becomes = (wanted: string) =>
+  until(`the session is ${wanted}`, 60, async () => (await state()) === wanted);
+
+/** Gone for everybody: also for what the run that comes may find by itself. */
+async function expectWhole(): Promise<void> {
+  await mounted();
+  await expectNoChanges();
+  await expectData();
+}
+
+beforeAll(async () => {
+  await startMounted();
+  sum = await on("client", `head -c 8M /dev/urandom | tee ${path}/precious | sha256sum && sync -f ${path}`);
+}, minutes(15));
+
+it(
+  "a forwarded disk gets a session, and stays mounted through the death of its plugin",
+  async () => {
+    setDisks({ testdisk: { ...testdisk, transport: "session" } });
+    await up();
+    await becomes("up");
+    await expectWhole();
+    await on("client", "systemctl kill --signal=KILL --kill-whom=main netdisk-session@testdisk");
+    await becomes("up");
+    await expectWhole();
+  },
+  minutes(10),
+);
+
+it(
+  "an up brings back what was given up by hand",
+  async () => {
+    await lab("link", "cut");
+    await becomes("parked");
+    await on("client", "netdisk abort testdisk");
+    await lab("link", "heal");
+    await up();
+    await expectWhole();
+  },
+  minutes(10),
+);
+
+it(
+  "a key that was lost and made anew does not lock the disk out",
+  async () => {
+    await on("client", "rm /etc/netdisk/tunnel/testdisk.ed25519");
+    await up();
+    await on("client", "pkill -KILL -x ssh");
+    await becomes("up");
+    await expectWhole();
+  },
+  minutes(10),
+);
+
+it(
+  "and goes back to the forwarded port",
+  async () => {
+    setDisks({ testdisk });
+    await up();
+    await expectWhole();
+    expect(await on("client", "ls -d /run/netdisk/testdisk 2>/dev/null || test $? = 2")).toBe("");
+  },
+  minutes(10),
+);
