@@ -172,7 +172,7 @@ verb=${1-}
 case "$verb $#" in
   "status "*) status "$@" ;;
   "resume 1" | "fail 1") session "$1" && tell "$verb" ;;
-  "abort 1") session "$1" && "$session" abort "by hand" ;;
+  "abort 1") session "$1" && "$session" abort "by hand" && echo "To attach it again: systemctl restart netdisk@$1.target, or pulumi up." ;;
   "lease 1") session "$1" && "$session" lease ;;
   "takeover 1") session "$1" && "$session" takeover && tell resume ;;
   "may-sleep 0") may_sleep ;;

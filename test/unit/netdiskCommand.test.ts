@@ -142,3 +142,12 @@ it("keeps the host awake while a disk is attached, and names the cure", () => {
       "netdisk: this host does not go to sleep while the disk photos is attached. systemctl stop netdisk@photos.target detaches it.\n",
   });
 });
+
+it("says how a disk that was given up comes back", () => {
+  disk("photos");
+  const { status: code, stdout } = netdisk("abort", "photos");
+  expect([code, stdout]).toEqual([
+    0,
+    "To attach it again: systemctl restart netdisk@photos.target, or pulumi up.\n",
+  ]);
+});
