@@ -26,8 +26,6 @@ guest_start() {
   fi
   mkdir -p "$STATE/log" "$RUN/uml"
   rm -rf "$RUN/uml/$host" "$RUN/$host.ready"
-  # No gro=1 for vec0: the driver then receives each packet into 64 KiB, which TCP counts against its window: it prunes
-  # (TcpExtPruneCalled), and one connection in six stayed at 90 KiB on the way, a third of the shaped link.
   # TMPDIR: the guest's memory is a file there. Null consoles: a guest must never wait for a terminal.
   start_process "$host" ip netns exec "$NAMESPACE" env TMPDIR=/dev/shm \
     LAB_KERNEL="$KERNEL" LAB_PRELOAD="$KERNEL_PRELOAD" "$LAB_DIR/lib/guest-kernel" \

@@ -19,7 +19,7 @@ network_up() {
     need_tun
     ip netns add "$NAMESPACE"
     in_namespace ip link set lo up
-    # A guest takes single packets only (guest.sh): its driver would drop longer ones.
+    # A guest takes single packets only (guest/usr/local/sbin/lab-guest): its driver would drop longer ones.
     in_namespace ip link add br0 type bridge
     in_namespace ip addr add "$HOST_ADDRESS/24" dev br0
     in_namespace ip link set br0 up gso_max_segs 1
