@@ -3,6 +3,7 @@ import { formatPath, valueAt, type Mistake } from "./mistake";
 import { isSecretPath, secretPaths } from "./stack";
 import { stackMistakes } from "./stackMistakes";
 import type { StackText } from "./stackText";
+import { stackWarnings } from "./stackWarnings";
 import type { Range } from "./yamlNodes";
 
 export interface StackConfiguration {
@@ -59,6 +60,38 @@ function encryptedInVain(
     });
 }
 
+interface Placed {
+  mistake: Mistake;
+  place: Range | undefined;
+}
+
+/** The whole message, or undefined where nothing was found. */
+function message(stack: string, what: string, placed: Placed[], text?: StackText): string | undefined {
+  if (placed.length === 0) return undefined;
+  // What has no place first: a section that is missing altogether. Of one place, as found.
+  const start = (place: Range | undefined) => place?.[0] ?? -1;
+  const lines = [...placed]
+    .sort((a, b) => start(a.place) - start(b.place))
+    .flatMap(({ mistake, place }) => [
+      `  ${formatPath(mistake.path)}: ${mistake.text}`,
+      ...(text && place
+        ? text
+            .show(place)
+            .split("\n")
+            .map((line) => `    ${line}`)
+        : []),
+    ]);
+  const count = placed.length === 1 ? `1 ${what}` : `${placed.length} ${what}s`;
+  return [`the configuration of stack ${stack} has ${count}:`, ...lines].join("\n");
+}
+
+const placedIn =
+  (values: Record<string, unknown>, text: StackText | undefined) =>
+  (mistake: Mistake): Placed => ({
+    mistake,
+    place: text?.placeOf(mistake, valueAt(values, mistake.path)),
+  });
+
 /**
  * The whole message, or undefined where nothing is wrong.
  * @param text the stack's file, where there is one
@@ -72,25 +105,15 @@ export function stackReport(configuration: StackConfiguration, text?: StackText)
     ({ path }) => !configuration.isUnknown?.(path),
   );
   found.push(...encryptedInVain(configuration, text));
-  const placed = found.map((mistake) => ({
-    mistake,
-    place: text?.placeOf(mistake, valueAt(values, mistake.path)),
-  }));
+  const placed = found.map(placedIn(values, text));
   for (const { place, ...mistake } of text?.silentMistakes() ?? []) placed.push({ mistake, place });
-  if (placed.length === 0) return undefined;
+  return message(stack, "mistake", placed, text);
+}
 
-  // What has no place first: a section that is missing altogether. Of one place, as found.
-  const start = (place: Range | undefined) => place?.[0] ?? -1;
-  placed.sort((a, b) => start(a.place) - start(b.place));
-  const lines = placed.flatMap(({ mistake, place }) => [
-    `  ${formatPath(mistake.path)}: ${mistake.text}`,
-    ...(text && place
-      ? text
-          .show(place)
-          .split("\n")
-          .map((line) => `    ${line}`)
-      : []),
-  ]);
-  const count = placed.length === 1 ? "1 mistake" : `${placed.length} mistakes`;
-  return [`the configuration of stack ${stack} has ${count}:`, ...lines].join("\n");
+/** The same of what is not wrong and yet a warning's worth. */
+export function stackWarningReport(
+  { stack, values }: Pick<StackConfiguration, "stack" | "values">,
+  text?: StackText,
+): string | undefined {
+  return message(stack, "warning", stackWarnings(values).map(placedIn(values, text)), text);
 }

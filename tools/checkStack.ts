@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { secretPaths } from "../schema/stack";
-import { stackReport } from "../schema/stackReport";
+import { stackReport, stackWarningReport } from "../schema/stackReport";
 import { StackText } from "../schema/stackText";
 
 // dist/tools/checkStack.js
@@ -13,17 +13,24 @@ const { name: project, stackConfigDir = "." } = parse(readFileSync(join(root, "P
   stackConfigDir?: string;
 };
 
-/** The whole message, or undefined where nothing is wrong. */
-function check(stack: string): string | undefined {
+interface Report {
+  /** The whole message, or undefined where nothing is wrong. */
+  mistakes?: string;
+  warnings?: string;
+}
+
+function check(stack: string): Report {
   const file = join(stackConfigDir, `Pulumi.${stack}.yaml`);
   if (!existsSync(join(root, file)))
-    return `${file} is not there. \`npm run new-stack -- ${stack}\` writes it.`;
+    return { mistakes: `${file} is not there. \`npm run new-stack -- ${stack}\` writes it.` };
   const text = new StackText(file, readFileSync(join(root, file), "utf8"), project);
   const syntax = text.syntaxErrors();
   if (syntax.length > 0)
-    return [`${file} is no YAML:`, ...syntax.map((it) => it.replace(/^/gm, "  "))].join("\n");
+    return {
+      mistakes: [`${file} is no YAML:`, ...syntax.map((it) => it.replace(/^/gm, "  "))].join("\n"),
+    };
   const values = text.values();
-  return stackReport(
+  const mistakes = stackReport(
     {
       stack,
       values,
@@ -34,19 +41,18 @@ function check(stack: string): string | undefined {
     },
     text,
   );
+  return { mistakes, warnings: stackWarningReport({ stack, values }, text) };
 }
 
 const stacks = process.argv.slice(2);
 if (stacks.length === 0 || stacks.includes("--help")) {
   process.stdout.write(
-    "npm run check-stack -- NAME...\n\nSays what is wrong with stack files; exits 1 where something is.\n",
+    "npm run check-stack -- NAME...\n\nSays what is wrong with stack files; exits 1 where something is. A warning is nothing wrong.\n",
   );
 }
 for (const stack of stacks.filter((it) => it !== "--help")) {
-  const report = check(stack);
-  if (report === undefined) process.stdout.write(`${stack}: no mistakes\n`);
-  else {
-    process.stdout.write(`${report}\n`);
-    process.exitCode = 1;
-  }
+  const { mistakes, warnings } = check(stack);
+  process.stdout.write(`${mistakes ?? `${stack}: no mistakes`}\n`);
+  if (mistakes !== undefined) process.exitCode = 1;
+  if (warnings !== undefined) process.stdout.write(`${warnings}\n`);
 }

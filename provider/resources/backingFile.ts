@@ -1,4 +1,5 @@
 /** The file that holds the disk. Made once, never cut, never written over, never removed. */
+import { emptiedDirectory, lossAt } from "../../schema/emptied";
 import { formatSize, sizeBytes } from "../../schema/size";
 import { madeDir, madeNote } from "../../schema/paths";
 import { backingFile as definition } from "../../schema/server";
@@ -8,6 +9,8 @@ import { userAccess } from "../facts/access";
 import { usersOfFile } from "../facts/fileUsers";
 import { takeover } from "../facts/takeover";
 import { statAllocation } from "../facts/allocation";
+import { exempted } from "../facts/tmpfiles";
+import type { Host } from "../host/host";
 import { adoptable, takenDown } from "./adoption";
 import { type Command, sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
@@ -113,6 +116,15 @@ if test -e "$half"; then echo "$path has appeared meanwhile" >&2; exit 1; fi
 sync -- "$directory"`;
 }
 
+/** A file that the server itself may remove, whether it is there or still to be made. */
+async function aboutLoss(host: Host, path: string): Promise<{ warning?: string }> {
+  const loss = lossAt(path);
+  if (loss === undefined) return {};
+  // No line of tmpfiles.d keeps what lies in memory.
+  if (emptiedDirectory(path) === "/var/tmp" && (await ask(host, exempted, path))) return {};
+  return { warning: `${path} ${loss}` };
+}
+
 /**
  * Only ever larger: a refresh makes the size of a file that was cut the wish of the next look. Bytes; `last` is what was
  * pinned before.
@@ -145,7 +157,7 @@ export const backingFile = resourceType<typeof definition>({
           cure: "Give the disk the path of the file that holds it.",
         };
       }
-      if (before === undefined) return { is: "absent" };
+      if (before === undefined) return { is: "absent", ...(await aboutLoss(host, path)) };
       // Never "absent" once it was there: a new, empty file would take the place of somebody's data.
       return {
         is: "present",
@@ -190,6 +202,7 @@ export const backingFile = resourceType<typeof definition>({
     return {
       is: "present",
       ...(adopted && { note: adopted.note }),
+      ...(await aboutLoss(host, path)),
       state: {
         name,
         path,

@@ -77,6 +77,62 @@ describe("a file that was there before", () => {
   });
 });
 
+describe("a file that its server may remove", () => {
+  const aged = "q /tmp 1777 root root 10d\nq /var/tmp 1777 root root 30d\n";
+  /** `there`: in a later run, else before it is made. */
+  const look = (path: string, lines: string, there: boolean) => {
+    const answers: [RegExp, string, number][] = [
+      there ? [/^stat /, `regular file|${2 ** 30}|${2 ** 21}|512|nbd|600\n`, 0] : [/^stat /, "", 1],
+      [/^group=/, "", 0],
+      ...(lines === ""
+        ? []
+        : [[/^systemd-tmpfiles --cat-config$/, lines, 0] satisfies [RegExp, string, number]]),
+    ];
+    const exec = ({ text }: Command) => {
+      const [, stdout, exitCode] = answers.find(([words]) => words.test(text)) ?? [];
+      if (stdout === undefined) throw new Error(`not expected: ${text}`);
+      return Promise.resolve({
+        exitCode,
+        stdout,
+        stderr: exitCode === 0 ? "" : "stat: x: No such file or directory\n",
+      });
+    };
+    const state = { ...inputs, path, pinnedSize: inputs.size, exists: true, reachable: true };
+    const host = { label: "server", exec } as unknown as Host;
+    return backingFile.observe(host, { ...inputs, path }, { name: "photos", ...(there && { state }) });
+  };
+  const is = (there: boolean) => (there ? "present" : "absent");
+
+  it.each([false, true])("in /var/tmp is warned of, with a line that keeps it; there: %s", async (there) => {
+    expect(await look("/var/tmp/test.img", aged, there)).toMatchObject({
+      is: is(there),
+      warning:
+        "/var/tmp/test.img lies in /var/tmp, where a newly installed Debian 13 removes what was not used for 30 days. " +
+        "Choose another path, or write `x /var/tmp/test.img` into /etc/tmpfiles.d/netdisk.conf on the server",
+    });
+  });
+
+  it.each([false, true])("in /var/tmp is no matter once that line is there; there: %s", async (there) => {
+    const seen = await look("/var/tmp/test.img", `x /var/tmp/test.img\n${aged}`, there);
+    expect(seen).toMatchObject({ is: is(there) });
+    expect(seen).not.toHaveProperty("warning");
+  });
+
+  it.each([false, true])("in /tmp is warned of, which no line keeps; there: %s", async (there) => {
+    expect(await look("/tmp/disks/test.img", "", there)).toMatchObject({
+      is: is(there),
+      warning:
+        "/tmp/disks/test.img lies in /tmp, which many servers empty when they boot. Choose another path",
+    });
+  });
+
+  it("elsewhere is no matter, and nobody asks", async () => {
+    for (const path of ["/srv/photos.img", "/var/tmpfiles/photos.img", "/srv/tmp/photos.img"]) {
+      expect(await look(path, "", true)).not.toHaveProperty("warning");
+    }
+  });
+});
+
 describe("what a file holds, as its server tells", () => {
   const path = "/mnt/photos.img";
   const mib = 2 ** 20;
