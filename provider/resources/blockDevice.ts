@@ -2,7 +2,7 @@
 import { blockDevice as definition } from "../../schema/backing";
 import type { Inputs, State } from "../../schema/define";
 import { isTooSmall, smallestDisk, whySmallest } from "../../schema/fields";
-import { backingRule, madeNote } from "../../schema/paths";
+import { backingRule, madeDir, madeNote } from "../../schema/paths";
 import { formatSize, type Size } from "../../schema/size";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
@@ -27,6 +27,10 @@ const ruleOf = ({ name, path, owner }: Wish) =>
   udevRule(name, "block.rules", { link: path.replace(/^\/dev\//, ""), owner });
 
 const noteOf = (identity: string, size: string): string => `${identity}, ${size}\n`;
+
+/** Notes that a device is the disk's: the words of the note, for a human who knows. */
+const sayTaken = (name: string, note: string): string =>
+  sh`mkdir -p ${madeDir} && echo ${note.trimEnd()} >${madeNote(name)}`.text;
 
 const anotherDevice = "Name a device that nobody uses, or free this one if you know that its data may go.";
 
@@ -54,7 +58,7 @@ async function refusal(
   return foreign(
     `${path} is not blank: ${found}`,
     luks
-      ? `Name another device. If it is this very disk and the server was set up anew, say so there: \`echo '${note.trimEnd()}' >${madeNote(name)}\`.`
+      ? `Name another device. If it is this very disk and the server was set up anew, say so there: \`${sayTaken(name, note)}\`.`
       : anotherDevice,
   );
 }

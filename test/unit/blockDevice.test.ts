@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Host } from "../../provider/host/host";
 import type { Command } from "../../provider/host/sh";
 import { blockDevice } from "../../provider/resources/blockDevice";
+import { stubbedShell } from "./stubbedShell";
 
 const path = "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4";
 const inputs = { name: "vault", path, owner: "nbd", adopt: undefined };
@@ -115,12 +116,21 @@ describe("a device that netdisk never had", () => {
     expect(await observe(taken)).toMatchObject({ is: "present" });
   });
 
-  it("names, for a LUKS container, the note that says whose it is", async () => {
+  it("names, for a LUKS container, the note that says whose it is, as a fresh server can be given it", async () => {
     const seen = await observe({ blkid: "crypto_LUKS", proof: "data 0" });
-    expect(seen).toHaveProperty(
-      "cure",
-      expect.stringContaining("`echo 'WWN 0x5000c500a1b2c3d4, 4 GiB' >/var/lib/netdisk/made/vault`"),
+    const cure = "cure" in seen ? seen.cure : "";
+    expect(cure).toContain(
+      "`mkdir -p /var/lib/netdisk/made && echo 'WWN 0x5000c500a1b2c3d4, 4 GiB' >/var/lib/netdisk/made/vault`",
     );
+    const shell = stubbedShell();
+    const command = /`(mkdir .*)`/.exec(cure)?.[1] ?? "";
+    expect(shell.run(command)).toMatchObject({ status: 0, stderr: "" });
+    const written = shell.read("/var/lib/netdisk/made/vault");
+    expect(written).toBe(note);
+    expect(await observe({ note: written, blkid: "crypto_LUKS", proof: "data 0" })).toMatchObject({
+      is: "present",
+      state: { taken: true },
+    });
   });
 
   it("is no answer when it cannot be read", async () => {
