@@ -194,9 +194,10 @@ async function removeThing(work: Work): Promise<boolean> {
     progress.say(`${host.label}: left alone: ${look.what}. ${look.cure}`, "warning");
     return true;
   }
-  if (look.is === "hidden" && known.state) {
-    // Nothing to do for it in any case: then it need not be seen.
-    if (type.planRemoval({ is: "present", state: known.state }, wishes, known).length === 0) return true;
+  if (look.is === "hidden") {
+    // Nothing to do for it in any case: then it need not be seen, nor ever have been.
+    const state = known.state ?? {};
+    if (type.planRemoval({ is: "present", state }, wishes, known).length === 0) return true;
   }
   try {
     await reach(work, "planRemoval", look);

@@ -330,8 +330,26 @@ describe("delete", () => {
     const engine = await play();
     const created = await up(engine);
     engine.host.write("testdisk", "hidden", "");
-    expect((await failureOf(engine.delete(urn, created))).message).toContain("the target is stopped");
+    const neverSeen = { ...created, outputs: { claim: created.outputs.claim, claimed: true } };
+    for (const known of [created, neverSeen]) {
+      expect((await failureOf(engine.delete(urn, known))).message).toContain("the target is stopped");
+    }
     expect(engine.host.read("testdisk", "size")).toBe("1024 MiB");
+  });
+
+  it("forgets a hidden thing that is never removed, also one whose making was cut before anything was seen", async () => {
+    const step = { do: "run", title: "make it", command: sh`exit 3` } as const;
+    const kept = resourceType<typeof thing.definition>({
+      ...thing,
+      plan: () => [step],
+      planRemoval: () => [],
+    });
+    const engine = await play(undefined, [kept]);
+    const { initFailed } = await failureOf(up(engine));
+    expect(Object.keys(initFailed!.outputs).sort()).toEqual(["claim", "claimed"]);
+    engine.host.write("testdisk", "hidden", "");
+    await engine.delete(urn, initFailed!);
+    expect(engine.host.read("../claims/thing/testdisk", "home.lab.json")).toBeUndefined();
   });
 });
 
