@@ -1,7 +1,7 @@
 /** Whether wishes make sense, before anything runs: all failures at once, with property paths. Pure. */
 import type { Field } from "../schema/define";
 import { nearest } from "../schema/nearest";
-import { conditionsOf } from "../schema/ownership";
+import { absentMark, conditionsOf } from "../schema/ownership";
 import { Secret } from "../schema/secret";
 import type { ResourceType } from "./resource";
 import { equal, plain, type Properties } from "./wire/values";
@@ -88,6 +88,13 @@ function fixedFailures(fields: Fields, olds: Properties, inputs: Properties): Fa
   });
 }
 
+/** What a change is held against: nothing where the thing is not there and keeps its id, since nothing can be lost. */
+function binding(type: ResourceType, olds: Properties, inputs: Properties): Properties {
+  if (plain(olds[absentMark]).value !== true) return olds;
+  const before = knownWishes(type, olds);
+  return type.name(before) === type.name({ ...before, ...knownWishes(type, inputs) }) ? {} : olds;
+}
+
 /**
  * The inputs of a resource. Conditions are added to them with their required value: the engine takes the new
  * side of a displayed difference from the inputs (`active: false => true`).
@@ -106,7 +113,7 @@ export function check(type: ResourceType, olds: Properties | undefined, news: Pr
     inputs[key] = given.value ?? condition.value;
   }
   if (failures.length > 0) return { inputs, failures };
-  failures.push(...fixedFailures(type.definition.inputs, olds ?? {}, inputs));
+  failures.push(...fixedFailures(type.definition.inputs, binding(type, olds ?? {}, inputs), inputs));
   failures.push(...(type.check?.(knownWishes(type, inputs)) ?? []));
   return { inputs, failures };
 }

@@ -115,7 +115,7 @@ export async function apply(request: Request, { name, inputs, outputs }: Wanted)
     progress,
     begin: () => (did.begin = true),
   };
-  const before = await takeClaim(request, { name, wishes, isNew: outputs === undefined }, claim);
+  const before = await takeClaim(request, { name, wishes, isNew: work.known.state === undefined }, claim);
   const ownership = { claim: claim.nonce, claimed: true };
   try {
     const observed = await reach(work, "plan");

@@ -103,9 +103,12 @@ export async function preview(
   const host = boundHost(request.host, limit.signal, 0);
   const wishes = knownWishes(type, wanted.inputs);
   const known = { name: wanted.name, state: wanted.outputs && stateOf(definition, wanted.outputs) };
-  const differs = wanted.outputs
-    ? differences(request, { ...wanted, outputs: wanted.outputs, oldInputs: wanted.oldInputs ?? {} })
-    : [];
+  // Of what was found absent the state holds no more than the claim: what is said of it is what is said of a create.
+  const isKnown = known.state !== undefined;
+  const differs =
+    wanted.outputs && isKnown
+      ? differences(request, { ...wanted, outputs: wanted.outputs, oldInputs: wanted.oldInputs ?? {} })
+      : [];
   let isSuitable = false;
   try {
     await orAborted(request.suitable(), limit.signal, 0, host.label);
@@ -118,21 +121,19 @@ export async function preview(
     const { own, others } = holders(all, definition, wanted.name, { ...ownerOf(urn), nonce });
     if (!definition.shared && !own && others[0])
       throw claimedError(host.label, definition, wanted.name, others[0]);
-    const taken = wanted.outputs
-      ? undefined
-      : fileTaken(host.label, type, { name: wanted.name, wishes }, all);
+    const taken = isKnown ? undefined : fileTaken(host.label, type, { name: wanted.name, wishes }, all);
     if (taken) throw taken;
     if (look.is === "foreign") progress.say(`${host.label}: ${look.what}. ${look.cure}`, "warning");
     if (look.is === "foreign" || look.is === "hidden") return;
     // Of what is known already, the read before it has just said it.
-    if (!wanted.outputs) remark({ host, progress }, look);
+    if (!isKnown) remark({ host, progress }, look);
     const steps = planned({ type, host, wishes, known }, "plan", look);
     const there = look.is === "present" && !wanted.outputs ? found(request, wanted, look.state, own) : [];
     const lines = [...there, ...differs, ...steps.map((step) => `would run: ${describe(step)}`)];
     if (lines.length > 0) progress.say(lines.join("\n"));
   } catch (error) {
     if (!(error instanceof NetdiskError) || error.code === "CLAIMED") throw error;
-    if (wanted.outputs) {
+    if (isKnown) {
       const late = limit.signal.aborted && !request.signal.aborted ? limitMs : undefined;
       const reason = notForeseen(error, host.label, late);
       if (reason === undefined) throw error;

@@ -1,5 +1,5 @@
 /** Read and import: what the host has, in the engine's terms. */
-import { conditionsOf } from "../schema/ownership";
+import { absentMark, conditionsOf, unmarked } from "../schema/ownership";
 import { boundHost, orAborted } from "./boundHost";
 import { knownWishes } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
@@ -16,12 +16,13 @@ export interface Read extends Present {
   inputs: Properties;
 }
 
-/** Undefined: proven not there. */
+/** Undefined: proven not there, and no claim of this resource either. */
 export async function read(
   request: Request,
   id: string,
-  given: { inputs: Properties; outputs: Properties },
+  stored: { inputs: Properties; outputs: Properties },
 ): Promise<Read | undefined> {
+  const given = { ...stored, inputs: unmarked(stored.inputs) };
   const { type, claims, urn } = request;
   const { definition } = type;
   const host = boundHost(request.host, request.signal, 0);
@@ -43,7 +44,15 @@ export async function read(
   const ownership = { claim, claimed: own !== undefined && own.nonce === claim && !renamed };
   switch (look.is) {
     case "absent":
-      return undefined;
+      // What the state no longer has is never deleted, and nobody but this resource takes its claim away.
+      if (imported || own?.nonce !== claim) return undefined;
+      throw new InitFailed(
+        id,
+        outputsOf(definition, {}, inputs, ownership),
+        { ...given.inputs, [absentMark]: true },
+        `${host.label}: ${id} is not there, only this stack's claim on it. ` +
+          "`pulumi up` makes it, and a destroy takes the claim away.",
+      );
     case "foreign":
       // An import has nothing that could be kept.
       if (imported) throw foreign(host.label, look.what, look.cure);

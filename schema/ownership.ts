@@ -15,6 +15,12 @@ export const ownershipOutputs = {
   }),
 };
 
+/** No property, but a mark among the inputs that the engine keeps: the last read found nothing but the claim. */
+export const absentMark = "absent";
+
+export const unmarked = <V>(inputs: Record<string, V>): Record<string, V> =>
+  Object.fromEntries(Object.entries(inputs).filter(([key]) => key !== absentMark));
+
 /** All conditions of a type, its own and those of ownership. */
 export const conditionsOf = (definition: Definition): Record<string, Condition> => ({
   ...definition.conditions,

@@ -9,7 +9,7 @@ import { claims } from "../../provider/facts/claims";
 import { sh } from "../../provider/host/sh";
 import { ShellHost } from "../../provider/host/shell";
 import { resourceType } from "../../provider/resource";
-import { type Existing, urnOf } from "./client";
+import { type Existing, type Failure, urnOf } from "./client";
 import { play, type Playing } from "./playing";
 import { sandbox, thing } from "./sandbox";
 
@@ -229,6 +229,23 @@ describe("a shared thing", () => {
     const [first, second] = [await up(mine), await up(theirs, elsewhere)];
     await Promise.all([mine.delete(urn, first), theirs.delete(elsewhere, second)]);
     expect(mine.host.read("testdisk", "size")).toBeUndefined();
+    expect(existsSync(mine.host.file(claim, "."))).toBe(false);
+  });
+
+  it("goes with the last one, too, where the first one gave it up while it was not there", async () => {
+    const mine = await play(undefined, [shared]);
+    const theirs = await play(mine.host, [shared]);
+    const [first, second] = [await up(mine), await up(theirs, elsewhere)];
+    rmSync(mine.host.file("testdisk", "."), { recursive: true });
+    const lastOf = async (engine: Playing, as: string, known: Existing): Promise<Existing> => {
+      const failure: unknown = await engine.read(as, known).catch((error: unknown) => error);
+      return (failure as Failure).initFailed!;
+    };
+    await mine.delete(urn, await lastOf(mine, urn, first));
+    const again = await theirs.update(elsewhere, await lastOf(theirs, elsewhere, second), second.inputs);
+    expect(mine.host.read("testdisk", "active")).toBe("true");
+    await theirs.delete(elsewhere, again);
+    expect(mine.host.read("testdisk", "active")).toBeUndefined();
     expect(existsSync(mine.host.file(claim, "."))).toBe(false);
   });
 

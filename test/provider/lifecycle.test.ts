@@ -152,11 +152,67 @@ describe("read", () => {
     expect(diff.getHasdetaileddiff()).toBe(true);
   });
 
-  it("gives no id when the thing is proven absent", async () => {
+  it("gives no id when the thing is proven absent, and no claim of this resource is there", async () => {
     const engine = await play();
     const created = await up(engine);
     rmSync(engine.host.file("testdisk", "."), { recursive: true });
+    await engine.create(urnOf("photos"), created.inputs);
+    rmSync(engine.host.file("testdisk", "."), { recursive: true });
+    // The claim is another resource's by now.
     expect((await engine.read(urn, created)).id).toBe("");
+    rmSync(engine.host.file("../claims", "thing"), { recursive: true });
+    const again = await play(engine.host);
+    expect((await again.read(urn, created)).id).toBe("");
+  });
+
+  describe("of a thing that is gone, but not its claim", () => {
+    /** The engine's last word of it. */
+    async function gone(): Promise<{ engine: Playing; created: Existing; kept: Existing }> {
+      const engine = await play();
+      const created = await up(engine);
+      rmSync(engine.host.file("testdisk", "."), { recursive: true });
+      const { initFailed } = await failureOf(engine.read(urn, created));
+      expect(initFailed).toMatchObject({ id: created.id, refresh: true });
+      expect(initFailed!.reasons[0]).toMatch(
+        /^sandbox .*: thing\/testdisk is not there, only this stack's claim on it\. `pulumi up` makes it, and a/,
+      );
+      return { engine, created, kept: initFailed! };
+    }
+
+    it("keeps the claim as all that is known, which a destroy takes away", async () => {
+      const { engine, created, kept } = await gone();
+      expect(kept.outputs).toEqual({ claim: created.outputs.claim, claimed: true });
+      await engine.delete(urn, kept);
+      expect(engine.host.read("../claims/thing/testdisk", "home.lab.json")).toBeUndefined();
+    });
+
+    it("lets `up` make it as a new one, and a preview show that", async () => {
+      const { engine, created, kept } = await gone();
+      const { inputs, failures } = await engine.check(urn, { ...wish, cipher: "twofish" }, kept.inputs);
+      expect(failures).toEqual([]);
+      expect((await engine.diff(urn, kept, inputs)).getDiffsList()).toContain("active");
+      await engine.update(urn, kept, inputs, true);
+      expect(engine.messages.at(-1)?.message).toMatch(/^would run: mkdir -p [^]*\nwould run: printf %s/);
+      const made = await engine.update(urn, kept, inputs);
+      expect(made.outputs).toEqual({ ...created.outputs, cipher: "twofish" });
+      expect((await engine.read(urn, made)).inputs).toEqual(inputs);
+    });
+
+    it("lets a preview go on where it cannot be foreseen, as that of a create does", async () => {
+      const { engine, kept } = await gone();
+      engine.host.write("testdisk", "unreadable", "");
+      await engine.update(urn, kept, (await engine.check(urn, wish)).inputs, true);
+      expect(engine.messages.at(-1)?.message).toMatch(/^cannot be foreseen: [^]*garbage/);
+    });
+
+    it("is said until the thing is there again", async () => {
+      const { engine, created, kept } = await gone();
+      expect((await failureOf(engine.read(urn, kept))).initFailed).toMatchObject(kept);
+      engine.host.write("testdisk", "size", "1024 MiB");
+      const seen = await engine.read(urn, kept);
+      expect(seen.outputs).toMatchObject({ size: "1024 MiB", active: false, claimed: true });
+      expect(Object.keys(seen.inputs).sort()).toEqual(Object.keys(created.inputs).sort());
+    });
   });
 
   it("keeps the last known state when hidden, and says by what", async () => {

@@ -108,6 +108,16 @@ describe("check", () => {
     expect(check(type, {}, { ...good, size: "2 GiB" }).failures).toEqual([]);
   });
 
+  it("lets a fixed field of what is not there change, but for the name", () => {
+    const absent = { ...good, active: true, claimed: true, absent: true };
+    expect(check(type, absent, { ...good, size: "2 GiB" })).toEqual({
+      inputs: { ...good, size: "2 GiB", options: ["noatime"], active: true, claimed: true },
+      failures: [],
+    });
+    expect(check(type, absent, { ...good, size: unknown }).failures).toEqual([]);
+    expect(check(type, absent, { ...good, name: "photos" }).failures).toMatchObject([{ property: "name" }]);
+  });
+
   it.each([
     ["file", backingFile, { name: "photos", path: "/srv/photos.img" }],
     ["attachment", attachment, { name: "photos" }],
