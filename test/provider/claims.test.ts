@@ -26,6 +26,12 @@ const shared = resourceType<typeof thing.definition>({
 const up = async (engine: Playing, as = urn, news: Record<string, unknown> = wish): Promise<Existing> =>
   engine.create(as, (await engine.check(as, news)).inputs);
 
+/** What a read leaves in the state of a thing that is gone, but not its claim. */
+async function lastWord(engine: Playing, as: string, known: Existing): Promise<Existing> {
+  const failure: unknown = await engine.read(as, known).catch((error: unknown) => error);
+  return (failure as Failure).initFailed!;
+}
+
 describe("an exclusive thing", () => {
   it("of another stack is refused by name, and stays as it is", async () => {
     const mine = await play();
@@ -165,6 +171,20 @@ describe("a file that is one thing's alone", () => {
     }
   });
 
+  it("is refused to a thing that is gone and would be made anew with it", async () => {
+    const engine = await play(undefined, [filed]);
+    await up(engine, urn, photos);
+    const before = await up(engine, urnOf("music"), { ...music, labels: ["other"] });
+    rmSync(engine.host.file("music", "."), { recursive: true });
+    const gone = await lastWord(engine, urnOf("music"), before);
+    const next = await play(engine.host, [filed]);
+    const { inputs } = await next.check(urnOf("music"), music, gone.inputs);
+    for (const preview of [true, false])
+      await expect(next.update(urnOf("music"), gone, inputs, preview)).rejects.toThrow(taken);
+    expect(engine.host.read("music", "size")).toBeUndefined();
+    expect(engine.host.read("../claims/thing/music", "home.lab.json")).toContain('"other"');
+  });
+
   it("is refused to a second resource of the same run by its check", async () => {
     const engine = await play(undefined, [filed]);
     await engine.check(urn, photos);
@@ -237,12 +257,8 @@ describe("a shared thing", () => {
     const theirs = await play(mine.host, [shared]);
     const [first, second] = [await up(mine), await up(theirs, elsewhere)];
     rmSync(mine.host.file("testdisk", "."), { recursive: true });
-    const lastOf = async (engine: Playing, as: string, known: Existing): Promise<Existing> => {
-      const failure: unknown = await engine.read(as, known).catch((error: unknown) => error);
-      return (failure as Failure).initFailed!;
-    };
-    await mine.delete(urn, await lastOf(mine, urn, first));
-    const again = await theirs.update(elsewhere, await lastOf(theirs, elsewhere, second), second.inputs);
+    await mine.delete(urn, await lastWord(mine, urn, first));
+    const again = await theirs.update(elsewhere, await lastWord(theirs, elsewhere, second), second.inputs);
     expect(mine.host.read("testdisk", "active")).toBe("true");
     await theirs.delete(elsewhere, again);
     expect(mine.host.read("testdisk", "active")).toBeUndefined();
