@@ -1,4 +1,4 @@
-/** Control groups of systemd's units. */
+/** Which of some processes belong to a systemd unit. */
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
 
@@ -17,16 +17,5 @@ if test -n "$group"; then cat "/sys/fs/cgroup$group/cgroup.procs"; fi`,
         if (!/^[0-9]+$/.test(line)) throw new Error(`unexpected line: ${line}`);
         return Number(line);
       });
-  },
-};
-
-/** Whether all processes of a control group can be ended at once and for certain (cgroup.kill, Linux 5.14, cgroup v2). */
-export const cgroupKill: Fact<[], boolean> = {
-  name: "cgroup.kill",
-  // Every host with systemd has the slice.
-  command: () => sh`if test -e /sys/fs/cgroup/system.slice/cgroup.kill; then echo yes; else echo no; fi`,
-  parse: ({ exitCode, stdout }) => {
-    if (exitCode !== 0 || !/^(yes|no)\n$/.test(stdout)) throw new Error("unexpected output");
-    return stdout === "yes\n";
   },
 };

@@ -315,6 +315,12 @@ ${join(
   planRemoval(observed, inputs) {
     if (observed.is === "absent") return [];
     const unit = unitOf(inputs);
-    return [inOrder(inputs.name), systemctl("stop", unit), uninstall(unit)];
+    const left = attachLeft(inputs.name);
+    return [
+      inOrder(inputs.name),
+      systemctl("stop", unit),
+      { do: "run", title: `rm -f ${left}`, command: sh`rm -f ${left}` },
+      uninstall(unit),
+    ];
   },
 });

@@ -18,7 +18,6 @@ import {
 import { serve as definition } from "../../schema/session";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
-import { cgroupKill } from "../facts/cgroup";
 import { escapeValue, parseKeyFile } from "../facts/keyFile";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
@@ -90,6 +89,17 @@ function unitOf({ name, exportName, user, flush, readOnly }: Wish): ChainUnit {
   };
 }
 
+/** Whoever takes a disk over must know that nobody else writes any more (templates/serve.sh). */
+const canFence: RunStep = {
+  do: "run",
+  title: "see that a session can be ended for certain (cgroup.kill)",
+  // Every host with systemd has the slice.
+  command: sh`if ! test -e /sys/fs/cgroup/system.slice/cgroup.kill; then
+  echo ${"this host cannot end a session for certain: its control groups have no cgroup.kill. Take a server with Linux 5.14 or newer and the unified cgroup hierarchy (Debian 12 and Ubuntu 22.04 have both), or `transport: forward` for its disks."} >&2
+  exit 1
+fi`,
+};
+
 const endSessions = (name: string): RunStep => ({
   do: "run",
   title: "end the session that runs",
@@ -125,15 +135,7 @@ export const serve = resourceType<typeof definition>({
         cure: "Rename that account; netdisk makes its own.",
       };
     }
-    if (!line && !exists) {
-      // Whoever takes a disk over must know that nobody else writes any more.
-      if (await ask(host, cgroupKill)) return { is: "absent" };
-      return {
-        is: "foreign",
-        what: "this host cannot end a session for certain: its control groups have no cgroup.kill",
-        cure: "Take a server with Linux 5.14 or newer and the unified cgroup hierarchy (Debian 12 and Ubuntu 22.04 have both), or `transport: forward` for its disks.",
-      };
-    }
+    if (!line && !exists) return { is: "absent" };
     const text = config?.toString() ?? "";
     const { exportName, flush, readOnly } = understand(name, text);
     return {
@@ -164,7 +166,7 @@ export const serve = resourceType<typeof definition>({
     const { name, publicKey } = inputs;
     const unit = unitOf(inputs);
     const state = observed.is === "present" ? observed.state : undefined;
-    const steps: Step[] = [];
+    const steps: Step[] = state?.installed ? [] : [canFence];
     if (!state?.restricted || state.publicKey !== publicKey) {
       steps.push(...addLogin(login, name, optionsFor(name, publicKey), publicKey));
     } else if (state.sshd !== "accepts") {

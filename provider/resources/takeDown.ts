@@ -3,6 +3,7 @@
  * Pulumi"). A unit's stop may tear a disk off, because a shutdown must end; a run of Pulumi has no such need.
  */
 import {
+  attachedDevice,
   attachUnit,
   diskTarget,
   mappedDevice,
@@ -75,9 +76,8 @@ holders() {
     done
   done
 }
-# Disconnected by hand, or given up (netdisk abort): nobody can write what it had not. A plugin that has given its disk up
-# takes no other.
-if [ "$(systemctl show -P SubState $attach)" = exited ] && ! attached; then
+# Given up (netdisk abort): nobody can write what it had not. Its plugin takes no other disk.
+if [ "$(systemctl show -P SubState $attach)" = exited ] && ! attached && ! test -L ${attachedDevice(name)}; then
   systemctl stop $was $attach
   ! systemctl is-active --quiet $attach || exit 1
   case $($session value state) in ended) systemctl stop ${sessionUnit(name)} || exit 1 ;; esac

@@ -1,7 +1,14 @@
 /** The SSH tunnel of one disk and its unit (schema/client.ts, docs/units.md). */
 import { tunnel as definition } from "../../schema/client";
 import type { Inputs } from "../../schema/define";
-import { diskTarget, knownHostsFile, tunnelKeyFile, tunnelSocket, tunnelUnit } from "../../schema/paths";
+import {
+  diskTarget,
+  knownHostsFile,
+  tunnelKeyFile,
+  tunnelSocket,
+  tunnelUnit,
+  unitScript,
+} from "../../schema/paths";
 import { ask } from "../fact";
 import { inUse } from "../facts/deviceUsers";
 import { commandLine } from "../facts/process";
@@ -112,6 +119,11 @@ if ! test -S ${tunnelSocket(name)}; then
   ${bringUpLater}
   exit 1
 fi
+# An attachment that looks for it elsewhere is made anew next.
+if ! grep -qsF ${tunnelSocket(name)} ${unitScript("attach", name)}; then
+  ${bringUpLater}
+  exit 0
+fi
 ${bringUp("the tunnel is up", { name, keyPassphrase })}`,
   stdin: keyInput({ keyPassphrase }),
   timeoutMs: 540_000,
@@ -169,6 +181,8 @@ export const tunnel = resourceType<typeof definition>({
   planRemoval(observed, inputs) {
     if (observed.is === "absent") return [];
     const unit = unitOf(inputs);
-    return [inOrder(inputs.name, unit.unit), systemctl("stop", unit), uninstall(unit)];
+    // Another text of the unit may have systemd remove more with it than what is the tunnel's.
+    const ours = observed.state.installed ? [] : install(unit);
+    return [inOrder(inputs.name, unit.unit), ...ours, systemctl("stop", unit), uninstall(unit)];
   },
 });

@@ -118,10 +118,10 @@ esac`,
     ]);
   });
 
-  it("that somebody has disconnected is left to its units", () => {
-    attached("8");
-    expect(as("up").status).toBe(0);
-    expect(stopped()).toEqual([`systemctl stop ${mount} netdisk-open@t1.service netdisk-attach@t1.service`]);
+  it("whose note is gone, but not its device, stays as it is", () => {
+    shell.run(`mkdir -p ${shell.path("dev/netdisk")} && ln -s /dev/null ${shell.path("dev/netdisk/t1")}`);
+    expect(as("parked").status).toBe(75);
+    expect(stopped()).toEqual([]);
   });
 
   it("that is attached and has lost its server stays as it is", () => {
