@@ -68,6 +68,19 @@ const ask = (
     env: env(),
   }).stdout;
 
+/** All that a client is told, who is let in after the first word to it: the session before ends then. */
+async function toldUntil(end: () => void): Promise<string> {
+  const child = spawn("/bin/sh", ["-c", script()], { env: env() });
+  let said = "";
+  child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
+  child.stdin.end(`serve ${key} ${here} ${first} nas\n`);
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  while (!said.includes("\n")) await new Promise((resolve) => setTimeout(resolve, 20));
+  end();
+  await ended;
+  return said;
+}
+
 describe("serve.sh", () => {
   it("serves whom it does not know when nobody has the disk, and writes it down", () => {
     expect(ask("serve", here, first, "nas")).toBe("ok\nserved\n");
@@ -93,16 +106,10 @@ describe("serve.sh", () => {
 
   it("serves nobody until the session before has no process left", async () => {
     const group = before(1);
-    const child = spawn("/bin/sh", ["-c", script()], { env: env() });
-    let said = "";
-    child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
-    child.stdin.end(`serve ${key} ${here} ${first} nas\n`);
-    const ended = new Promise((resolve) => child.on("close", resolve));
-    while (!said.includes("\n")) await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(said).toBe("waiting: the session before this one has not ended yet (process 4711)\n");
-    writeFileSync(join(group, "cgroup.events"), "populated 0\nfrozen 0\n");
-    await ended;
-    expect(said).toMatch(/\nok\nserved\n$/);
+    const told = await toldUntil(() =>
+      writeFileSync(join(group, "cgroup.events"), "populated 0\nfrozen 0\n"),
+    );
+    expect(told).toBe("waiting: the session before this one has not ended yet (process 4711)\nok\nserved\n");
   });
 
   it("serves a client that has rebooted, and never again what it was before", () => {
@@ -132,16 +139,8 @@ describe("serve.sh", () => {
   it("does not take a session whose end it cannot see for one that has ended", async () => {
     const group = before(1);
     rmSync(join(group, "cgroup.events"));
-    const child = spawn("/bin/sh", ["-c", script()], { env: env() });
-    let said = "";
-    child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
-    child.stdin.end(`serve ${key} ${here} ${first} nas\n`);
-    const ended = new Promise((resolve) => child.on("close", resolve));
-    while (!said.includes("\n")) await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(said).toMatch(/^waiting: /);
-    rmSync(group, { recursive: true });
-    await ended;
-    expect(said).toMatch(/\nok\nserved\n$/);
+    const told = await toldUntil(() => rmSync(group, { recursive: true }));
+    expect(told).toMatch(/^waiting: .*\nok\nserved\n$/);
   });
 
   it("gives a disk to who takes it over, and fences who had it, for good", () => {
