@@ -29,7 +29,7 @@ import { part, raw, render } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { splitEndpoint } from "./endpoint";
 import { inOrder } from "./takeDown";
-import { directIsDirect, proxyCommand } from "./tunnel";
+import { jumpAsWished, proxyCommand } from "./tunnel";
 
 type Wish = Inputs<typeof definition>;
 
@@ -109,7 +109,7 @@ export const session = resourceType<typeof definition>({
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ unit: sessionUnit(name), socket: sessionSocket(name) }),
 
-  satisfied: directIsDirect,
+  satisfied: jumpAsWished,
 
   async observe(host, inputs) {
     const { name } = inputs;

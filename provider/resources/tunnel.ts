@@ -75,7 +75,7 @@ const sameJump = (a: Wishes["jump"], b: Wishes["jump"]): boolean =>
   a?.endpoint === b?.endpoint && a?.user === b?.user && a?.identityFile === b?.identityFile;
 
 /** For `satisfied`: not to name a host on the way means that there shall be none. */
-export const directIsDirect = (
+export const jumpAsWished = (
   property: string,
   state: Partial<Pick<Wishes, "jump">>,
   wishes: Pick<Wishes, "jump">,
@@ -135,7 +135,7 @@ export const tunnel = resourceType<typeof definition>({
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ unit: tunnelUnit(name), socket: tunnelSocket(name) }),
 
-  satisfied: directIsDirect,
+  satisfied: jumpAsWished,
 
   async observe(host, inputs) {
     const { name } = inputs;

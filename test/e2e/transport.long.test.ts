@@ -24,7 +24,7 @@ const state = async (): Promise<string> => {
 const becomes = (wanted: string) =>
   until(`the session is ${wanted}`, 60, async () => (await state()) === wanted);
 
-/** Gone for everybody: also for what the run that comes may find by itself. */
+/** Mounted, with nothing left to do, and the data as the server has it. */
 async function expectWhole(): Promise<void> {
   await mounted();
   await expectNoChanges();
