@@ -3,7 +3,8 @@
  * attachment was given up by hand, or its key was lost.
  */
 import { beforeAll, expect, it } from "vitest";
-import { lab, mounted, on, tryOn } from "./harness/lab";
+import { lab, mounted, on } from "./harness/lab";
+import { status } from "./harness/outage";
 import { setDisks, testdisk } from "./harness/project";
 import { until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
@@ -17,12 +18,8 @@ const expectData = async () => {
   expect(await on("client", `sha256sum <${path}/precious`)).toBe(sum);
 };
 
-const state = async (): Promise<string> => {
-  const { stdout } = await tryOn("client", "netdisk status testdisk --json");
-  return (JSON.parse(stdout.toString() || "[{}]") as { state?: string }[])[0]?.state ?? "";
-};
 const becomes = (wanted: string) =>
-  until(`the session is ${wanted}`, 60, async () => (await state()) === wanted);
+  until(`the session is ${wanted}`, 60, async () => (await status("testdisk")).state === wanted);
 
 /** Mounted, with nothing left to do, and the data as the server has it. */
 async function expectWhole(): Promise<void> {

@@ -97,10 +97,11 @@ export interface Status {
 
 /** `command`: how the disk's host is asked, where it is not the client as it is. */
 export async function status(
+  disk: string = name,
   command: (line: string) => Promise<string> = (line) => on("client", line),
 ): Promise<Status> {
-  const [found] = JSON.parse(await command(`netdisk status ${name} --json`)) as Status[];
-  if (!found) throw new Error(`netdisk knows no disk ${name}`);
+  const [found] = JSON.parse(await command(`netdisk status ${disk} --json`)) as Status[];
+  if (!found) throw new Error(`netdisk knows no disk ${disk}`);
   return found;
 }
 

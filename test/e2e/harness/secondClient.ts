@@ -40,7 +40,7 @@ exec unshare --mount --uts sh -c ${start.text}`.text,
   );
   return {
     on: inside,
-    status: () => status(inside),
+    status: () => status(name, inside),
     async write(block, count) {
       await inside(
         sh`free=$(grep -lx 0 /sys/block/nbd*/size | tail -n 1 | cut -d / -f 4) &&
