@@ -31,7 +31,7 @@ guest_start() {
     LAB_KERNEL="$KERNEL" LAB_PRELOAD="$KERNEL_PRELOAD" "$LAB_DIR/lib/guest-kernel" \
     "umid=$host" "uml_dir=$RUN/uml" "mem=$MEMORY" seccomp=on \
     "ubda=$STATE/$host.cow,$image" "${disk[@]}" root=/dev/ubda rw \
-    "vec0:transport=tap,ifname=tap-$host,depth=128,mac=${MAC[$host]}" \
+    "vec0:transport=tap,ifname=tap-$host,depth=128,gro=1,mac=${MAC[$host]}" \
     con=null con0=null,fd:1 ssl=null loglevel=4 "systemd.hostname=$host" "lab.address=${ADDRESS[$host]}"
 }
 

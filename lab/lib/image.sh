@@ -2,7 +2,7 @@
 # The root file system that all guests of all labs share, read-only, below their overlays.
 # A changed recipe makes a new file under a new name: overlays hold the path, size and mtime of the image they were made on.
 
-IMAGE_PACKAGES=(systemd-sysv udev kmod dbus openssh-server iproute2 ethtool procps hostname ca-certificates iputils-ping netbase sudo)
+IMAGE_PACKAGES=(systemd-sysv udev kmod dbus openssh-server iproute2 procps hostname ca-certificates iputils-ping netbase sudo)
 
 # Whole subsystems that a throw-away host has no use for, and that cost seconds of its boot.
 IMAGE_MASKED_UNITS=(getty.target getty@.service serial-getty@.service console-getty.service

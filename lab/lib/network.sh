@@ -19,13 +19,12 @@ network_up() {
     need_tun
     ip netns add "$NAMESPACE"
     in_namespace ip link set lo up
-    # A guest takes single packets only (guest/usr/local/sbin/lab-guest): its driver would drop longer ones.
     in_namespace ip link add br0 type bridge
     in_namespace ip addr add "$HOST_ADDRESS/24" dev br0
-    in_namespace ip link set br0 up gso_max_segs 1
+    in_namespace ip link set br0 up
     for host in "${HOSTS[@]}"; do
       in_namespace ip tuntap add "tap-$host" mode tap
-      in_namespace ip link set "tap-$host" master br0 up gso_max_segs 1
+      in_namespace ip link set "tap-$host" master br0 up
     done
   fi
   # A unix socket joins the relay inside the namespace with the one outside: that is what crosses the border.
