@@ -5,6 +5,7 @@ import { Claims } from "./claims";
 import { NetdiskError } from "./errors";
 import type { Host } from "./host/host";
 import type { Connection } from "./host/open";
+import { sh } from "./host/sh";
 import { refuseOtherPlatforms } from "./platform";
 import { plain, type Properties } from "./wire/values";
 
@@ -79,6 +80,7 @@ export class Configuration {
   /** Why there is no connection, and what helps. */
   readonly #without: string;
   #access?: Access & { patient: boolean };
+  #gone?: Promise<boolean>;
 
   constructor(
     config: Properties,
@@ -115,11 +117,30 @@ export class Configuration {
     return this.#access;
   }
 
-  /** Whether the user said, by its pinned key, that this host no longer exists. */
-  async isGone(): Promise<boolean> {
+  /**
+   * Whether the user said, by its pinned key, that this host no longer exists.
+   * @throws NetdiskError CONFIG where it answers all the same: what is on it would be left to itself.
+   */
+  isGone(): Promise<boolean> {
+    return (this.#gone ??= this.#isGivenUp());
+  }
+
+  async #isGivenUp(): Promise<boolean> {
     const gone = process.env.NETDISK_HOST_GONE;
     if (gone === undefined || gone === "" || !this.#connection) return false;
-    return (await this.hosts.hostFingerprints(this.#connection)).includes(gone);
+    if (!(await this.hosts.hostFingerprints(this.#connection)).includes(gone)) return false;
+    const { host } = this.access(false);
+    try {
+      await host.exec(sh`true`);
+    } catch (error) {
+      if (error instanceof NetdiskError && error.code === "UNREACHABLE") return true;
+      throw error;
+    }
+    throw new NetdiskError(
+      "CONFIG",
+      `${host.label} answers, and NETDISK_HOST_GONE=${gone} says that it no longer exists. ` +
+        "Unset the variable and run the same again; to give up a host that cannot be mended, switch it off first.",
+    );
   }
 
   async close(): Promise<void> {

@@ -149,7 +149,7 @@ export async function remove(
   id: string,
   given: { inputs: Properties; outputs: Properties },
 ): Promise<void> {
-  const { type, claims, urn, signal, progress } = request;
+  const { type, claims, urn, signal, progress, asked } = request;
   const { definition } = type;
   const host = boundHost(request.host, signal);
   const name = nameOf(type, id);
@@ -157,7 +157,15 @@ export async function remove(
   const claimant = { ...ownerOf(urn), nonce };
   const { own, others } = holders(await claims.current(), definition, name, claimant);
   // Renamed or moved inside the program: the thing has a new resource, which made the claim anew.
-  if (own && nonce !== undefined && own.nonce !== nonce) return;
+  if (own && nonce !== undefined && own.nonce !== nonce) {
+    if (asked(definition.kind, name)) return;
+    progress.say(
+      `${host.label}: ${id} is left as it is: by now it is that of ${own.urn}. ` +
+        "If the state does not have that, a run was killed before it was written: run `pulumi up`, then this again.",
+      "warning",
+    );
+    return;
+  }
   if (!own && others[0]) {
     if (!definition.shared) {
       const { project, stack } = others[0];
@@ -174,7 +182,7 @@ export async function remove(
     type,
     host,
     wishes: knownWishes(type, given.inputs),
-    known: { name, state: stateOf(definition, given.outputs) },
+    known: { name, state: stateOf(definition, given.outputs), asked },
     progress,
     ...(mayStay && { unless: isShared(definition, name, claim) }),
   };

@@ -110,8 +110,15 @@ export class Provider {
 
   async remove(target: Target, existing: Existing): Promise<void> {
     const type = typeOf(this.types, target.token);
-    if (await this.#configuration?.isGone()) return;
-    await remove(this.#request(type, target, { mask: [existing] }), existing.id, existing);
+    const request = this.#request(type, target, { mask: [existing] });
+    if (await this.#configuration?.isGone()) {
+      request.progress.say(
+        `${request.host.label}: ${existing.id} is given up with its host, as NETDISK_HOST_GONE says: nothing is changed there.`,
+        "info",
+      );
+      return;
+    }
+    await remove(request, existing.id, existing);
   }
 
   async close(): Promise<void> {
@@ -122,7 +129,8 @@ export class Provider {
     if (!this.#configuration) throw new Error("the engine did not configure the provider");
     const access = this.#configuration.access(options.patient ?? false);
     const progress = progressOf(this.log, target.urn, maskOf(...options.mask));
-    return { ...access, type, urn: target.urn, signal: target.signal, progress };
+    const asked = (kind: string, name: string) => this.#asked.has(`${kind}/${name}`);
+    return { ...access, type, urn: target.urn, signal: target.signal, progress, asked };
   }
 
   /** What `up` will make of it, as far as it is known before; says on the way what it would run. */

@@ -16,6 +16,8 @@ export interface Request {
   suitable: () => Promise<void>;
   signal: AbortSignal;
   progress: Progress;
+  /** Whether this run's program wants the thing; not so in a destroy. */
+  asked: (kind: string, name: string) => boolean;
 }
 
 export interface Present {

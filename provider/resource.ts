@@ -75,6 +75,8 @@ export interface Known<D> {
   name: string;
   /** State of the last observation, where there was one; to pin identity, never to answer instead of the host. */
   state?: State<D>;
+  /** In a removal: whether the program of this run wants that other thing, be its making yet to come or to fail. */
+  asked?: (kind: string, name: string) => boolean;
 }
 
 export interface ResourceType<D extends Definition = Definition> {

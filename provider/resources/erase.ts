@@ -76,7 +76,7 @@ export const erase = resourceType<typeof definition>({
       called: `${path} on this client`,
       what: `the header on ${device}, the client's header and key, and the sealed copy`,
     };
-    const order = await observeOrder(host, inputs, place, known.state !== undefined);
+    const order = await observeOrder(host, inputs, place, known);
     return order.is === "present" ? { ...order, state: { ...order.state, device, keyFile } } : order;
   },
 

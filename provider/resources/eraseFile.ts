@@ -60,7 +60,7 @@ export const eraseFile = resourceType<typeof definition>({
   async observe(host, inputs, known) {
     const { path } = inputs;
     const place = { layer, path, called: `${path} on this server`, what: `${path} with all that it holds` };
-    const order = await observeOrder(host, inputs, place, known.state !== undefined);
+    const order = await observeOrder(host, inputs, place, known);
     return order.is === "present" ? { ...order, state: { ...order.state, path } } : order;
   },
 

@@ -13,7 +13,7 @@ import { rawUuid, uuids } from "../facts/luksDevice";
 import type { Host } from "../host/host";
 import { type Command, sh } from "../host/sh";
 import { clearIntent, hasIntent, intentPath, noteIntent } from "../intent";
-import type { Hidden, Observation, RunStep, Step } from "../resource";
+import type { Hidden, Known, Observation, RunStep, Step } from "../resource";
 
 export interface Order {
   name: string;
@@ -77,23 +77,30 @@ export async function observeOrder(
   host: Host,
   { name, luksUuid }: Order,
   { layer, path, called, what }: Place,
-  wasThere: boolean,
+  known: Known<Definition>,
 ): Promise<Exclude<Observation<OrderState>, Hidden>> {
   const [note, begun, inStack] = await Promise.all([
     host.readFile(eraseNote(name)),
     host.readFile(begunNote(name)),
-    isClaimed(host, layer, name),
+    // A disk that stays in the program is in a stack, also where it lost its claim and this run could not make it.
+    known.asked?.(layer.kind, name) || isClaimed(host, layer, name),
   ]);
   const written = note ?? begun;
   if (written === undefined) {
-    if (wasThere) return { is: "absent" };
+    if (known.state !== undefined) return { is: "absent" };
     const found = await ask(host, rawUuid, path);
     if (found.length === 1 && found[0] === luksUuid) return { is: "absent" };
-    const has = found.length === 0 ? "there is no LUKS header" : `it has ${found.join(", ")}`;
+    const [has, orElse] =
+      found.length === 0
+        ? [
+            "there is no LUKS header",
+            "; where the header was lost, bring the disk back first, without that line",
+          ]
+        : [`it has ${found.join(", ")}`, ""];
     return {
       is: "foreign",
       what: `${called} is not that of the disk to erase, "${name}" with LUKS UUID ${luksUuid}: ${has}`,
-      cure: "Correct its line under `erase`, or remove it; `pulumi stack output disks` shows the UUIDs.",
+      cure: `Correct its line under \`erase\`, or remove it (\`pulumi stack output disks\` shows the UUIDs)${orElse}.`,
     };
   }
   const [uuid = ""] = written.toString("utf8").split(/\s/);

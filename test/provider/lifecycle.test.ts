@@ -346,10 +346,25 @@ describe("delete", () => {
     const engine = await play();
     const created = await up(engine);
     const renamed = urnOf("photos");
+    await engine.check(renamed, created.inputs);
     await engine.create(renamed, created.inputs);
     await engine.delete(urn, created);
+    expect(engine.messages).toEqual([]);
     expect(engine.host.read("testdisk", "active")).toBe("true");
     expect(engine.host.read("../claims/thing/testdisk", "home.lab.json")).toContain("photos");
+  });
+
+  it("says what it leaves where the run that renamed it was killed, and no program asks for it now", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    const renamed = urnOf("photos");
+    await engine.create(renamed, created.inputs);
+    const later = await play(engine.host);
+    await later.delete(urn, created);
+    expect(engine.host.read("testdisk", "active")).toBe("true");
+    expect(later.messages).toMatchObject([
+      { severity: "warning", message: expect.stringContaining(`by now it is that of ${renamed}`) as string },
+    ]);
   });
 
   it("leaves foreign data alone, says so, and succeeds", async () => {

@@ -135,17 +135,22 @@ describe("over SSH", () => {
     expect(Date.now() - begin).toBeLessThan(10_500);
   });
 
-  it("gives up a host by its fingerprint without calling it", async () => {
-    const provide = await start();
+  it("gives up a host by its fingerprint, but none that answers", async () => {
+    const provide = await start({ command: "true" });
     const [fingerprint] = await hostFingerprints(ssh.connection);
     process.env.NETDISK_HOST_GONE = fingerprint;
     try {
+      for (const act of [provide.read, provide.delete]) {
+        const failure = (await act(urn, known).catch((error: unknown) => error)) as Failure;
+        expect(failure.message).toMatch(/answers, and NETDISK_HOST_GONE=SHA256:.*switch it off first\.$/);
+      }
+      await ssh.close();
+      await provide.configure({ role: "server", ...ssh.connection });
       expect((await provide.read(urn, known)).id).toBe("");
       await provide.delete(urn, known);
     } finally {
       delete process.env.NETDISK_HOST_GONE;
     }
-    expect(ssh.count.connections).toBe(0);
   });
 
   it("deletes: look, remove, look, release", async () => {
