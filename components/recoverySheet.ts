@@ -4,9 +4,9 @@ import type { KeyReading } from "../schema/fields";
 
 /** cryptsetup reads a key on its standard input up to the first line break, as that of such a disk was read. */
 const openWith = (reading: KeyReading | undefined): string =>
-  reading === "first line"
-    ? 'cryptsetup open --type luks --header header "$device" rescue <key'
-    : 'cryptsetup open --type luks --header header --key-file key "$device" rescue';
+  `cryptsetup open --type luks --header "$rescue/header" ${
+    reading === "first line" ? '"$device" rescue <"$rescue/key"' : '--key-file "$rescue/key" "$device" rescue'
+  }`;
 
 export interface SheetValues {
   name: string;
@@ -39,34 +39,36 @@ bytes      ${backing} on ${endpoint}, encrypted
 
 What reads the disk without netdisk and Pulumi: this text, the recovery passphrase, the encrypted bytes or a copy of
 them, and any Linux that you trust with gpg, tar, gzip and cryptsetup. Not the server: whoever runs it would have the
-key. As root, with this text in the file sheet.txt:
+key. As root, in a directory that holds this text as sheet.txt and the bytes as disk.img (or with a whole device, which
+step 3 then names in place of "$device", without losetup):
 
 1. Take the sealed copy of key and header out of this text.
 
        sed -n '/^disk  *${name}$/,/^-----END PGP/p' sheet.txt | sed -n '/^-----BEGIN PGP/,$p' >disk.asc
 
-2. Open it in memory. gpg asks for the recovery passphrase; the files \`key\` and \`header\` appear.
+2. Open it in memory. gpg asks for the recovery passphrase; \`key\` and \`header\` appear in a directory of their own.
 
        umask 077
-       here=$PWD
-       cd "$(mktemp -d /dev/shm/rescue.XXXXXX)"
-       gpg --decrypt "$here/disk.asc" | tar xz
+       rescue=$(mktemp -d /dev/shm/rescue.XXXXXX) && gpg --decrypt disk.asc | tar xz -C "$rescue"
 
-3. Open the disk. disk.img is the file of the server or a copy; a whole device is named in place of "$device".
+3. Open the disk.
 
-       device=$(losetup --find --show --sector-size ${blockSize} "$here/disk.img")
+       device=$(losetup --find --show --sector-size ${blockSize} disk.img)
        ${openWith(keyReading)}
        mount -o ro,norecovery /dev/mapper/rescue /mnt
 
    Read-only, so that looking changes nothing; to go on using the disk, leave \`-o ro,norecovery\` out.
 
-4. Afterwards close it, and forget the key, and the passphrase, which gpg's agent keeps for some minutes.
+4. Once you have copied what you need from /mnt, close the disk, and forget the key, and the passphrase, which gpg's agent
+   keeps for some minutes.
 
-       umount /mnt
-       cryptsetup close rescue
-       losetup --detach "$device"
-       rm -r "$PWD"
+       cd / && umount /mnt && cryptsetup close rescue && losetup --detach "\${device:?}"
+       rm -- "\${rescue:?}/key" "$rescue/header" && rmdir -- "$rescue"
        gpgconf --kill gpg-agent
+
+   Where the first line says that the target is busy, nothing was closed: end what \`fuser -vm /mnt\` names, and give it
+   again. In another shell than that of step 3, first set both: \`losetup --list\` has the device, and
+   \`ls -d /dev/shm/rescue.*\` the directory.
 
 ${sealed.trimEnd()}
 `;

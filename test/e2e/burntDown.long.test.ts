@@ -8,6 +8,7 @@ import { bytesOn, lab, mounted, on, sshConfig, tryOn, type HostName } from "./ha
 import { passphrase, pulumi, setDisks, type Disk } from "./harness/project";
 import { must } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
+import { commandsOf } from "./harness/sheet";
 
 const minutes = (n: number) => n * 60_000;
 const image = "/srv/data/survivor.img";
@@ -126,13 +127,20 @@ describe("a server that burned down, but not its data disk", () => {
 });
 
 describe("without netdisk and Pulumi", () => {
-  /** The commands of one step of the sheet, as they are printed. */
-  const commands = (sheet: string, step: number): string =>
-    sheet
-      .split(/^(?=\d\. )/m)
-      .filter((part) => part.startsWith(`${step}. `))
-      .flatMap((part) => part.split("\n").filter((line) => line.startsWith("       ")))
-      .join("\n");
+  /** What a person would type at gpg's prompt comes on stdin. */
+  const opened = (sheet: string, open: string): string => `cd /root/rescue
+gpg() { command gpg --batch --pinentry-mode loopback --passphrase-fd 3 "$@"; }
+exec 3<&0
+${commandsOf(sheet, 1)}
+${commandsOf(sheet, 2)}
+${open}`;
+
+  /** Nothing of this is there once the disk is closed and the key forgotten. */
+  const leftOver = () =>
+    on(
+      "client",
+      "ls -d /dev/mapper/rescue /dev/shm/rescue.* 2>/dev/null; losetup --noheadings --list || true",
+    );
 
   it(
     "the printed sheet's own commands read the disk on another Linux",
@@ -145,20 +153,48 @@ describe("without netdisk and Pulumi", () => {
       await install("client", "gnupg cryptsetup-bin xfsprogs");
       await on("client", "mkdir /root/rescue && cat >/root/rescue/sheet.txt", sheet);
       await on("client", "cat >/root/rescue/disk.img", bytes);
-      // What a person would type at gpg's prompt comes on stdin.
-      const script = `set -e
-cd /root/rescue
-gpg() { command gpg --batch --pinentry-mode loopback --passphrase-fd 3 "$@"; }
-exec 3<&0
-${commands(sheet, 1)}
-${commands(sheet, 2)}
-${commands(sheet, 3)}
+      const output = await on(
+        "client",
+        `set -e
+${opened(sheet, commandsOf(sheet, 3))}
 sha256sum </mnt/data
-${commands(sheet, 4)}`;
-      const output = await on("client", script, `${passphrase}\n`);
+${commandsOf(sheet, 4)}`,
+        `${passphrase}\n`,
+      );
       expect(output.split("\n").at(-1)).toBe(sum);
-      expect((await tryOn("client", "ls /dev/mapper/rescue || ls /dev/shm/rescue.*")).code).not.toBe(0);
+      expect(await leftOver()).toBe("");
     },
     minutes(10),
+  );
+
+  it(
+    "closing it from within, mounted for writing, and while somebody uses it, leaves every byte",
+    async () => {
+      const sheet = await stackOutput("recoverySheet");
+      const writable = commandsOf(sheet, 3).replace(" -o ro,norecovery", "");
+      const close = commandsOf(sheet, 4);
+      // The other user stands in it until the first attempt has failed.
+      const output = await on(
+        "client",
+        `${opened(sheet, writable)}
+cd /mnt && echo new >note && { sleep 600 </dev/null >/dev/null 2>&1 & }
+${close}
+sha256sum </mnt/data && ls /mnt && kill $! && wait
+cd /mnt
+${close.split("\n")[0] ?? ""}`,
+        `${passphrase}\n`,
+      );
+      expect(output.split("\n")).toEqual(expect.arrayContaining([sum, "data", "note"]));
+      expect(await leftOver()).toBe("");
+      const again = await on(
+        "client",
+        `${opened(sheet, commandsOf(sheet, 3))}
+cat /mnt/note && sha256sum </mnt/data
+${close}`,
+        `${passphrase}\n`,
+      );
+      expect(again).toBe(`new\n${sum}`);
+    },
+    minutes(6),
   );
 });
