@@ -1,6 +1,6 @@
 /** One provider per host: its configuration is how the operator's machine reaches that host. */
 import * as pulumi from "@pulumi/pulumi";
-import { connection } from "../schema/connection";
+import { connection, hostCure } from "../schema/connection";
 import type { Field } from "../schema/define";
 import { refuseMistakes } from "./mistakes";
 import type * as z from "zod";
@@ -71,8 +71,7 @@ export class Provider extends pulumi.ProviderResource {
     refuseMistakes(`${args.role} "${name}"`, connection, args);
     // An output may yet turn out to be "local".
     if (args.host === undefined && (args.connection === undefined || args.connection === "ssh")) {
-      const cure = "Name the host, or say `connection: local` for the machine that runs Pulumi.";
-      throw new pulumi.RunError(`${args.role} "${name}":\n  host: is missing. ${cure}`);
+      throw new pulumi.RunError(`${args.role} "${name}":\n  host: is missing. ${hostCure}`);
     }
     const secrets = Object.entries(args).filter(
       ([key]) => (connection as Record<string, Field>)[key]?.secret,

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { endpointCure, formatEndpoint, isPlainAddress } from "../schema/endpoint";
+import { endpointCure, joinEndpoint, isPlainAddress } from "../schema/endpoint";
 import { refuseHostMistakes } from "./mistakes";
 import { connectionOf, Provider, type ConnectionArgs } from "./provider";
 import { AuthFile, HostKey, Packages, ServerConfig, Service } from "./resources";
@@ -90,7 +90,7 @@ export class Server extends pulumi.ComponentResource {
 function endpointOf(name: string, args: ServerArgs): pulumi.Output<string> {
   return pulumi.all([args.endpoint, args.host, args.port]).apply(([endpoint, host, port]) => {
     if (endpoint !== undefined) return endpoint;
-    if (host !== undefined && isPlainAddress(host)) return formatEndpoint(host, port ?? 22);
+    if (host !== undefined && isPlainAddress(host)) return joinEndpoint(host, port ?? 22);
     const why =
       host === undefined ? "it has no address" : `"${host}" may be an alias that only this machine knows`;
     throw new pulumi.RunError(

@@ -1,5 +1,5 @@
 /** Whether wishes make sense, before anything runs: all failures at once, with property paths. Pure. */
-import type { Field } from "../schema/define";
+import { defaultOf, type Field } from "../schema/define";
 import { nearest } from "../schema/nearest";
 import { absentMark, conditionsOf } from "../schema/ownership";
 import { Secret } from "../schema/secret";
@@ -57,11 +57,6 @@ export function checkFields(fields: Fields, news: Properties): Checked {
     inputs[key] = field.secret && !(filled instanceof Secret) ? new Secret(filled) : filled;
   }
   return { inputs, failures };
-}
-
-function defaultOf(field: Field): unknown {
-  const result = field.schema.safeParse(undefined);
-  return result.success ? result.data : undefined;
 }
 
 const canonical = (field: Field, value: unknown): unknown =>

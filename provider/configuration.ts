@@ -1,5 +1,5 @@
 /** The provider's configuration: one host, opened on first use. */
-import { connection } from "../schema/connection";
+import { connection, hostCure } from "../schema/connection";
 import { type Checked, checkFields, parseFields } from "./check";
 import { Claims } from "./claims";
 import { NetdiskError } from "./errors";
@@ -47,10 +47,7 @@ export function checkConfiguration(news: Properties): Checked {
   const { inputs, failures } = checkFields(connection, ownKeys(news));
   const given = (key: string) => plain(inputs[key]);
   if (given("connection").value === "ssh" && given("host").value === undefined && !given("host").unknown) {
-    failures.push({
-      property: "host",
-      reason: "is missing. Name the host, or say `connection: local` for the machine that runs Pulumi.",
-    });
+    failures.push({ property: "host", reason: `is missing. ${hostCure}` });
   }
   // The engine's own keys stay where they are.
   return { inputs: { ...news, ...inputs }, failures };

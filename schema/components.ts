@@ -1,7 +1,7 @@
 /** The components as programs in other languages see them: the keys of a stack file, and what comes out. */
 import * as z from "zod";
 import { field, type Field } from "./define";
-import { diskOrders, placeDocs, required, stackFields, type Place } from "./stack";
+import { diskOrders, placeDocs, required, type Place } from "./stack";
 
 export interface Component {
   doc: string;
@@ -60,12 +60,6 @@ export const components: Record<string, Component> = {
     },
   },
 };
-
-/** Sections directly below a place: `client` → `nbd`. */
-export const sectionsBelow = (place: Place): [key: string, place: Place][] =>
-  (Object.keys(stackFields) as Place[])
-    .filter((it) => it.startsWith(`${place}.`) && !it.slice(place.length + 1).includes("."))
-    .map((it) => [it.slice(place.length + 1), it]);
 
 /** Arguments without which there is no component. */
 export const requiredOf = ({ place, more }: Component): string[] => [

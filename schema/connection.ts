@@ -5,6 +5,8 @@ import { field } from "./define";
 const text = z.string().min(1, "must not be empty");
 const line = text.regex(/^[^\n\0]*$/, "must be one line");
 
+export const hostCure = "Name the host, or say `connection: local` for the machine that runs Pulumi.";
+
 export const connection = {
   role: field(z.enum(["server", "client"]), { doc: "What the host is, for messages." }),
   connection: field(z.enum(["ssh", "local"]).default("ssh"), {

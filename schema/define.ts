@@ -47,6 +47,12 @@ export function field<T extends z.ZodType>(schema: T, options: FieldOptions): Fi
 /** Whether the host shows what became of the wish. */
 export const isObserved = ({ role }: Field): boolean => role !== "unobserved" && role !== "order";
 
+/** What holds where the field is left out. */
+export function defaultOf({ schema }: Field): unknown {
+  const filled = schema.safeParse(undefined);
+  return filled.success ? filled.data : undefined;
+}
+
 /** What becomes of a later change, in a sentence; empty where any is carried out. */
 export function laterChange({ role, growable }: Field): string {
   if (role !== "fixed") return "";

@@ -9,9 +9,8 @@ export function isPlainAddress(host: string): boolean {
 }
 
 /** HOST:PORT, with brackets around an IPv6 address. */
-export function formatEndpoint(host: string, port: number): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
+export const joinEndpoint = (host: string, port: number | string): string =>
+  `${host.includes(":") ? `[${host}]` : host}:${port}`;
 
 export const endpointCure =
   "Say how the client dials the server: `endpoint: HOST:PORT`, such as 203.0.113.7:22.";

@@ -1,8 +1,8 @@
 /** The text of a new stack file: what was chosen, and everything else as a comment to be woken up. Pure. */
 import { stringify } from "yaml";
 import * as z from "zod";
-import { type Field, laterChange } from "./define";
-import { orders, placeDocs, stackFields, type Place } from "./stack";
+import { defaultOf, type Field, laterChange } from "./define";
+import { orders, placeDocs, sectionsBelow, stackFields, type Place } from "./stack";
 
 export interface NewStack {
   stack: string;
@@ -34,11 +34,6 @@ function comment(text: string, indent: string): string[] {
 const scalar = (value: unknown): string =>
   stringify(value, { collectionStyle: "flow", flowCollectionPadding: false, lineWidth: 0 }).trim();
 
-function defaultOf({ schema }: Field): unknown {
-  const filled = schema.safeParse(undefined);
-  return filled.success ? filled.data : undefined;
-}
-
 function meaning(field: Field): string {
   const json = z.toJSONSchema(field.schema, { io: "input", unrepresentable: "any" });
   const choices = (json.enum ?? []).map(String);
@@ -69,10 +64,7 @@ export function newStackText({ stack, project, values, disk, recovery }: NewStac
       const path = `${at(place)}.${key}`;
       return keyLines(path, key, field, values[path], indent);
     });
-    const inside = (Object.keys(stackFields) as Place[]).filter(
-      (other) => other.startsWith(`${place}.`) && !other.slice(place.length + 1).includes("."),
-    );
-    return [...keys, ...inside.flatMap((other) => section(other, other.slice(place.length + 1), indent))];
+    return [...keys, ...sectionsBelow(place).flatMap(([key, inside]) => section(inside, key, indent))];
   }
 
   function section(place: Place, key: string, indent: string): string[] {

@@ -3,12 +3,12 @@
  * Written by `npm run schema`; a test fails while the committed file differs.
  */
 import * as z from "zod";
-import { components, requiredOf as requiredOfComponent, sectionsBelow, type Component } from "./components";
+import { components, requiredOf as requiredOfComponent, type Component } from "./components";
 import { connection } from "./connection";
 import { type Definition, type Field, isObserved, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf, ownershipOutputs } from "./ownership";
-import { placeDocs, required, stackFields, type Place } from "./stack";
+import { placeDocs, required, sectionsBelow, stackFields, type Place } from "./stack";
 
 type Json = Record<string, unknown>;
 

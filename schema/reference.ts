@@ -3,7 +3,7 @@
  * definitions that check them. Written by `npm run schema`; a test fails while the committed page differs.
  */
 import * as z from "zod";
-import { type Definition, type Field, laterChange } from "./define";
+import { defaultOf, type Definition, type Field, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf } from "./ownership";
 import { alternatives, orders, placeDocs, required, stackFields, type Place } from "./stack";
@@ -12,11 +12,6 @@ const code = (value: unknown): string => `\`${typeof value === "string" ? value 
 
 /** A table's cell cannot hold a bar or a line break. */
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
-
-function defaultOf({ schema }: Field): unknown {
-  const filled = schema.safeParse(undefined);
-  return filled.success ? filled.data : undefined;
-}
 
 function meaning(field: Field): string {
   const schema = z.toJSONSchema(field.schema, { io: "input", unrepresentable: "any" });

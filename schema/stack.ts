@@ -204,6 +204,12 @@ export function secretPaths(values: Record<string, unknown>): string[][] {
 
 export type Place = keyof typeof stackFields;
 
+/** Sections directly below a place: `client` → `nbd`. */
+export const sectionsBelow = (place: Place): [key: string, place: Place][] =>
+  (Object.keys(stackFields) as Place[])
+    .filter((it) => it.startsWith(`${place}.`) && !it.slice(place.length + 1).includes("."))
+    .map((it) => [it.slice(place.length + 1), it]);
+
 /** What each section is for. */
 export const placeDocs: Record<Place, string> = {
   server:

@@ -1,6 +1,7 @@
 /** Checks the configuration of a stack: every mistake at once, each with its path and its cure. Pure. */
 import { commandMistakes } from "./commands";
 import { sharedUses, type Taken, takeUses } from "./diskUses";
+import { hostCure } from "./connection";
 import { endpointCure, isPlainAddress } from "./endpoint";
 import { diskName } from "./fields";
 import {
@@ -75,8 +76,7 @@ export function hostMistakes(
   const given = (key: string) => !isEmpty(value[key]);
   const local = value.connection === "local";
   if (value.host === undefined && !local) {
-    const cure = "Name the host, or say `connection: local` for the machine that runs Pulumi.";
-    return at("host", `is missing. ${cure}`, "section");
+    return at("host", `is missing. ${hostCure}`, "section");
   }
   if (local && given("host")) {
     return at("host", "does not go with `connection: local`. Remove one of the two.", "key");

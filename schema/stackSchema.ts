@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { Field } from "./define";
 import { sizePattern } from "./size";
-import { alternatives, orders, placeDocs, required, stackFields, type Place } from "./stack";
+import { alternatives, orders, placeDocs, required, sectionsBelow, stackFields, type Place } from "./stack";
 
 type Json = Record<string, unknown>;
 
@@ -37,14 +37,11 @@ function value(path: string, field: Field): Json {
 
 /** A section with its keys and the sections in it. */
 function section(place: Place): Json {
-  const inside = (Object.keys(stackFields) as Place[]).filter(
-    (other) => other.startsWith(`${place}.`) && !other.slice(place.length + 1).includes("."),
-  );
   const keys = Object.entries<Field>(stackFields[place]).map(([key, field]) => [
     key,
     value(`${place}.${key}`, field),
   ]);
-  const sections = inside.map((other) => [other.slice(place.length + 1), section(other)]);
+  const sections = sectionsBelow(place).map(([key, inside]) => [key, section(inside)]);
   return {
     type: "object",
     description: placeDocs[place],

@@ -74,8 +74,8 @@ export function parseKnownHosts(stdout: string, source: string): { keys: HostKey
 }
 
 /** `[name]:port`, as known_hosts has it for ports other than 22. */
-export const knownHostsName = (name: string, port: number): string =>
-  port === 22 ? name : `[${name}]:${port}`;
+export const knownHostsName = (name: string, port: number | string): string =>
+  Number(port) === 22 ? name : `[${name}]:${port}`;
 
 /** Asks OpenSSH, which knows how to read hashed names. Keys that a file marks as revoked are left out. */
 export async function lookUp(name: string, files: string[]): Promise<HostKey[]> {

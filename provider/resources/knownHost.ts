@@ -5,14 +5,20 @@ import type { Inputs } from "../../schema/define";
 import { knownHostsFile } from "../../schema/paths";
 import { ask } from "../fact";
 import { knownHosts } from "../facts/knownHosts";
+import { knownHostsName } from "../host/hostKeys";
 import { sh } from "../host/sh";
 import { resourceType } from "../resource";
-import { knownHostName, splitEndpoint } from "./endpoint";
+import { splitEndpoint } from "./endpoint";
 
 /** One line for each host, the server's first. */
 function textOf({ endpoint = "", publicKey = "", jumps = {} }: Partial<Inputs<typeof definition>>): string {
   const hosts: [string, string][] = [[endpoint, publicKey], ...Object.entries(jumps).sort()];
-  return hosts.map(([at, key]) => `${knownHostName(splitEndpoint(at))} ${key}\n`).join("");
+  return hosts
+    .map(([at, key]) => {
+      const { host, port } = splitEndpoint(at);
+      return `${knownHostsName(host, port)} ${key}\n`;
+    })
+    .join("");
 }
 
 export const knownHost = resourceType<typeof definition>({

@@ -1,6 +1,7 @@
 /** The SSH tunnel of one disk and its unit (schema/client.ts, docs/units.md). */
 import { tunnel as definition } from "../../schema/client";
 import type { Inputs } from "../../schema/define";
+import { joinEndpoint } from "../../schema/endpoint";
 import {
   diskTarget,
   knownHostsFile,
@@ -20,7 +21,7 @@ import { type RunStep, resourceType } from "../resource";
 import { raw, systemdWord } from "../template";
 import { type ChainUnit, install, noteOf, observeUnit, systemctl, unitOnly, uninstall } from "./chainUnit";
 import { bringUp, bringUpLater, inOrder, takeDown } from "./takeDown";
-import { joinEndpoint, splitEndpoint } from "./endpoint";
+import { splitEndpoint } from "./endpoint";
 
 type Wishes = Inputs<typeof definition>;
 
@@ -60,8 +61,7 @@ function unitOf({ name, endpoint, user, remote, jump }: Wishes): ChainUnit {
 
 const after = (words: string[], flag: string): string => words[words.indexOf(flag) + 1] ?? "";
 
-const endpointIn = (words: string[]): string =>
-  joinEndpoint({ host: after(words, "--"), port: after(words, "-p") });
+const endpointIn = (words: string[]): string => joinEndpoint(after(words, "--"), after(words, "-p"));
 
 /** Where a ProxyCommand of our form leads; one of another form leads nowhere that was wished. */
 function jumpIn(words: string[]): Wishes["jump"] {
