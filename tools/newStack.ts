@@ -2,17 +2,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
-import { parseArgs } from "node:util";
 import { parse } from "yaml";
-import type { Field } from "../schema/define";
 import { diskName } from "../schema/fields";
 import { formatPath } from "../schema/mistake";
-import { nearest } from "../schema/nearest";
 import { newStackText } from "../schema/newStack";
-import { stackFields } from "../schema/stack";
 import { stackMistakes } from "../schema/stackMistakes";
 import { StackText } from "../schema/stackText";
 import { isPlainAddress } from "../schema/endpoint";
+import { flags, readFlags, Refusal } from "./newStackFlags";
 
 // dist/tools/newStack.js
 const root = join(__dirname, "../..");
@@ -20,17 +17,6 @@ const { name: project, stackConfigDir = "." } = parse(readFileSync(join(root, "P
   name: string;
   stackConfigDir?: string;
 };
-
-class Refusal extends Error {}
-
-/** Every key of a stack file that is no secret is a flag: `--server.host`, and of the one disk `--file.size`. */
-const flags: Record<string, Field> = Object.fromEntries(
-  Object.entries<Record<string, Field>>(stackFields).flatMap(([place, fields]) =>
-    Object.entries(fields)
-      .filter(([, field]) => !field.secret)
-      .map(([key, field]) => [`${place}.${key}`.replace("disks.NAME.", ""), field]),
-  ),
-);
 
 const help = () => `npm run new-stack -- NAME [--disk NAME] [--recovery passphrase|none] [--KEY VALUE]...
 
@@ -43,7 +29,11 @@ ${Object.entries(flags)
   .join("\n")}
 `;
 
+/** As it is given on the command line. */
+const shown = (flag: string): string => (flag === "NAME" ? flag : `--${flag}`);
+
 interface Question {
+  /** Or NAME. */
   flag: string;
   ask: string;
   fallback?: string;
@@ -51,7 +41,7 @@ interface Question {
 }
 
 const questions: Question[] = [
-  { flag: "name", ask: "Name of the stack, for instance where it is" },
+  { flag: "NAME", ask: "Name of the stack, for instance where it is" },
   { flag: "server.host", ask: "The rented server: address, name, or alias of your ssh_config" },
   {
     flag: "server.endpoint",
@@ -92,7 +82,7 @@ function valueOf(flag: string, text: string): unknown {
 
 /** What is wrong with the value of a flag, undefined where nothing is. The file as a whole is checked later. */
 function problem(flag: string, value: string): string | undefined {
-  if (flag === "name") {
+  if (flag === "NAME") {
     return /^[A-Za-z0-9_.-]{1,100}$/.test(value)
       ? undefined
       : 'must hold only letters, digits, "-", "_" and "."';
@@ -123,7 +113,7 @@ async function complete(given: Record<string, string>, terminal?: Ask): Promise<
     const { flag, fallback, when } = question;
     if (given[flag] !== undefined || when?.(given) === false) continue;
     const value = terminal ? await answerOf(question, terminal) : fallback;
-    if (value === undefined) open.push(flag === "name" ? "NAME" : `--${flag}`);
+    if (value === undefined) open.push(shown(flag));
     else if (value !== "") given[flag] = value;
     // This machine as the client must be said, by flag or by answer.
     else if (terminal) given["client.connection"] = "local";
@@ -151,29 +141,6 @@ async function answer(given: Record<string, string>): Promise<void> {
   }
 }
 
-function readFlags(): Record<string, string> | undefined {
-  const known = [...Object.keys(flags), "disk", "recovery", "help"];
-  const { tokens } = parseArgs({ strict: false, allowPositionals: true, tokens: true });
-  const given: Record<string, string> = {};
-  for (let i = 0; i < tokens.length; i++) {
-    const token = tokens[i];
-    if (token?.kind === "positional") {
-      if (given.name !== undefined) throw new Refusal(`one NAME is enough, but "${token.value}" came too.`);
-      given.name = token.value;
-    } else if (token?.kind === "option") {
-      if (!known.includes(token.name))
-        throw new Refusal(`unknown flag --${token.name}${nearest(token.name, known)}`);
-      if (token.name === "help") return undefined;
-      const next = tokens[i + 1];
-      const value = token.value ?? (next?.kind === "positional" ? next.value : undefined);
-      if (value === undefined) throw new Refusal(`--${token.name} needs a value.`);
-      if (token.value === undefined) i++;
-      given[token.name] = value;
-    }
-  }
-  return given;
-}
-
 /** Throws a Refusal that says all that is wrong. */
 function check(text: string, file: string, recovery: string): void {
   const config = new StackText(file, text, project).values();
@@ -184,13 +151,13 @@ function check(text: string, file: string, recovery: string): void {
 }
 
 async function main(): Promise<void> {
-  const given = readFlags();
+  const given = readFlags(process.argv.slice(2));
   if (!given) return void process.stdout.write(help());
   await answer(given);
-  const { name = "", disk = "", recovery = "", ...rest } = given;
-  for (const [flag, value] of Object.entries({ name, disk, recovery })) {
+  const { NAME = "", disk = "", recovery = "", ...rest } = given;
+  for (const [flag, value] of Object.entries({ NAME, disk, recovery })) {
     const wrong = problem(flag, value);
-    if (wrong) throw new Refusal(`${flag === "name" ? "NAME" : `--${flag}`} ${wrong} (found "${value}").`);
+    if (wrong) throw new Refusal(`${shown(flag)} ${wrong} (found "${value}").`);
   }
   const values = Object.fromEntries(
     Object.entries(rest).map(([flag, value]) => [
@@ -198,9 +165,9 @@ async function main(): Promise<void> {
       valueOf(flag, value),
     ]),
   );
-  const file = join(stackConfigDir, `Pulumi.${name}.yaml`);
+  const file = join(stackConfigDir, `Pulumi.${NAME}.yaml`);
   const text = newStackText({
-    stack: name,
+    stack: NAME,
     project,
     values,
     disk,
@@ -215,11 +182,11 @@ async function main(): Promise<void> {
   }
   const keepsCopy = recovery !== "none";
   const next = [
-    `stack init ${name}`,
-    ...(keepsCopy ? [`config set --secret --path recovery.passphrase --stack ${name}`] : []),
-    `up --stack ${name}`,
+    `stack init ${NAME}`,
+    ...(keepsCopy ? [`config set --secret --path recovery.passphrase --stack ${NAME}`] : []),
+    `up --stack ${NAME}`,
     // Whoever only does what stands here would find out in the disaster (docs/recovery.md).
-    ...(keepsCopy ? [`stack output recoverySheet --show-secrets --stack ${name} >sheet.txt`] : []),
+    ...(keepsCopy ? [`stack output recoverySheet --show-secrets --stack ${NAME} >sheet.txt`] : []),
   ];
   process.stdout.write(`${file} is written. Next:\n\n${next.map((it) => `  pulumi ${it}\n`).join("")}`);
 }
