@@ -26,6 +26,9 @@ export class NetdiskError extends Error {
   }
 }
 
+/** As a person sees it: the code leads to docs/errors.md, the cure stays at the end. */
+export const coded = (error: NetdiskError): string => `${error.code}: ${error.message}`;
+
 export const unreadable = (host: string, what: string, found: string, cure: string): NetdiskError =>
   new NetdiskError("UNREADABLE", `${host}: ${what}: ${found.trim() || "(no output)"}. ${cure}`);
 

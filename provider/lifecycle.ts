@@ -13,7 +13,7 @@ import type { Host } from "./host/host";
 import { fileTaken } from "./ownFile";
 import { nonceOf, outputsOf, stateOf } from "./outputs";
 import { idOf, reach, StillUsed, type Work } from "./reach";
-import { InitFailed, messageOf, nameOf, type Present, type Request, type Wanted } from "./request";
+import { InitFailed, nameOf, type Present, type Request, type Wanted } from "./request";
 import type { ResourceType } from "./resource";
 import { plain, type Properties } from "./wire/values";
 
@@ -134,13 +134,7 @@ export async function apply(request: Request, { name, inputs, outputs }: Wanted)
       throw error;
     }
     const state = await lastLook(request, request.host, work);
-    throw new InitFailed(
-      idOf(work),
-      outputsOf(type.definition, state, inputs, ownership),
-      undefined,
-      messageOf(error),
-      { cause: error },
-    );
+    throw new InitFailed(idOf(work), outputsOf(type.definition, state, inputs, ownership), undefined, error);
   }
 }
 

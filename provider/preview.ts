@@ -3,7 +3,7 @@ import { boundHost, orAborted, timeLimit } from "./boundHost";
 import { knownWishes, unknownFields } from "./check";
 import { claimedError, holders, ownerOf } from "./claims";
 import { diff } from "./diff";
-import { type ErrorCode, NetdiskError } from "./errors";
+import { coded, type ErrorCode, foreign, NetdiskError } from "./errors";
 import type { FoundClaim } from "./facts/claims";
 import { nonceOf, stateOf } from "./outputs";
 import { fileTaken } from "./ownFile";
@@ -80,7 +80,7 @@ function differences(
  * first. The read before has just seen it, or has said that the program for it is missing.
  */
 function notForeseen(error: NetdiskError, label: string, late: number | undefined): string | undefined {
-  if (error.code === "NO_TOOL") return error.message;
+  if (error.code === "NO_TOOL") return coded(error);
   if (error.code !== "CANCELLED" || late === undefined) return undefined;
   return `a look at ${label} takes longer than ${late / 1000} s, as with slow key slots (\`iterTime\`) or a slow link. \`pulumi up\` takes the time.`;
 }
@@ -123,7 +123,7 @@ export async function preview(
       throw claimedError(host.label, definition, wanted.name, others[0]);
     const taken = isKnown ? undefined : fileTaken(host.label, type, { name: wanted.name, wishes }, all);
     if (taken) throw taken;
-    if (look.is === "foreign") progress.say(`${host.label}: ${look.what}. ${look.cure}`, "warning");
+    if (look.is === "foreign") progress.say(coded(foreign(host.label, look.what, look.cure)), "warning");
     if (look.is === "foreign" || look.is === "hidden") return;
     // Of what is known already, the read before it has just said it.
     if (!isKnown) remark({ host, progress }, look);
@@ -144,7 +144,7 @@ export async function preview(
     if (error.code === "CONFIG" && !isSuitable) throw error;
     // A create: the host, or what this thing stands on, may be made by this very run (no nbd-server yet on a bare
     // host). So it cannot be foreseen, which is said, but is no reason to stop; `up` itself will stop if it is one.
-    if (!unmade.has(error.code)) progress.say(`cannot be foreseen: ${error.message}`);
+    if (!unmade.has(error.code)) progress.say(`cannot be foreseen: ${coded(error)}`);
   } finally {
     limit.clear();
   }

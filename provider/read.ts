@@ -50,8 +50,11 @@ export async function read(
         id,
         outputsOf(definition, {}, inputs, ownership),
         { ...given.inputs, [absentMark]: true },
-        `${host.label}: ${id} is not there, only this stack's claim on it. ` +
-          "`pulumi up` makes it, and a destroy takes the claim away.",
+        new NetdiskError(
+          "UNFINISHED",
+          `${host.label}: ${id} is not there, only this stack's claim on it. ` +
+            "`pulumi up` makes it, and a destroy takes the claim away.",
+        ),
       );
     case "foreign":
       // An import has nothing that could be kept.
@@ -61,7 +64,11 @@ export async function read(
         id,
         given.outputs,
         given.inputs,
-        `${foreign(host.label, look.what, look.cure).message} Until then \`pulumi up\` refuses ${id}, and a destroy leaves it alone.`,
+        foreign(
+          host.label,
+          look.what,
+          `${look.cure} Until then \`pulumi up\` refuses ${id}, and a destroy leaves it alone.`,
+        ),
       );
     case "hidden":
       if (look.inOrder && !imported) return { id, outputs: given.outputs, inputs: given.inputs };
@@ -69,7 +76,10 @@ export async function read(
         id,
         given.outputs,
         given.inputs,
-        `${host.label}: ${id} cannot be seen: ${look.by}. \`pulumi up\` brings it back.`,
+        new NetdiskError(
+          "UNFINISHED",
+          `${host.label}: ${id} cannot be seen: ${look.by}. \`pulumi up\` brings it back.`,
+        ),
       );
     case "present": {
       remark(request, look);

@@ -25,20 +25,17 @@ export interface Present {
   outputs: Properties;
 }
 
-/** The engine keeps id and properties, shows the reason, and updates the resource in the next run. */
+/** The engine keeps id and properties, shows the failure, and updates the resource in the next run. */
 export class InitFailed extends Error {
   constructor(
     readonly id: string,
     readonly outputs: Properties,
     readonly inputs: Properties | undefined,
-    readonly reason: string,
-    options?: ErrorOptions,
+    readonly failure: unknown,
   ) {
-    super(reason, options);
+    super("initialization failed", { cause: failure });
   }
 }
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** The name part of `KIND/NAME`. */
 export function nameOf(type: ResourceType, id: string): string {

@@ -3,6 +3,7 @@ import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { ErrorResourceInitFailed } from "@pulumi/pulumi/proto/provider_pb";
 import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Any } from "google-protobuf/google/protobuf/any_pb";
+import { coded, NetdiskError } from "../errors";
 import type { Mask } from "../progress";
 import { InitFailed } from "../request";
 import { encode } from "./values";
@@ -29,13 +30,16 @@ function initFailed(failure: InitFailed, reason: string): GrpcFailure {
   return { code: status.UNKNOWN, details: reason, metadata };
 }
 
-/** Users see the message only: a stack would bury the cure. */
-export function failureOf(error: unknown, mask: Mask): GrpcFailure {
-  if (error instanceof InitFailed) return initFailed(error, mask(error.reason));
-  if (error instanceof Error && error.name.startsWith("NetdiskError")) {
-    return { code: status.UNKNOWN, details: mask(error.message) };
-  }
+/** Of an error that is meant for them, users see no stack: it would bury the cure. */
+function textOf(error: unknown): string {
+  if (error instanceof NetdiskError) return coded(error);
   // A mistake of ours: the stack is what the report needs.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { code: status.INTERNAL, details: mask(`unexpected: ${text}\nPlease report this.`) };
+  return `unexpected: ${text}\nPlease report this.`;
+}
+
+export function failureOf(error: unknown, mask: Mask): GrpcFailure {
+  if (error instanceof InitFailed) return initFailed(error, mask(textOf(error.failure)));
+  const code = error instanceof NetdiskError ? status.UNKNOWN : status.INTERNAL;
+  return { code, details: mask(textOf(error)) };
 }

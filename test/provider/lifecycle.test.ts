@@ -61,7 +61,7 @@ describe("create", () => {
     engine.host.write("testdisk", "foreign", "");
     const failure = await failureOf(up(engine));
     expect(failure.initFailed).toBeUndefined();
-    expect(failure.message).toMatch(/^sandbox .*holds a photo\. Move it away\.$/);
+    expect(failure.message).toMatch(/^FOREIGN: sandbox .*holds a photo\. Move it away\.$/);
     expect(engine.host.read("../claims/thing", "testdisk/home.lab.json")).toBeUndefined();
     expect(engine.host.read("testdisk", "size")).toBeUndefined();
   });
@@ -93,7 +93,7 @@ describe("create", () => {
     engine.host.write("testdisk", "broken", "");
     const { initFailed } = await failureOf(up(engine));
     expect(initFailed).toMatchObject({ id: "thing/testdisk", refresh: true });
-    expect(initFailed!.reasons[0]).toContain("ended with status 3");
+    expect(initFailed!.reasons[0]).toMatch(/^COMMAND: [^]*ended with status 3/);
     // The size was written, the activation was not.
     expect(initFailed!.outputs).toMatchObject({ size: "1024 MiB", active: false, claimed: true });
     const { inputs } = await engine.check(urn, wish);
@@ -174,7 +174,7 @@ describe("read", () => {
       const { initFailed } = await failureOf(engine.read(urn, created));
       expect(initFailed).toMatchObject({ id: created.id, refresh: true });
       expect(initFailed!.reasons[0]).toMatch(
-        /^sandbox .*: thing\/testdisk is not there, only this stack's claim on it\. `pulumi up` makes it, and a/,
+        /^UNFINISHED: sandbox .*: thing\/testdisk is not there, only this stack's claim on it\. `pulumi up` makes it, and a/,
       );
       return { engine, created, kept: initFailed! };
     }
@@ -226,7 +226,7 @@ describe("read", () => {
       inputs: created.inputs,
       refresh: true,
     });
-    expect(initFailed!.reasons[0]).toContain("the target is stopped");
+    expect(initFailed!.reasons[0]).toMatch(/^UNFINISHED: .*the target is stopped/);
   });
 
   it("keeps the last known state where the program that shows it is missing: up installs it first", async () => {
@@ -260,7 +260,7 @@ describe("read", () => {
       refresh: true,
     });
     expect(initFailed!.reasons[0]).toMatch(
-      /sandbox .*holds a photo\. Move it away\. Until then `pulumi up` refuses/,
+      /^FOREIGN: sandbox .*holds a photo\. Move it away\. Until then `pulumi up` refuses/,
     );
     expect((await failureOf(engine.update(urn, initFailed!, created.inputs))).message).toContain("a photo");
 
@@ -284,7 +284,7 @@ describe("read", () => {
     engine.host.transport.reachable = false;
     const failure = await failureOf(engine.read(urn, created));
     expect(failure.initFailed).toBeUndefined();
-    expect(failure.message).toContain("cannot be reached");
+    expect(failure.message).toMatch(/^UNREACHABLE: .*cannot be reached/);
   });
 
   it("imports by the id alone, from this stack's claim", async () => {
@@ -393,7 +393,7 @@ describe("delete", () => {
     const engine = await play(undefined, [used]);
     const created = await up(engine);
     const { message } = await failureOf(engine.delete(urn, created));
-    expect(message).toBe("sandbox (root@sandbox:22): process 7 uses it. End it.");
+    expect(message).toBe("IN_USE: sandbox (root@sandbox:22): process 7 uses it. End it.");
     expect(engine.host.read("../claims/thing/testdisk", "home.lab.json")).toBeDefined();
   });
 
@@ -561,7 +561,7 @@ describe("a host that is neither Debian nor Ubuntu", () => {
   const fedora =
     'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=32\nPRETTY_NAME="Fedora Linux 32 (Workstation Edition)"\n';
   const refusal =
-    "sandbox (root@sandbox:22) is Fedora Linux 32 (Workstation Edition); nothing was changed there, " +
+    "CONFIG: sandbox (root@sandbox:22) is Fedora Linux 32 (Workstation Edition); nothing was changed there, " +
     "because netdisk works with apt and systemd: use a host with Debian or Ubuntu.";
 
   it("is refused in one sentence, by preview and up, before anything is changed", async () => {
