@@ -26,8 +26,26 @@ export class NetdiskError extends Error {
   }
 }
 
-/** As a person sees it: the code leads to docs/errors.md, the cure stays at the end. */
-export const coded = (error: NetdiskError): string => `${error.code}: ${error.message}`;
+/** A host cannot be reached. */
+export class Unreachable extends NetdiskError {
+  constructor(
+    message: string,
+    /** Instead of the message where the state knows the host: it may have moved, or be gone for good. */
+    readonly whereKnown: string,
+    options?: ErrorOptions,
+  ) {
+    super("UNREACHABLE", message, options);
+  }
+}
+
+/**
+ * As a person sees it: the code leads to docs/errors.md, the cure stays at the end.
+ *
+ * @param isKnown Whether the state has what this is about; of a create it has nothing.
+ */
+export function coded(error: NetdiskError, isKnown = true): string {
+  return `${error.code}: ${error instanceof Unreachable && isKnown ? error.whereKnown : error.message}`;
+}
 
 export const unreadable = (host: string, what: string, found: string, cure: string): NetdiskError =>
   new NetdiskError("UNREADABLE", `${host}: ${what}: ${found.trim() || "(no output)"}. ${cure}`);

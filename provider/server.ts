@@ -117,7 +117,10 @@ function implementation(
         .track((signal) => within(call.request, signal, (limited) => handle(call.request, limited)))
         .then(
           (response) => callback(null, response),
-          (error: unknown) => callback(failureOf(error, maskOf(secrets?.(call.request)))),
+          (error: unknown) => {
+            const isKnown = !(call.request instanceof pb.CreateRequest);
+            callback(failureOf(error, maskOf(secrets?.(call.request)), isKnown));
+          },
         );
     };
 

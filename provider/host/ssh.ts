@@ -2,7 +2,7 @@
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientChannel } from "ssh2";
-import { NetdiskError } from "../errors";
+import { NetdiskError, Unreachable } from "../errors";
 import { connect, type Link } from "./connect";
 import { ConnectFailure } from "./connectFailure";
 import { KeptShells } from "./keptShells";
@@ -29,10 +29,13 @@ export interface SshOptions {
   keepaliveMs?: number;
 }
 
-const gone = (target?: Target): string =>
+const moved =
   "If its address, user or key has changed, set the new one and run `pulumi up --refresh --run-program`; " +
-  "if the host no longer exists, first keep what `pulumi stack output recovery --show-secrets` prints, then set " +
-  `NETDISK_HOST_GONE=${target?.hostKeys[0]?.fingerprint ?? "<fingerprint of its host key>"} to give up what was on it.`;
+  "if the host no longer exists,";
+
+const gone = (target: Target): string =>
+  `${moved} first keep what \`pulumi stack output recovery --show-secrets\` prints, then set ` +
+  `NETDISK_HOST_GONE=${target.hostKeys[0]?.fingerprint ?? "<fingerprint of its host key>"} to give up what was on it.`;
 
 type Outcome = "ran" | "refused" | "stale";
 
@@ -196,13 +199,12 @@ class SshTransport implements Transport {
   }
 
   #unreachable(target: Target, failure: ConnectFailure): NetdiskError {
-    const parts = [
-      `${this.label} cannot be reached: ${failure.found}.`,
-      target.remark,
-      failure.cure,
-      gone(target),
-    ];
-    return new NetdiskError("UNREACHABLE", parts.filter(Boolean).join(" "), { cause: failure });
+    const { found, cure } = failure;
+    const what = [`${this.label} cannot be reached: ${found}.`, target.remark].filter(Boolean).join(" ");
+    const firstCure = cure ?? "Start it, or set another host, port or user, and run `pulumi up` again.";
+    // To give a host up is the last thing to think of where something better is known.
+    const knownCure = cure === undefined ? gone(target) : `${moved} docs/recovery.md has the way. ${cure}`;
+    return new Unreachable(`${what} ${firstCure}`, `${what} ${knownCure}`, { cause: failure });
   }
 
   #refusedChannel(error = new Error("no session is free")): NetdiskError {
@@ -219,7 +221,7 @@ class SshTransport implements Transport {
     return new NetdiskError(
       "UNREACHABLE",
       `${this.label}: the connection was lost during a command (${reason}); the command may still be running on the host. ` +
-        `Run \`pulumi up\` again when the host can be reached: it waits for the command, then continues. ${gone(this.#known)}`,
+        "Run `pulumi up` again when the host can be reached: it waits for the command, then continues.",
       { cause },
     );
   }

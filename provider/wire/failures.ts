@@ -31,15 +31,16 @@ function initFailed(failure: InitFailed, reason: string): GrpcFailure {
 }
 
 /** Of an error that is meant for them, users see no stack: it would bury the cure. */
-function textOf(error: unknown): string {
-  if (error instanceof NetdiskError) return coded(error);
+function textOf(error: unknown, isKnown: boolean): string {
+  if (error instanceof NetdiskError) return coded(error, isKnown);
   // A mistake of ours: the stack is what the report needs.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `unexpected: ${text}\nPlease report this.`;
 }
 
-export function failureOf(error: unknown, mask: Mask): GrpcFailure {
-  if (error instanceof InitFailed) return initFailed(error, mask(textOf(error.failure)));
+/** @param isKnown Whether the request is about something that the state has. */
+export function failureOf(error: unknown, mask: Mask, isKnown: boolean): GrpcFailure {
+  if (error instanceof InitFailed) return initFailed(error, mask(textOf(error.failure, isKnown)));
   const code = error instanceof NetdiskError ? status.UNKNOWN : status.INTERNAL;
-  return { code, details: mask(textOf(error)) };
+  return { code, details: mask(textOf(error, isKnown)) };
 }

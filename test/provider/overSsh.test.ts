@@ -98,7 +98,7 @@ describe("over SSH", () => {
       outputs: { active: false, claimed: true },
     });
     expect(failure.initFailed!.reasons[0]).toMatch(
-      /the connection was lost .*pulumi up --refresh --run-program.*NETDISK_HOST_GONE=SHA256:/,
+      /^UNREACHABLE: .*the connection was lost .*Run `pulumi up` again .* then continues\.$/,
     );
     expect(ssh.count.connections).toBe(2);
   });
@@ -123,7 +123,13 @@ describe("over SSH", () => {
     const failure = (await provide.read(urn, known).catch((error: unknown) => error)) as Failure;
     expect(failure.initFailed).toBeUndefined();
     expect(failure.message).toMatch(
-      /127\.0\.0\.1.*cannot be reached.*NETDISK_HOST_GONE=SHA256:\S+ to give up what was on it\.$/,
+      /^UNREACHABLE: 127\.0\.0\.1.*cannot be reached.*NETDISK_HOST_GONE=SHA256:\S+ to give up what was on it\.$/,
+    );
+    // The state has nothing of what was to be made.
+    const { inputs } = await provide.check(urn, wish);
+    const first = (await provide.create(urn, inputs).catch((error: unknown) => error)) as Failure;
+    expect(first.message).toMatch(
+      /^UNREACHABLE: 127\.0\.0\.1.*cannot be reached.* set another host, port or user, and run `pulumi up` again\.$/,
     );
   });
 

@@ -3,25 +3,42 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
+import { Unreachable } from "../../provider/errors";
 import { hostFingerprints } from "../../provider/host/open";
 import { ask, at, errorOf, generate, open, server, unusedPort } from "./sshFixture";
 
-describe("the error of a host that cannot be reached names host, address, cause and both cures", () => {
-  const ending = (fingerprint: string) =>
-    ` If its address, user or key has changed, set the new one and run \`pulumi up --refresh --run-program\`; ` +
-    "if the host no longer exists, first keep what `pulumi stack output recovery --show-secrets` prints, then set " +
+async function unreachable(asked: Promise<unknown>): Promise<Unreachable> {
+  const error = await errorOf(asked);
+  if (!(error instanceof Unreachable)) throw error;
+  return error;
+}
+
+describe("the error of a host that cannot be reached names host, address, cause and cure", () => {
+  const moved =
+    " If its address, user or key has changed, set the new one and run `pulumi up --refresh --run-program`; " +
+    "if the host no longer exists,";
+  const givenUp = (fingerprint: string) =>
+    `${moved} first keep what \`pulumi stack output recovery --show-secrets\` prints, then set ` +
     `NETDISK_HOST_GONE=${fingerprint} to give up what was on it.`;
+
+  /** Where the state knows the host, the cause's own cure stays the last one. */
+  function expectCure({ message, whereKnown }: Unreachable, found: string, cure: string): void {
+    expect(message).toContain(`${found}. ${cure}`);
+    expect(message).not.toMatch(/GONE|no longer exists/);
+    expect(whereKnown).toContain(`${found}.${moved} docs/recovery.md has the way. ${cure}`);
+  }
 
   it("refused", async () => {
     const { connection } = await server();
     const port = await unusedPort();
-    const error = await errorOf(ask(open({ ...connection, port })));
+    const { code, message, whereKnown } = await unreachable(ask(open({ ...connection, port })));
     const [fingerprint = ""] = await hostFingerprints(connection);
-    expect(error.code).toBe("UNREACHABLE");
-    expect(error.message).toBe(
-      `127.0.0.1 (root@127.0.0.1:${port}) cannot be reached: 127.0.0.1:${port} refuses connections: sshd does not run there.` +
-        ending(fingerprint),
+    expect(code).toBe("UNREACHABLE");
+    const found = `127.0.0.1 (root@127.0.0.1:${port}) cannot be reached: 127.0.0.1:${port} refuses connections: sshd does not run there.`;
+    expect(message).toBe(
+      `${found} Start it, or set another host, port or user, and run \`pulumi up\` again.`,
     );
+    expect(whereKnown).toBe(found + givenUp(fingerprint));
   });
 
   it("a name without address", async () => {
@@ -57,23 +74,28 @@ describe("the error of a host that cannot be reached names host, address, cause 
   it("another host key than the pinned one: both fingerprints", async () => {
     const { connection } = await server();
     const { connection: other } = await server();
-    const error = await errorOf(ask(open({ ...connection, hostKey: other.hostKey })));
+    const error = await unreachable(ask(open({ ...connection, hostKey: other.hostKey })));
     const [shown = ""] = await hostFingerprints(connection);
     const [pinned = ""] = await hostFingerprints(other);
-    expect(error.message).toContain(
+    expectCure(
+      error,
       `it shows the host key ${shown} (ssh-ed25519), but hostKey has ${pinned} (ssh-ed25519): this may be another machine`,
+      "If the host was rebuilt on purpose, record its new key",
     );
-    expect(error.message).toContain(ending(pinned));
   });
 
   it("no known key: the fingerprint shown, and how to make it known", async () => {
     const { connection, port } = await server();
     writeFileSync(at("known_hosts"), "");
     writeFileSync(at("config"), `UserKnownHostsFile ${at("known_hosts")}\nGlobalKnownHostsFile none\n`);
-    const error = await errorOf(ask(open({ ...connection, hostKey: undefined, sshConfig: at("config") })));
+    const error = await unreachable(
+      ask(open({ ...connection, hostKey: undefined, sshConfig: at("config") })),
+    );
     const [shown = ""] = await hostFingerprints(connection);
-    expect(error.message).toContain(
+    expectCure(
+      error,
       `its host key ${shown} (ssh-ed25519) is not known: no entry for [127.0.0.1]:${port} in ${at("known_hosts")}`,
+      "If `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host prints this fingerprint, add it with",
     );
     expect(error.message).toContain(`ssh-keyscan -p ${port} 127.0.0.1 >> ~/.ssh/known_hosts`);
     expect(error.message).toContain(`or set hostKey to \`${connection.hostKey}\``);
@@ -88,8 +110,10 @@ describe("the error of a host that cannot be reached names host, address, cause 
 
   it("a login that is refused: what was tried", async () => {
     const { connection } = await server([], { refuseAll: true });
-    expect((await errorOf(ask(open(connection)))).message).toMatch(
-      /it refuses the login of root; tried: privateKey\. Add one of these keys to ~root\/\.ssh\/authorized_keys/,
+    expectCure(
+      await unreachable(ask(open(connection))),
+      "it refuses the login of root; tried: privateKey",
+      "Add one of these keys to ~root/.ssh/authorized_keys on the host, or set user, identityFile or privateKey.",
     );
   });
 });
