@@ -47,6 +47,9 @@ export function coded(error: NetdiskError, isKnown = true): string {
   return `${error.code}: ${error instanceof Unreachable && isKnown ? error.whereKnown : error.message}`;
 }
 
+/** What may always be done about a disk whose data is gone: nothing that pins the old one goes over to the new one. */
+export const giveUpDisk = "remove this disk from the stack and add it under another name.";
+
 export const unreadable = (host: string, what: string, found: string, cure: string): NetdiskError =>
   new NetdiskError("UNREADABLE", `${host}: ${what}: ${found.trim() || "(no output)"}. ${cure}`);
 

@@ -3,7 +3,7 @@ import { emptiedDirectory, lossAt } from "../../schema/emptied";
 import { formatSize, sizeBytes } from "../../schema/size";
 import { madeDir, madeNote } from "../../schema/paths";
 import { backingFile as definition } from "../../schema/server";
-import { NetdiskError } from "../errors";
+import { giveUpDisk, NetdiskError } from "../errors";
 import { ask } from "../fact";
 import { userAccess } from "../facts/access";
 import { usersOfFile } from "../facts/fileUsers";
@@ -236,7 +236,7 @@ export const backingFile = resourceType<typeof definition>({
       throw new NetdiskError(
         "FOREIGN",
         `${path} was there and is gone: its file system is not mounted, or somebody moved or removed the disk's data. ` +
-          "Bring the file back (mount, restore); to give the data up, remove this disk from the stack and add it under another name.",
+          `Bring the file back (mount, restore); to give the data up, ${giveUpDisk}`,
       );
     }
     const found = bytesOf(state.size ?? "");

@@ -4,7 +4,7 @@ import type { Inputs, State } from "../../schema/define";
 import { isTooSmall, smallestDisk, whySmallest } from "../../schema/fields";
 import { backingRule, madeDir, madeNote } from "../../schema/paths";
 import { formatSize, type Size } from "../../schema/size";
-import { NetdiskError } from "../errors";
+import { giveUpDisk, NetdiskError } from "../errors";
 import { ask } from "../fact";
 import { userAccess } from "../facts/access";
 import { blankProof } from "../facts/blank";
@@ -114,7 +114,7 @@ export const blockDevice = resourceType<typeof definition>({
     if (pinned && (pinned.identity !== identity || pinned.size !== size)) {
       return foreign(
         `${path} is another device now: ${identity}, ${size}; expected ${pinned.identity}, ${pinned.size}`,
-        "Connect the right one. To give the old disk up, remove this disk from the stack and add it under another name.",
+        `Connect the right one. To give the old disk up, ${giveUpDisk}`,
       );
     }
     if (use.readOnly) return foreign(`${path} is read-only`, "Make it writable, or name another device.");
@@ -161,7 +161,7 @@ export const blockDevice = resourceType<typeof definition>({
       throw new NetdiskError(
         "FOREIGN",
         `${path} was there and is gone: ${state.identity}, ${state.size}. Connect it again; ` +
-          "to give the data up, remove this disk from the stack and add it under another name.",
+          `to give the data up, ${giveUpDisk}`,
       );
     }
     if (state.users !== "none") {

@@ -2,6 +2,7 @@
 import { filesystem as definition } from "../../schema/crypt";
 import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import type { Inputs, State } from "../../schema/define";
+import { giveUpDisk } from "../errors";
 import { ask } from "../fact";
 import { blankProof, proveBlank } from "../facts/blank";
 import { blkidProbe, describeSignature } from "../facts/blkid";
@@ -93,7 +94,7 @@ const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cu
 const lost = (device: string, uuid: string, found: string): Seen =>
   foreign(
     `${device} no longer holds the file system ${uuid}: ${found}`,
-    "Bring the right backing back. To give the old file system up, take this resource out of the state (`pulumi state delete`).",
+    `Bring the right backing back. To give the old file system up, ${giveUpDisk}`,
   );
 
 function present(inputs: Wishes, superblock: XfsSuperblock, size: number, complete: boolean): Seen {

@@ -8,6 +8,7 @@ import type { Inputs, State } from "../../schema/define";
 import { luksMistakes } from "../../schema/luksChoices";
 import { headerFile } from "../../schema/paths";
 import type { Secret } from "../../schema/secret";
+import { giveUpDisk } from "../errors";
 import { ask, askWith } from "../fact";
 import { blankProof } from "../facts/blank";
 import { blkidProbe, describeSignature } from "../facts/blkid";
@@ -94,10 +95,10 @@ const lost = (last: State<typeof definition>): Seen => ({
   state: { ...last, kept: false, headerOnDevice: true, complete: true, settled: true },
 });
 
-const otherDisk = ({ name, device, pinned }: Place, found: string): Seen =>
+const otherDisk = (device: string, uuid: string, found: string): Seen =>
   foreign(
-    `${device} is not the disk that it was: ${found}${pinned === undefined ? "" : `, expected LUKS UUID ${pinned}`}`,
-    `Bring the right backing back. To give the old disk up and begin a new one, remove ${headerFile(name)} on the client and take this resource out of the state (\`pulumi state delete\`).`,
+    `${device} is not the disk that it was: ${found}, expected LUKS UUID ${uuid}`,
+    `Bring the right backing back. To give the old disk up, ${giveUpDisk}`,
   );
 
 /**
@@ -115,7 +116,7 @@ async function withoutCopy(host: Host, place: Place): Promise<Seen> {
       "If it is this disk, put the header of the sealed copy there (docs/recovery.md, A): the device's own is the server's word and is never taken. Otherwise use another backing, or erase this one yourself on the server if you know that it may go (docs/errors.md, FOREIGN).",
     );
   }
-  if (pinned !== undefined) return otherDisk(place, "it is blank");
+  if (pinned !== undefined) return otherDisk(device, pinned, "it is blank");
   // After the proof, whose own reading would be found.
   const users = await ask(host, usersOfDevice, device);
   if (users.length === 0) return { is: "absent" };
@@ -181,13 +182,13 @@ async function withCopy(host: Host, place: Place, copy: LuksHeader): Promise<See
       // A header that was lost has data behind it; a disk without any is new, or another one.
       const rest = complete ? await ask(host, blankProof, device, copy.used) : { blank: false };
       return rest.blank
-        ? otherDisk({ ...place, pinned: copy.uuid }, "it is blank")
+        ? otherDisk(device, copy.uuid, "it is blank")
         : present(place, copy, { complete, headerOnDevice: false, kept: true });
     }
     case "other": {
       const signature = await ask(host, blkidProbe, device);
       const found = signature ? describeSignature(signature) : "data that nobody can identify";
-      return otherDisk({ ...place, pinned: copy.uuid }, `it has ${found}`);
+      return otherDisk(device, copy.uuid, `it has ${found}`);
     }
   }
 }
