@@ -40,7 +40,7 @@ export interface Progress {
   /** Runs `work` under a title; `onLine` gets what the host prints meanwhile. */
   during<T>(title: string, work: (onLine: (line: string) => void) => Promise<T>): Promise<T>;
   /** What NETDISK_TRACE is told. */
-  trace(line: Pick<TraceLine, "event" | "host" | "step">): void;
+  trace(line: Omit<TraceLine, "time" | "urn">): void;
   /** A line that stays in the display. */
   say(message: string, severity?: "info" | "warning"): void;
 }
@@ -64,7 +64,8 @@ export function progressOf(log: Log, urn: string, mask: Mask): Progress {
         clearInterval(timer);
       }
     },
-    trace: (line) => trace({ urn, ...line, step: mask(line.step) }),
+    trace: ({ step, command, ...line }) =>
+      trace({ urn, ...line, step: mask(step), ...(command !== undefined && { command: mask(command) }) }),
     say: (message, severity = "info") => log.say(urn, mask(message), { severity }),
   };
 }

@@ -89,7 +89,7 @@ async function afterPassing(
   return look;
 }
 
-/** Commands on one line and of a readable length as they are, longer ones by their title. */
+/** Commands on one line and of a readable length as they are, longer ones by their title; a trace has them whole. */
 export function describe(step: Step): string {
   if (step.do === "write") return `write ${step.path} (mode ${step.mode.toString(8).padStart(4, "0")})`;
   const { text } = step.command;
@@ -133,9 +133,9 @@ export function planned(
 }
 
 async function runStep(work: Work, step: Step): Promise<void> {
-  const trace = (event: "begin" | "done" | "failed") =>
-    work.progress.trace({ event, host: work.host.label, step: describe(step) });
-  trace("begin");
+  const trace = (event: "begin" | "done" | "failed", command?: string) =>
+    work.progress.trace({ event, host: work.host.label, step: describe(step), command });
+  trace("begin", step.do === "run" ? step.command.text : undefined);
   try {
     await carryOut(work, step);
   } catch (error) {

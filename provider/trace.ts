@@ -14,6 +14,8 @@ export interface TraceLine {
   host: string;
   /** As a preview words it after `would run: `; secrets masked. */
   step: string;
+  /** Of a command that begins, its whole text, for which the step may have only a title; secrets masked, without its input. */
+  command?: string;
 }
 
 /** Written before this returns: a provider that is killed in the step has said that it began. */

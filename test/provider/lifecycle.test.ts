@@ -470,7 +470,8 @@ describe("preview", () => {
     try {
       await engine.create(urn, (await engine.check(urn, wish)).inputs, true);
       expect(existsSync(file)).toBe(false);
-      await up(engine);
+      // As if it were a secret, which a command never has.
+      await up(engine, { ...wish, passphrase: "testdisk/broken" });
     } finally {
       delete process.env.NETDISK_TRACE;
     }
@@ -481,6 +482,9 @@ describe("preview", () => {
     const begun = trace.filter(({ event }) => event === "begin").map(({ step }) => `would run: ${step}`);
     const foreseen = engine.messages[0]!.message.split("\n");
     expect(begun.slice(0, foreseen.length)).toEqual(foreseen);
+    const [script, end] = trace.filter(({ step }) => step === "activate");
+    expect(script!.command).toMatch(/^if test -e \S+\/things\/\*\*\*; then exit 3; fi\nif ! test -e /);
+    expect(end!.command).toBeUndefined();
   });
 
   it("of an update takes no output for known that the change makes anew", async () => {
