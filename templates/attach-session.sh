@@ -54,7 +54,7 @@ attach() {
   flock 9
   if ! device=$(free_device); then
     exec 9>&-
-    say "no free nbd device: all of /sys/block/nbd* are in use, or the module is not loaded"
+    say "$(no_device)"
     return 1
   fi
   # By netlink: nbd-client ends, and the kernel lets the device be connected again when the plugin has died.

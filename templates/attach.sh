@@ -48,7 +48,7 @@ attach() {
   flock 9
   if ! device=$(free_device); then
     exec 9>&-
-    say "no free nbd device: all of /sys/block/nbd* are in use, or the module is not loaded"
+    say "$(no_device)"
     return 1
   fi
   NETDISK_REVISION=$revision "$client" -unix "$socket" -N "$name" "/dev/$device" $nonetlink -nofork -b "$block_size" -timeout "$timeout" 9>&- &

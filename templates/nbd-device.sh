@@ -19,6 +19,16 @@ free_device() {
   return 1
 }
 
+# Says why there was none. Linux makes 16 of them, unless it is told otherwise when the module is loaded.
+no_device() {
+  set -- /sys/block/nbd*
+  if [ -e "$1" ]; then
+    echo "no free nbd device: all $# are in use; for more disks, have \`options nbd nbds_max=64\` in a file of your own in /etc/modprobe.d and reboot this client"
+  else
+    echo "there is no nbd device; load the module: modprobe nbd"
+  fi
+}
+
 # Says why the device that is connected must not be used, or returns 0.
 fits() {
   bytes=$(($(cat "/sys/block/$1/size") * 512))

@@ -539,6 +539,15 @@ describe("the device of a session's disk", () => {
     shell.run("mkdir -p /dev/netdisk && ln -s /dev/nbd3 /dev/netdisk/t1");
   });
 
+  it("is waited for where all are in use, with the way to more of them", () => {
+    for (const device of ["nbd3", "nbd4"]) connect(device, 8);
+    shell.stub("sleep", "rm -f sys/block/nbd4/pid && echo 0 >sys/block/nbd4/size");
+    const { stdout } = attach("start");
+    expect(stdout).toMatch(
+      /^no free nbd device: all 2 are in use; .*`options nbd nbds_max=64`.* reboot this client\nattached as \/dev\/nbd4/,
+    );
+  });
+
   describe("by its own connection", () => {
     beforeEach(() => connect("nbd3", 7));
 
