@@ -176,7 +176,7 @@ it("takes the orders to erase and to adopt a disk, and gives its sheet, which is
 
 it("says every mistake in the components' own words, without a stack trace", async () => {
   await expect(construct("Server", "backup2", { host: "203.0.113.7", prot: 22 })).rejects.toThrow(
-    /^Server "backup2":\n {2}prot: unknown key; did you mean "port"\?$/,
+    /^CONFIG: Server "backup2":\n {2}prot: unknown key; did you mean "port"\?$/,
   );
   await expect(
     construct("EncryptedDisk", "photos", {
