@@ -11,6 +11,7 @@
  */
 import type { Fact } from "../fact";
 import { type Command, sh } from "../host/sh";
+import { provenEdge } from "./deviceLayout";
 
 export interface BlankProof {
   blank: boolean;
@@ -24,7 +25,7 @@ export interface BlankProof {
  * status other than 0 when it cannot read. Also the guard in front of every command that formats.
  */
 export const proveBlank = (device: string, from: number): Command => sh`(
-d=${device} from=${from} edge=16777216 n=32 sample=65536
+d=${device} from=${from} edge=${provenEdge} n=32 sample=65536
 signatures() {
   [ "$from" = 0 ] || return 0
   blkid -p -o value -s TYPE -s PTTYPE "$d"

@@ -7,12 +7,13 @@ import { nbdServerConfig, nbdServerIncludeDir, runDir } from "../../schema/paths
 import type { Fact } from "../fact";
 import { Command, sh } from "../host/sh";
 import { dumpHeader, type LuksHeader, parseDump } from "./cryptsetup";
+import { luks2HeaderRoom } from "./deviceLayout";
 import { inMemory } from "./inMemory";
 import { derivationMs, firstLineBytes, sealedStatus, tryingKey, unseal, withKey } from "./plainKey";
 
-/** Room of a LUKS header; that of a device is read with O_DIRECT, and never shown to cryptsetup, which would repair it. */
+/** What may be a device's header is read with O_DIRECT, and never shown to cryptsetup, which would repair it. */
 export const readHeader = (device: string): Command =>
-  sh`dd if=${device} bs=1M count=16 iflag=direct,fullblock status=none`;
+  sh`dd if=${device} bs=1M count=${luks2HeaderRoom / 2 ** 20} iflag=direct,fullblock status=none`;
 
 /** Asks a copy in memory. */
 const askCopy = (device: string, question: Command): Command => sh`(

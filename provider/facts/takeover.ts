@@ -5,10 +5,8 @@
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
 import { describeSignature, signatureIn } from "./blkid";
+import { provenEdge } from "./deviceLayout";
 import { uuids } from "./luksDevice";
-
-/** Bytes from the beginning that the client reads whole. */
-const edge = 16_777_216;
 
 export type Takeover =
   /** The note says that netdisk made this very file. */
@@ -30,7 +28,7 @@ export const takeover: Fact<[path: string, note: string], Takeover> = {
   ) => sh`if test -e ${note} && test "$(cat -- ${note})" = "$(stat -c '%i %W' -- ${path})"; then echo made; exit 0; fi
 size=$(stat -c %s -- ${path}) || exit 1
 zeros() { said=$(cmp -n "$1" -- ${path} /dev/zero); status=$?; [ $status -le 1 ] || exit $status; return $status; }
-edge=${edge}
+edge=${provenEdge}
 [ "$size" -gt $edge ] || edge=$size
 ${uuids}
 if ! zeros $edge; then

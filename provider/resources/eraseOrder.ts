@@ -9,6 +9,7 @@ import { eraseNote, libDir } from "../../schema/paths";
 import { isClaimed } from "../claims";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
+import { luks2HeaderRoom } from "../facts/deviceLayout";
 import { rawUuid, uuids } from "../facts/luksDevice";
 import type { Host } from "../host/host";
 import { type Command, sh } from "../host/sh";
@@ -29,9 +30,6 @@ export interface OrderState extends Order {
 /** Noted right before the first byte is destroyed, removed after the last. */
 export const begunNote = (name: string): string => intentPath("erase", name);
 
-/** Room of a LUKS2 header, and more than that of a LUKS1 header. */
-const headerRoom = 16 * 2 ** 20;
-
 /**
  * Shell functions for a command that destroys: `size_of PATH`, bytes; `room_of PATH`, the length of its header area;
  * `zero PATH`: that holds nothing but zeros; `is_it PATH`: its headers have this UUID and no other; `begun`: the
@@ -42,7 +40,7 @@ export const guards = ({
   luksUuid,
 }: Order): Command => sh`refuse() { echo "$1. Nothing was destroyed. Put that right, then run the same again." >&2; exit 1; }
 size_of() { if test -b "$1"; then blockdev --getsize64 "$1"; else stat -L -c %s -- "$1"; fi; }
-room_of() { size=$(size_of "$1") && [ "$size" -gt 0 ] || return 1; if [ "$size" -lt ${headerRoom} ]; then echo "$size"; else echo ${headerRoom}; fi; }
+room_of() { size=$(size_of "$1") && [ "$size" -gt 0 ] || return 1; if [ "$size" -lt ${luks2HeaderRoom} ]; then echo "$size"; else echo ${luks2HeaderRoom}; fi; }
 zero() { room=$(room_of "$1") && dd if="$1" bs=1M count="$room" iflag="count_bytes$(test ! -b "$1" || echo ,direct)" status=none | cmp -s -n "$room" - /dev/zero; }
 ${uuids}
 is_it() { [ "$(uuids "$1")" = ${luksUuid} ]; }

@@ -11,6 +11,7 @@ import type { luks } from "../../schema/crypt";
 import type { Inputs } from "../../schema/define";
 import { headerFile } from "../../schema/paths";
 import { proveBlank } from "../facts/blank";
+import { luks2HeaderRoom } from "../facts/deviceLayout";
 import { inUse, refuseUsed } from "../facts/deviceUsers";
 import { readHeader, tryKey } from "../facts/handMade";
 import { compareHeader } from "../facts/luksDevice";
@@ -22,7 +23,7 @@ import type { RunStep } from "../resource";
 type Wishes = Inputs<typeof luks>;
 
 /** Where the encrypted data begins: room for a header of the default size. */
-const dataOffset = (type: Wishes["type"]): number => (type === "luks1" ? 2 : 16) * 2 ** 20;
+const dataOffset = (type: Wishes["type"]): number => (type === "luks1" ? 2 * 2 ** 20 : luks2HeaderRoom);
 
 export const formatIntent = (name: string): string => intentPath("luks", name);
 

@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { Host } from "../../provider/host/host";
 import type { Command } from "../../provider/host/sh";
 import { backingFile } from "../../provider/resources/backingFile";
+import { proveBlank } from "../../provider/facts/blank";
+import { provenEdge } from "../../provider/facts/deviceLayout";
 import { takeover } from "../../provider/facts/takeover";
 import { commandOf, stubbedShell } from "./stubbedShell";
 
@@ -155,6 +157,11 @@ describe("what a file holds, as its server tells", () => {
     ["data after zeros", [[18 * mib, "x"]], { foreign: `dos (data from byte ${18 * mib} on)` }],
   ])("%s", (_, words, expected) => {
     expect(holds(...words)).toEqual(expected);
+  });
+
+  it("judges by its beginning as far as the client reads that whole", () => {
+    for (const { text } of [takeover.command(path, "/mnt/note"), proveBlank("/dev/netdisk/photos", 0)])
+      expect(text).toContain(`edge=${provenEdge}`);
   });
 });
 
