@@ -1,5 +1,5 @@
 /**
- * The contract of a resource type. The lifecycle (lifecycle.ts) knows only this interface;
+ * The contract of a resource type. Whatever drives one (lifecycle, read, preview, check, diff) knows only this interface;
  * create, update, read and delete are the same few lines for all types:
  * create and update = observe → plan → run, until the plan is empty; read = observe.
  */

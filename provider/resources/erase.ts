@@ -3,7 +3,8 @@
  * this resource is removed and the disk is in no stack any more. What a kill leaves, and what the next run makes of it:
  * - before the note of the destruction: nothing is destroyed; begins anew.
  * - after it: device, header, key and sealed copy are each as they were or gone; each is destroyed, if it is there.
- * - the order's own note goes last: as long as it is there, the disk is neither made anew nor taken over.
+ * - the note of the destruction goes last, after the order's own: as long as it is there, the disk is neither made anew
+ *   nor taken over (halfErased).
  */
 import { luks as layer } from "../../schema/crypt";
 import type { Inputs } from "../../schema/define";

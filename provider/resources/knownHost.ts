@@ -1,4 +1,4 @@
-/** The server's host key, pinned for one disk's tunnel (schema/client.ts): a known_hosts file with one line. */
+/** The host keys that one disk's way to the server is pinned to (schema/client.ts): a known_hosts file of its own. */
 import { dirname } from "node:path";
 import { knownHost as definition } from "../../schema/client";
 import type { Inputs } from "../../schema/define";

@@ -1,6 +1,7 @@
 /**
- * The disk's key on the client (schema/crypt.ts). Made once; what it holds is changed by Luks only (keyChange.ts), and
- * nobody removes it but an order to erase the disk. Never read by us.
+ * The disk's key on the client (schema/crypt.ts). Made once. Luks puts another key in its place (keyChange.ts), Recovery
+ * puts a lost one back, and another passphrase seals the same key anew (here); nobody removes it but an order to erase the
+ * disk. Never read by us.
  */
 import { basename, dirname } from "node:path";
 import { luksKey as definition } from "../../schema/crypt";

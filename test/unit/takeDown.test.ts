@@ -17,7 +17,6 @@ beforeEach(() => {
   shell.stub("dmsetup", "echo 0");
   shell.stub("sync", "");
   shell.stub("umount", ":> mountinfo");
-  shell.stub("blkid", "echo xfs");
   shell.stub("xfs_logprint", 'echo "    log tail: 2 head: 2 state: <CLEAN>"');
   shell.write("bdi", "BdiWriteback:             1024 kB\nBdiReclaimable:           3000 kB\nDirtied: 9 kB\n");
 });
