@@ -71,6 +71,10 @@ export const passphraseId = (name: string): string => `netdisk:${name}`;
 export const headerFile = (name: string): string => `${libDir}/headers/${name}.luks`;
 export const recoveryFile = (name: string): string => `${libDir}/recovery/${name}.gpg`;
 
+/** What a host brings up at boot by itself; netdisk reads both, and writes to neither. */
+export const fstab = "/etc/fstab";
+export const crypttab = "/etc/crypttab";
+
 export const unitDir = "/etc/systemd/system";
 export const diskTarget = (name: string): string => `netdisk@${name}.target`;
 export const tunnelUnit = (name: string): string => `netdisk-tunnel@${name}.service`;

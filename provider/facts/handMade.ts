@@ -3,12 +3,14 @@
  * key opens that; and what of the old way to bring it up is still in place, on either host.
  */
 import type { KeyReading } from "../../schema/fields";
-import { nbdServerConfig, nbdServerIncludeDir, runDir } from "../../schema/paths";
+import { attachedDevice, nbdServerConfig, nbdServerIncludeDir, runDir } from "../../schema/paths";
 import type { Fact } from "../fact";
 import { Command, sh } from "../host/sh";
 import { dumpHeader, type LuksHeader, parseDump } from "./cryptsetup";
 import { luks2HeaderRoom } from "./deviceLayout";
 import { inMemory } from "./inMemory";
+import { uuids } from "./luksDevice";
+import type { Called } from "./tabs";
 import { derivationMs, firstLineBytes, sealedStatus, tryingKey, unseal, withKey } from "./plainKey";
 
 /** What may be a device's header is read with O_DIRECT, and never shown to cryptsetup, which would repair it. */
@@ -73,17 +75,43 @@ export const deviceOpens: Fact<[device: string, keyFile: string, sealed: boolean
   parse: parseOpened,
 };
 
+export interface Remains {
+  /** In words: open containers and their mounts, attached devices, an nbd-client that netdisk did not start. */
+  found: string[];
+  /** What is open. */
+  called: Record<keyof Called, string[]>;
+}
+
 /**
- * What on the client still has to do with the disk, in words: the open container and its mounts, an nbd-client that
- * netdisk did not start, and lines that would bring it up at a boot.
+ * What on the client still has to do with the disk. An nbd-client of today leaves its device to the kernel and ends, so the
+ * devices are looked at: whose one is, says what lies on it, or its first bytes. Reading those may hang, and cannot be ended.
  */
-export const remains: Fact<[name: string, luksUuid: string], string[]> = {
+export const remains: Fact<[name: string, luksUuid: string], Remains> = {
   name: "handMade.remains",
-  command: (name, luksUuid) => sh`for dm in /sys/class/block/dm-*/dm; do
-  case $(cat "$dm/uuid" 2>/dev/null) in CRYPT-LUKS[12]-${luksUuid.replaceAll("-", "")}-*) ;; *) continue ;; esac
+  timeoutMs: 180_000,
+  command: (name, luksUuid) => sh`(
+{ ${inMemory("remains")}; } || exit 1
+${uuids}
+on_it=${`CRYPT-LUKS[12]-${luksUuid.replaceAll("-", "")}-`}
+for dm in /sys/class/block/dm-*/dm; do
+  cat "$dm/uuid" 2>/dev/null | grep -q "^$on_it" || continue
   mapped=$(cat "$dm/name") || exit 1
-  echo "/dev/mapper/$mapped is open"
-  awk -v source="/dev/mapper/$mapped" '$1 == source { print source " is mounted at " $2 }' /proc/mounts || exit 1
+  udevadm info --query=property --path="\${dm%/dm}" >"$t/udev" || exit 1
+  echo "mapping $mapped $(sed -n 's/^ID_FS_UUID=//p' "$t/udev") $(sed -n 's/^ID_FS_LABEL_ENC=//p' "$t/udev")"
+  awk -v source="/dev/mapper/$mapped" '$1 == source { print "mounted", source, $2 }' /proc/mounts || exit 1
+done
+for pid in /sys/block/nbd*/pid; do
+  node=\${pid%/pid} node=\${node##*/}
+  [ -e "$pid" ] || continue
+  for link in ${attachedDevice("")}*; do [ "$(readlink -e "$link")" != "/dev/$node" ] || continue 2; done
+  above=$(cat /sys/block/$node/holders/*/dm/uuid 2>/dev/null)
+  if [ -z "$above" ]; then
+    { dd if="/dev/$node" of="$t/$node" bs=32768 count=1 iflag=fullblock,direct status=none; echo $? >"$t/$node.ended"; } </dev/null >/dev/null 2>&1 &
+    tries=0
+    until [ -s "$t/$node.ended" ] || [ $tries -ge 50 ]; do sleep 0.2; tries=$((tries + 1)); done
+    if [ "$(cat "$t/$node.ended" 2>/dev/null):$(stat -c %s "$t/$node" 2>/dev/null)" != 0:32768 ]; then echo "mute $node"
+    elif uuids "$t/$node" | grep -qx ${luksUuid}; then echo "attached $node"; fi
+  elif echo "$above" | grep -q "^$on_it"; then echo "attached $node"; fi
 done
 for file in /proc/[0-9]*/comm; do
   { IFS= read -r comm <"$file"; } 2>/dev/null && [ "$comm" = nbd-client ] || continue
@@ -91,20 +119,31 @@ for file in /proc/[0-9]*/comm; do
   said=$(tr '\\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)
   case " $said" in
     *" "${`${runDir}/`}*) ;;
-    *" "${name}" "* | *" -name="${name}" "*) echo "an nbd-client runs (process $pid): $said" ;;
+    *" "${name}" "* | *" -name="${name}" "*) echo "client $pid $said" ;;
   esac
 done
-for tab in /etc/crypttab:1:${name} /etc/fstab:1:/dev/mapper/${name}; do
-  file=\${tab%%:*}
-  [ -e "$file" ] || continue
-  awk -v name="\${tab##*:}" -v file="$file" '$1 == name { print file " has a line for it: " $0 }' "$file" || exit 1
-done`,
+)`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode !== 0) throw new Error("what is left of the disk that was made by hand could not be seen");
-    return stdout
-      .split("\n")
-      .map((line) => line.trim())
-      .filter((line) => line !== "");
+    const seen: Remains = { found: [], called: { mappings: [], uuids: [], labels: [] } };
+    for (const line of stdout.split("\n").filter((text) => text !== "")) {
+      const [kind, first = "", ...rest] = line.split(" ");
+      const more = rest.join(" ").trim();
+      if (first === "") throw new Error(`unexpected line: ${line}`);
+      if (kind === "mapping") {
+        const [uuid, label] = rest;
+        seen.called.mappings.push(first);
+        if (uuid) seen.called.uuids.push(uuid);
+        if (label) seen.called.labels.push(label);
+        seen.found.push(`/dev/mapper/${first} is open`);
+      } else if (kind === "mounted") seen.found.push(`${first} is mounted at ${more}`);
+      else if (kind === "attached") seen.found.push(`/dev/${first} is attached`);
+      else if (kind === "mute")
+        seen.found.push(`/dev/${first} is attached and cannot be read, so that nobody can tell whose it is`);
+      else if (kind === "client") seen.found.push(`an nbd-client runs (process ${first}): ${more}`);
+      else throw new Error(`unexpected line: ${line}`);
+    }
+    return seen;
   },
 };
 

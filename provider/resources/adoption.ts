@@ -1,8 +1,9 @@
 /** What a disk that was made by hand must be like before it is taken over (docs/adopt.md). Changes nothing. */
-import { exportFile } from "../../schema/paths";
+import { crypttab, exportFile, fstab } from "../../schema/paths";
 import { ask } from "../fact";
 import { rawUuid } from "../facts/luksDevice";
 import { remains, served } from "../facts/handMade";
+import { crypttabLines, fstabLines } from "../facts/tabs";
 import type { Host } from "../host/host";
 
 interface Foreign {
@@ -15,7 +16,7 @@ const foreign = (what: string, cure: string): Foreign => ({ is: "foreign", what,
 
 /** As it was brought up, the other way round. */
 export const takenDown =
-  "Take the disk down first as it was brought up: on the client `umount`, `cryptsetup close`, end its nbd-client; on the server `losetup --detach` (docs/adopt.md). Then run the same again.";
+  "Take the disk down first as it was brought up: on the client `umount`, `cryptsetup close`, `nbd-client -d`; on the server `losetup --detach` (docs/adopt.md). Then run the same again.";
 
 /**
  * Whether what lies at a path of the server is the disk that is to be adopted: its LUKS UUID, and nobody else serves it.
@@ -51,10 +52,21 @@ export async function adoptable(
 
 /** Whether the client still has the disk in use, or would bring it up by itself, in the way it was made. */
 export async function notTakenDown(host: Host, name: string, adopt: string): Promise<Foreign | undefined> {
-  const found = await ask(host, remains, name, adopt);
-  if (found.length === 0) return undefined;
+  const [{ found, called }, mounts, containers] = await Promise.all([
+    ask(host, remains, name, adopt),
+    host.readFile(fstab),
+    host.readFile(crypttab),
+  ]);
+  const names = [name, ...called.mappings];
+  const line = (file: string) => (text: string) => `${file} has a line for it: ${text}`;
+  const left = [
+    ...found,
+    ...crypttabLines(String(containers ?? ""), names, adopt).map(line(crypttab)),
+    ...fstabLines(String(mounts ?? ""), { ...called, mappings: names }).map(line(fstab)),
+  ];
+  if (left.length === 0) return undefined;
   return foreign(
-    `the disk "${name}" is not taken down: ${found.join("; ")}`,
-    "End that first (`umount`, `cryptsetup close`, end the nbd-client; take the lines out), then run the same again (docs/adopt.md).",
+    `the disk "${name}" is not taken down: ${left.join("; ")}`,
+    "End that first (`umount`, `cryptsetup close`, `nbd-client -d`; take the lines out), then run the same again (docs/adopt.md).",
   );
 }

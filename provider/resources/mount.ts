@@ -5,6 +5,7 @@ import {
   attachedDevice,
   attachUnit,
   diskTarget,
+  fstab,
   mountUnit,
   openUnit,
   sessionScript,
@@ -15,6 +16,7 @@ import { entries } from "../facts/find";
 import { findmntAt, findmntOf } from "../facts/findmnt";
 import { realPath } from "../facts/readlink";
 import { blockDevice } from "../facts/sysfs";
+import { fstabLines } from "../facts/tabs";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep } from "../resource";
@@ -71,15 +73,27 @@ const giveBack = (path: string): RunStep => ({
 });
 
 /** What is there before the disk is mounted, and not seen any more then. */
-async function aboutHidden(host: Host, path: string): Promise<{ warning?: string }> {
+async function aboutHidden(host: Host, path: string): Promise<string | undefined> {
   const count = await ask(host, entries, path);
   const what = count === 1 ? "1 entry" : `${count} entries`;
   return count === 0
-    ? {}
-    : {
-        warning: `${what} of the client's own disk in ${path} will be hidden while the disk is mounted there; move them away, or choose another path`,
-      };
+    ? undefined
+    : `${what} of the client's own disk in ${path} will be hidden while the disk is mounted there; move them away, or choose another path`;
 }
+
+/** By a line of fstab the disk would be mounted at a boot before or beside our unit, and stay in use when that stops. */
+async function aboutFstab(host: Host, name: string, uuid: string): Promise<string | undefined> {
+  const text = String((await host.readFile(fstab)) ?? "");
+  const lines = fstabLines(text, { mappings: [name], uuids: [uuid] });
+  return lines.length === 0
+    ? undefined
+    : `${fstab} mounts the disk, too: ${lines.join("; ")}. Take that out: netdisk has a unit for it`;
+}
+
+const warningOf = (...said: (string | undefined)[]): { warning?: string } => {
+  const warning = said.filter((text) => text !== undefined).join("; ");
+  return warning === "" ? {} : { warning };
+};
 
 export const mount = resourceType<typeof definition>({
   definition,
@@ -94,7 +108,7 @@ export const mount = resourceType<typeof definition>({
   async observe(host, inputs, known) {
     const { name, device, path } = inputs;
     const unit = unitOf(inputs);
-    const [real, { exists, installed, active, note }, at, everywhere, mapped, layer, locked] =
+    const [real, { exists, installed, active, note }, at, everywhere, mapped, layer, locked, twice] =
       await Promise.all([
         ask(host, realPath, path),
         observeUnit(host, unit),
@@ -103,6 +117,7 @@ export const mount = resourceType<typeof definition>({
         ask(host, blockDevice, device),
         mappedLayer(host, name, attachedDevice(name)),
         isLocked(host, name),
+        aboutFstab(host, name, inputs.filesystemUuid),
       ]);
     // Else each run would take what is mounted for a mount at another path, and move it.
     if (real !== path) {
@@ -123,8 +138,8 @@ export const mount = resourceType<typeof definition>({
     // A mount of the mapping elsewhere is the old path; one of a dead device with the same name is none at all.
     const here = top && top.number === mapped?.number ? top : undefined;
     const entry = here ?? everywhere.find(({ number }) => number === mapped?.number);
-    const hidden = top ? {} : await aboutHidden(host, path);
-    if (!exists && !entry) return { is: "absent", ...hidden };
+    const warning = warningOf(top ? undefined : await aboutHidden(host, path), twice);
+    if (!exists && !entry) return { is: "absent", ...warning };
     // A mapping whose device is dead cannot be read: then the last observation is all there is.
     const holds =
       layer.is === "there"
@@ -144,7 +159,7 @@ export const mount = resourceType<typeof definition>({
       locked,
     };
     // A type outside the schema's choices is shown as it is: the comparison with the wish is what counts.
-    return { is: "present", state: state as State<typeof definition>, ...noteOf(note), ...hidden };
+    return { is: "present", state: state as State<typeof definition>, ...noteOf(note), ...warning };
   },
 
   plan(observed, inputs, known) {

@@ -34,6 +34,7 @@ interface Answers {
   copy?: boolean;
   key?: boolean;
   remains?: string;
+  fstab?: string;
   attached?: boolean;
 }
 
@@ -43,6 +44,7 @@ function clientOf({
   copy = false,
   key = true,
   remains = "",
+  fstab = "",
   attached = true,
 }: Answers): Host {
   const noFile = { exitCode: 1, stdout: "", stderr: "stat: No such file or directory\n" };
@@ -54,7 +56,7 @@ function clientOf({
   const script: [RegExp, { exitCode: number; stdout: string; stderr: string }][] = [
     [/^stat .*headers/, copy ? file : noFile],
     [/^stat /, key ? file : noFile],
-    [/^for dm in/, said(remains)],
+    [/^on_it=/m, said(remains)],
     [/^systemctl show/, said(unit(attached))],
     [/^if test -b/, said("/sys/class/block/nbd0\n43:0\n1048576\n")],
     [/refused\(\)/, said(`${opens}\n`)],
@@ -70,7 +72,7 @@ function clientOf({
       const answer = script.find(([words]) => words.test(text))?.[1];
       return answer ? Promise.resolve(answer) : Promise.resolve(said("", 44));
     },
-    readFile: () => Promise.resolve(undefined),
+    readFile: (path: string) => Promise.resolve(path === "/etc/fstab" ? Buffer.from(fstab) : undefined),
   } as unknown as Host;
 }
 
@@ -131,10 +133,13 @@ describe("the key", () => {
   });
 
   it("is not taken while the disk is still open by hand, and that is asked only before it is taken", async () => {
-    const remains = "/dev/mapper/t1 is open\n/dev/mapper/t1 is mounted at /mnt/disk\n";
-    expect(await look({ remains })).toMatchObject({
+    const remains = "mapping mine 1-2 \nmounted /dev/mapper/mine /mnt/disk\nattached nbd0\n";
+    const fstab = "UUID=1-2 /mnt/disk xfs noauto 0 0\n";
+    expect(await look({ remains, fstab })).toMatchObject({
       is: "foreign",
-      what: 'the disk "t1" is not taken down: /dev/mapper/t1 is open; /dev/mapper/t1 is mounted at /mnt/disk',
+      what:
+        'the disk "t1" is not taken down: /dev/mapper/mine is open; /dev/mapper/mine is mounted at /mnt/disk; ' +
+        "/dev/nbd0 is attached; /etc/fstab has a line for it: UUID=1-2 /mnt/disk xfs noauto 0 0",
     });
     const later = await look({ remains }, { name: "t1", bytes: 64 });
     expect(later).not.toMatchObject({ what: expect.stringContaining("taken down") as string });

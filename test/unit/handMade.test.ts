@@ -1,4 +1,5 @@
 /** What guards the one moment at which a device's header is believed, run as the shell text that it is. */
+import { rmSync, symlinkSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { remains, tryKey } from "../../provider/facts/handMade";
 import { adoptHeader } from "../../provider/resources/luksSteps";
@@ -117,7 +118,38 @@ it("what is still open of it is named, whatever it is called", slow, () => {
   shell.write("/sys/class/block/dm-3/dm/name", "mine\n");
   shell.write("/sys/class/block/dm-4/dm/uuid", "CRYPT-LUKS2-00000000614942b5ab40e765711a3551-other\n");
   shell.write("/sys/class/block/dm-4/dm/name", "other\n");
+  shell.stub("udevadm", "echo ID_FS_UUID=1-2; echo ID_FS_LABEL_ENC=photos");
   const { status, stdout } = shell.run(remains.command("t1", uuid).text);
   expect(status).toBe(0);
-  expect(stdout).toBe("/dev/mapper/mine is open\n".replace("/dev", shell.path("dev")));
+  expect(stdout).toBe("mapping mine 1-2 photos\n");
 });
+
+// Whose a connected device is, and that it is asked at all: no nbd-client runs any more.
+it.each<[string, string, () => void]>([
+  ["is the disk's by what lies on it", "attached nbd0\n", () => above(uuid)],
+  ["is another's by what lies on it", "", () => above("00000000-6149-42b5-ab40-e765711a3551")],
+  ["is the disk's by its first bytes", "attached nbd0\n", () => begins(uuid)],
+  ["is another's by its first bytes", "", () => begins("00000000-6149-42b5-ab40-e765711a3551")],
+  ["cannot be read to its 32nd KiB", "mute nbd0\n", () => shell.write("/dev/nbd0", "short")],
+  ["does not answer", "mute nbd0\n", () => shell.stub("dd", "exec sleep 20")],
+  ["is netdisk's", "", () => symlinkSync(shell.path("dev/nbd0"), shell.path("dev/netdisk/photos"))],
+  ["is not connected", "", () => rmSync(shell.path("sys/block/nbd0/pid"))],
+])("an nbd device that %s", slow, (_, expected, change) => {
+  shell.write("/sys/block/nbd0/pid", "4711\n");
+  shell.write("/dev/netdisk/none", "");
+  shell.write("/run/netdisk/none", "");
+  begins(uuid);
+  change();
+  const text = remains.command("t1", uuid).text.replaceAll("/dev/$node", `${shell.path("dev")}/$node`);
+  const { status, stdout } = shell.run(text.replace("-ge 50", "-ge 2"));
+  expect([status, stdout]).toEqual([0, expected]);
+});
+
+const above = (luksUuid: string): void =>
+  shell.write("/sys/block/nbd0/holders/dm-3/dm/uuid", `CRYPT-LUKS1-${luksUuid.replaceAll("-", "")}-mine\n`);
+
+function begins(luksUuid: string): void {
+  const bytes = Buffer.alloc(65536);
+  bytes.write(luksUuid, 168);
+  shell.write("/dev/nbd0", bytes);
+}

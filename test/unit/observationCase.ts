@@ -18,6 +18,7 @@ export interface ObservationCase {
     is: string;
     state?: Record<string, unknown>;
     note?: string;
+    warning?: string;
     what?: string;
     cure?: string;
     by?: string;
