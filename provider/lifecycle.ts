@@ -99,6 +99,7 @@ async function lastLook(request: Request, unbound: Host, work: Work): Promise<Pr
 export async function apply(request: Request, { name, inputs, outputs }: Wanted): Promise<Present> {
   const { type, signal, claims, progress } = request;
   await orAborted(request.suitable(), signal, 0, request.host.label);
+  await type.suitable?.(boundHost(request.host, signal));
   const wishes = knownWishes(type, inputs);
   const owner = ownerOf(request.urn);
   const claim: Claim = {

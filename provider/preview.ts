@@ -87,7 +87,7 @@ function notForeseen(error: NetdiskError, label: string, late: number | undefine
 
 /**
  * Says what `up` would do. Reads the host, changes nothing. A host that a create cannot read may be one that
- * `up` is still going to make.
+ * `up` is still going to make. Of wishes that are not all known, only whether the host is suitable.
  *
  * @param limitMs What takes longer is not foreseen.
  */
@@ -98,7 +98,6 @@ export async function preview(
 ): Promise<void> {
   const { type, claims, progress, urn } = request;
   const { definition } = type;
-  if (unknownFields(type, wanted.inputs).length > 0) return;
   const limit = timeLimit(limitMs, request.signal);
   const host = boundHost(request.host, limit.signal, 0);
   const wishes = knownWishes(type, wanted.inputs);
@@ -112,6 +111,8 @@ export async function preview(
   let isSuitable = false;
   try {
     await orAborted(request.suitable(), limit.signal, 0, host.label);
+    await type.suitable?.(host);
+    if (unknownFields(type, wanted.inputs).length > 0) return;
     isSuitable = true;
     const [look, all] = await Promise.all([
       type.observe(host, wishes, known),

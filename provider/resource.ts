@@ -89,6 +89,14 @@ export interface ResourceType<D extends Definition = Definition> {
   check?(inputs: Partial<Inputs<D>>): { property: string; reason: string }[];
 
   /**
+   * What every thing of this kind needs of its host, whatever the wishes. Asked before anything is changed, and by the
+   * preview already while the wishes are not known: so before the layers below are made.
+   *
+   * @throws NetdiskError CONFIG for a host that does not have it.
+   */
+  suitable?(host: Host): Promise<void>;
+
+  /**
    * Whether the host's value fulfils the wish, for properties and conditions where equality is not the right question.
    * Undefined leaves the decision to the field's `canonical` form. Pure.
    */

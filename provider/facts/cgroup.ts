@@ -1,4 +1,4 @@
-/** Which of some processes belong to a systemd unit. */
+/** Control groups: which processes belong to a systemd unit, and whether they can be ended for certain. */
 import type { Fact } from "../fact";
 import { sh } from "../host/sh";
 
@@ -17,5 +17,17 @@ if test -n "$group"; then cat "/sys/fs/cgroup$group/cgroup.procs"; fi`,
         if (!/^[0-9]+$/.test(line)) throw new Error(`unexpected line: ${line}`);
         return Number(line);
       });
+  },
+};
+
+/** Whether all processes of a unit can be killed at once (cgroup.kill: Linux 5.14, and the unified hierarchy). */
+export const cgroupKill: Fact<[], boolean> = {
+  name: "cgroup.kill",
+  // Every host with systemd has the slice.
+  command: () =>
+    sh`test -d /sys/fs/cgroup || exit 1; if test -e /sys/fs/cgroup/system.slice/cgroup.kill; then echo yes; else echo no; fi`,
+  parse: ({ exitCode, stdout }) => {
+    if (exitCode !== 0 || !/^(yes|no)\n$/.test(stdout)) throw new Error("the control groups cannot be seen");
+    return stdout === "yes\n";
   },
 };

@@ -18,6 +18,7 @@ import {
 import { serve as definition } from "../../schema/session";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
+import { cgroupKill } from "../facts/cgroup";
 import { escapeValue, parseKeyFile } from "../facts/keyFile";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
@@ -89,17 +90,6 @@ function unitOf({ name, exportName, user, flush, readOnly }: Wish): ChainUnit {
   };
 }
 
-/** Whoever takes a disk over must know that nobody else writes any more (templates/serve.sh). */
-const canFence: RunStep = {
-  do: "run",
-  title: "see that a session can be ended for certain (cgroup.kill)",
-  // Every host with systemd has the slice.
-  command: sh`if ! test -e /sys/fs/cgroup/system.slice/cgroup.kill; then
-  echo ${"this host cannot end a session for certain: its control groups have no cgroup.kill. Take a server with Linux 5.14 or newer and the unified cgroup hierarchy (Debian 12 and Ubuntu 22.04 have both), or `transport: forward` for its disks."} >&2
-  exit 1
-fi`,
-};
-
 const endSessions = (name: string): RunStep => ({
   do: "run",
   title: "end the session that runs",
@@ -117,6 +107,16 @@ export const serve = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: ({ name }) => ({ account: serveUser, unit: serveSocketUnit(name) }),
+
+  // Whoever takes a disk over must know that nobody else writes any more (templates/serve.sh).
+  async suitable(host) {
+    if (await ask(host, cgroupKill)) return;
+    throw new NetdiskError(
+      "CONFIG",
+      `${host.label} cannot end a session for certain: its control groups have no cgroup.kill. ` +
+        "Take a server with Linux 5.14 or newer and the unified cgroup hierarchy (Debian 12 and Ubuntu 22.04 have both), or `transport: forward` for its disks.",
+    );
+  },
 
   async observe(host, inputs) {
     const { name } = inputs;
@@ -166,7 +166,7 @@ export const serve = resourceType<typeof definition>({
     const { name, publicKey } = inputs;
     const unit = unitOf(inputs);
     const state = observed.is === "present" ? observed.state : undefined;
-    const steps: Step[] = state?.installed ? [] : [canFence];
+    const steps: Step[] = [];
     if (!state?.restricted || state.publicKey !== publicKey) {
       steps.push(...addLogin(login, name, optionsFor(name, publicKey), publicKey));
     } else if (state.sshd !== "accepts") {

@@ -589,6 +589,31 @@ describe("a host that is neither Debian nor Ubuntu", () => {
   });
 });
 
+describe("a host that lacks what a type needs", () => {
+  const refusing = resourceType<typeof thing.definition>({
+    ...thing,
+    suitable: (host) =>
+      Promise.reject(new NetdiskError("CONFIG", `${host.label} is too old; take another one.`)),
+  });
+
+  it("is refused by the preview, also before all wishes are known, and by up before anything is changed", async () => {
+    const engine = await play(undefined, [refusing]);
+    for (const [size, preview] of [
+      [unknown, true],
+      ["1 GiB", true],
+      ["1 GiB", false],
+    ] as const) {
+      const { inputs } = await engine.check(urn, { ...wish, size });
+      const failure = await failureOf(engine.create(urn, inputs, preview));
+      expect([failure.message, failure.initFailed]).toEqual([
+        "sandbox (root@sandbox:22) is too old; take another one.",
+        undefined,
+      ]);
+    }
+    expect(existsSync(join(engine.host.root, "var/lib/netdisk/claims"))).toBe(false);
+  });
+});
+
 describe("first contact", () => {
   it("waits for a booting host in a create, not in a read", async () => {
     const engine = await play();
