@@ -38,6 +38,24 @@ export default defineConfig(
     rules: { "@typescript-eslint/no-unsafe-class-instance-assignment": "off" },
   },
   {
+    // The engine's protocol is known in one place.
+    files: ["provider/**/*.ts"],
+    ignores: ["provider/wire/**"],
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        {
+          patterns: [
+            {
+              group: ["@grpc/*", "google-protobuf/*", "@pulumi/pulumi/proto/*"],
+              message: "Only provider/wire knows the protocol.",
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
     files: ["test/**/*.ts"],
     rules: {
       // A test may assert that something is there by using it.

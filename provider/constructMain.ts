@@ -1,6 +1,6 @@
 /**
  * The components for programs in YAML and other languages, in a process of its own: the SDK keeps the program that it
- * works for in globals, and takes a second to load. Started by construct.ts, and ends with it.
+ * works for in globals, and takes a second to load. Started by wire/construct.ts, and ends with it.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

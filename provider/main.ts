@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { hostFingerprints, openHost } from "./host/open";
 import { Provider } from "./provider";
 import { registry } from "./registry";
-import { type RunningServer, serve } from "./server";
+import { type RunningServer, serve } from "./wire/server";
 import { engineLog } from "./wire/engine";
 
 /** How long work that was cancelled may take to come to its end. */

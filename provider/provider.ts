@@ -1,4 +1,4 @@
-/** What the engine's requests mean, one method each; server.ts carries them over the wire. */
+/** What the engine's requests mean, one method each; wire/server.ts carries them. */
 import { isObserved } from "../schema/define";
 import { check, type Checked, type Failure, knownWishes, unknownFields } from "./check";
 import { checkConfiguration, Configuration, type Hosts } from "./configuration";

@@ -19,6 +19,7 @@ import { headerFile } from "../../schema/paths";
 import { othersWith } from "../claims";
 import { NetdiskError } from "../errors";
 import { ask, askWith } from "../fact";
+import { changeText, parseChangeNote } from "../facts/changeNote";
 import { luksOpens } from "../facts/cryptsetup";
 import { gpgBy, sealing } from "../facts/gpgCommand";
 import { compareHeader } from "../facts/luksDevice";
@@ -56,10 +57,9 @@ export const alsoOpenedBy = ({ name, keyFile }: Pick<Wishes, "name" | "keyFile">
 
 /** Where a change of this disk's key was begun, how far it is. */
 export async function keyChange(host: Host, inputs: Wishes, uuid: string): Promise<KeyChange> {
-  const note = await host.readFile(changeNote(inputs.name));
-  const [, from, to, of] =
-    /^key slot ([0-7]) to ([0-7]) of ([0-9a-f-]{36})\n$/.exec(note?.toString("utf8") ?? "") ?? [];
-  if (from === undefined || of !== uuid)
+  const text = await host.readFile(changeNote(inputs.name));
+  const note = parseChangeNote(String(text ?? ""));
+  if (note?.luksUuid !== uuid)
     return { settled: true, changeFrom: undefined, changeTo: undefined, newKeyOpens: undefined };
   const next = beside(inputs.keyFile, "next");
   const made = await ask(host, statPath, next);
@@ -75,9 +75,9 @@ export async function keyChange(host: Host, inputs: Wishes, uuid: string): Promi
     ));
   return {
     settled: false,
-    changeFrom: Number(from),
-    changeTo: Number(to),
-    newKeyOpens: opens === Number(to),
+    changeFrom: note.from,
+    changeTo: note.to,
+    newKeyOpens: opens === note.to,
   };
 }
 
@@ -119,7 +119,7 @@ function addKey(inputs: Wishes, seen: Seen, from: number, to: number): RunStep {
     command: sh`others=$(${alsoOpenedBy(inputs)}) || exit 1
 [ -z "$others" ] || { echo ${keyFile} is the key of "$others", too, ${sharedCure} >&2; exit 1; }
 ${withKeys(inputs, keyReading)}
-rm -f ${[made, next, backup(name)]} && ${noteIntent(changeNote(name), `key slot ${from} to ${to} of ${uuid}`)} || exit 1
+rm -f ${[made, next, backup(name)]} && ${noteIntent(changeNote(name), changeText({ from, to, luksUuid: uuid }))} || exit 1
 size=$(stat -c %s ${kept}) && ln -T ${kept} ${backup(name)} && cp -T ${kept} ${made} && sync ${dirname(kept)} || exit 1
 bytes=$(key_file | wc -c) && [ "$bytes" -ge 8 ] && ${make} && [ "$(new_key | wc -c)" = "$bytes" ] && chmod 0400 ${next} && sync ${[next, dirname(next)]} || exit 1
 key | { exec 3<&0 && new_key | cryptsetup luksAddKey -q --key-slot ${to} ${derivation(inputs)} --key-file /dev/fd/3 ${made} /dev/fd/0; } || exit 1

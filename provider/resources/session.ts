@@ -21,6 +21,7 @@ import { session as definition } from "../../schema/session";
 import { formatSize, sizeBytes } from "../../schema/size";
 import { ask } from "../fact";
 import { environmentValue } from "../facts/process";
+import { parseSettings, settingsText } from "../facts/session";
 import { statPath } from "../facts/stat";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
@@ -34,16 +35,12 @@ import { jumpAsWished, proxyCommand } from "./tunnel";
 type Wish = Inputs<typeof definition>;
 
 /** What the running plugin was started with, as its environment has it. */
-const settingsOf = ({ endpoint, user, retain, build, jump }: Wish): string =>
-  [
-    ...[endpoint, user, sizeBytes(retain) ?? 0, build],
-    ...(jump ? [jump.endpoint, jump.user, jump.identityFile] : []),
-  ].join(" ");
+const settingsOf = ({ retain, ...wish }: Wish): string =>
+  settingsText({ ...wish, retain: sizeBytes(retain) ?? 0 });
 
-function parseSettings(text: string): Partial<Wish> {
-  const [endpoint, user, retain, build = "", through, login = "", identityFile = ""] = text.split(" ");
-  const jump = through === undefined ? undefined : { endpoint: through, user: login, identityFile };
-  return { endpoint, user, retain: formatSize(Number(retain)), build, jump };
+function settingsIn(text: string): Partial<Wish> {
+  const { retain, ...settings } = parseSettings(text);
+  return { jump: undefined, ...settings, retain: formatSize(retain) };
 }
 
 function unitOf(inputs: Wish): ChainUnit {
@@ -134,7 +131,7 @@ export const session = resourceType<typeof definition>({
           ? installed
             ? { endpoint, user, retain, build, jump }
             : {}
-          : parseSettings(running)),
+          : settingsIn(running)),
         installed,
         active: active && running !== undefined && control?.kind === "socket",
         unit: unit.unit,

@@ -14,6 +14,7 @@ import { sessionPlugin as definition } from "../../schema/session";
 import { agentSources } from "../agentSources";
 import { ask, askFile } from "../fact";
 import { fileDigests } from "../facts/nbdBuild";
+import { parsePluginManifest } from "../facts/pluginManifest";
 import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
 import { resourceType, type Step, writeStep } from "../resource";
@@ -31,18 +32,6 @@ const command = (): string =>
 const sleepUnitFile = `${unitDir}/${sleepUnit}`;
 const sleepUnitLink = `${unitDir}/sleep.target.requires/${sleepUnit}`;
 const sleepUnitText = (): string => render("netdisk-sleep.service", { command: netdiskCommand });
-
-/** `source DIGEST`, then the lines of sha256sum. */
-function parseManifest(text: string): { source: string; digests: Record<string, string> } {
-  const [first = "", ...lines] = text.trimEnd().split("\n");
-  const source = /^source ([0-9a-f]{64})$/.exec(first)?.[1];
-  const entries = lines.map((line) => /^([0-9a-f]{64}) {2}(\/.*)$/.exec(line));
-  const digests: Record<string, string> = {};
-  for (const [, digest = "", path = ""] of entries.flatMap((entry) => (entry ? [entry] : [])))
-    digests[path] = digest;
-  if (source === undefined || entries.some((entry) => entry === null)) throw new Error("it is damaged");
-  return { source, digests };
-}
 
 /** One command under one lock: of two stacks that build at once, neither takes the directory from under the other. */
 const build = (digest: string, archive: string): Step => ({
@@ -83,7 +72,7 @@ export const sessionPlugin = resourceType<typeof definition>({
 
   async observe(host) {
     const [manifest, tool, unit, link] = await Promise.all([
-      askFile(host, sessionManifest, parseManifest, "Remove it, and run `pulumi up` again."),
+      askFile(host, sessionManifest, parsePluginManifest, "Remove it, and run `pulumi up` again."),
       host.readFile(netdiskCommand),
       host.readFile(sleepUnitFile),
       ask(host, statPath, sleepUnitLink),

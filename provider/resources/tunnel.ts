@@ -13,6 +13,7 @@ import {
 import { ask } from "../fact";
 import { inUse } from "../facts/deviceUsers";
 import { commandLine } from "../facts/process";
+import { tunnelWords } from "../facts/sshWords";
 import { statPath } from "../facts/stat";
 import { systemdUnit } from "../facts/systemd";
 import { keyInput } from "../facts/plainKey";
@@ -27,7 +28,7 @@ type Wishes = Inputs<typeof definition>;
 
 /**
  * `ssh -J` would take the jump host's key and settings from root's configuration. Words of letters, digits and
- * `/._@+:-` only (schema/client.ts), so that neither ssh's shell nor settingsOf has quotes to read.
+ * `/._@+:-` only (schema/client.ts), so that neither ssh's shell nor sshWords.ts has quotes to read.
  */
 export function proxyCommand(
   name: string,
@@ -59,18 +60,6 @@ function unitOf({ name, endpoint, user, remote, jump }: Wishes): ChainUnit {
   });
 }
 
-const after = (words: string[], flag: string): string => words[words.indexOf(flag) + 1] ?? "";
-
-const endpointIn = (words: string[]): string => joinEndpoint(after(words, "--"), after(words, "-p"));
-
-/** Where a ProxyCommand of our form leads; one of another form leads nowhere that was wished. */
-function jumpIn(words: string[]): Wishes["jump"] {
-  const command = words.find((word) => word.startsWith("ProxyCommand="));
-  if (command === undefined) return undefined;
-  const inner = command.slice("ProxyCommand=".length).split(" ");
-  return { endpoint: endpointIn(inner), user: after(inner, "-l"), identityFile: after(inner, "-i") };
-}
-
 const sameJump = (a: Wishes["jump"], b: Wishes["jump"]): boolean =>
   a?.endpoint === b?.endpoint && a?.user === b?.user && a?.identityFile === b?.identityFile;
 
@@ -81,15 +70,19 @@ export const jumpAsWished = (
   wishes: Pick<Wishes, "jump">,
 ): boolean | undefined => (property === "jump" ? sameJump(state.jump, wishes.jump) : undefined);
 
-/** What the running ssh was told; undefined where it is not a tunnel of our form. */
+/** What the running ssh was told; nothing where it is not a tunnel of our form. */
 function settingsOf(words: string[] | undefined, socket: string): Partial<Omit<Wishes, "keyPassphrase">> {
-  if (!words?.includes("-L") || !words.includes("-p") || !words.includes("-l") || !words.includes("--"))
-    return {};
-  const forward = after(words, "-L");
+  const told = tunnelWords(words ?? []);
+  if (!told) return {};
+  const { forward, proxy } = told;
   return {
-    endpoint: endpointIn(words),
-    user: after(words, "-l"),
-    jump: jumpIn(words),
+    endpoint: joinEndpoint(told.host, told.port),
+    user: told.user,
+    jump: proxy && {
+      endpoint: joinEndpoint(proxy.host, proxy.port),
+      user: proxy.user,
+      identityFile: proxy.identityFile,
+    },
     remote: forward.startsWith(`${socket}:`) ? forward.slice(socket.length + 1) : forward,
   };
 }

@@ -55,7 +55,7 @@ it("loads neither the SDK's root nor ssh2 before it is needed", async () => {
   let loaded = "";
   child.stderr.on("data", (chunk: Buffer) => (loaded += chunk.toString()));
   await new Promise((resolve) => child.on("close", resolve));
-  expect(loaded).toContain("dist/provider/server.js");
+  expect(loaded).toContain("dist/provider/wire/server.js");
   expect(loaded).not.toMatch(/node_modules\/@pulumi\/pulumi\/(index|output|resource)\.js/);
   expect(loaded).not.toMatch(/node_modules\/ssh2\//);
 });

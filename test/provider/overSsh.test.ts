@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { hostFingerprints, openHost } from "../../provider/host/open";
 import { Provider } from "../../provider/provider";
 import { registryOf } from "../../provider/registry";
-import { type RunningServer, serve } from "../../provider/server";
+import { type RunningServer, serve } from "../../provider/wire/server";
 import { engine, type Engine, type Existing, type Failure, urnOf } from "./client";
 import { thing } from "./sandbox";
 import { type Exchange, type ScriptedServer, startSshServer } from "./sshServer";

@@ -3,7 +3,7 @@ import { afterEach } from "vitest";
 import { Provider } from "../../provider/provider";
 import { registryOf } from "../../provider/registry";
 import type { ResourceType } from "../../provider/resource";
-import { serve } from "../../provider/server";
+import { serve } from "../../provider/wire/server";
 import { engine, type Engine } from "./client";
 import { type Sandbox, sandbox, thing } from "./sandbox";
 

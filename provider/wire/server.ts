@@ -1,4 +1,4 @@
-/** The gRPC wire: the one file that knows the protocol between engine and provider. */
+/** The protocol between engine and provider, by gRPC: which of the engine's requests is which method of Provider. */
 import { readFile } from "node:fs/promises";
 import {
   type handleUnaryCall,
@@ -12,15 +12,15 @@ import { type PluginAttach, PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as pb from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
-import { timeLimit } from "./boundHost";
-import type { Checked } from "./check";
+import { timeLimit } from "../boundHost";
+import type { Checked } from "../check";
 import { Components } from "./construct";
-import type { Change } from "./diff";
-import { InFlight } from "./inFlight";
-import { maskOf } from "./progress";
-import type { Provider } from "./provider";
-import { failureOf } from "./wire/failures";
-import { decode, encode, type Properties } from "./wire/values";
+import type { Change } from "../diff";
+import { InFlight } from "../inFlight";
+import { maskOf } from "../progress";
+import type { Provider } from "../provider";
+import { failureOf } from "./failures";
+import { decode, encode, type Properties } from "./values";
 
 /** A recovery blob holds a LUKS header; the default of 4 MiB is too small for a state of many disks. */
 const messageBytes = 400 * 1024 * 1024;

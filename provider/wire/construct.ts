@@ -1,11 +1,11 @@
-/** Construct, the engine's request for a component: handed on to constructMain.ts, started when the first one comes. */
+/** Construct, the engine's request for a component: handed on to ../constructMain.ts, started when the first one comes. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import type { ConstructRequest, ConstructResponse } from "@pulumi/pulumi/proto/provider_pb";
-import { NetdiskError } from "./errors";
+import { NetdiskError } from "../errors";
 
 export class Components {
   #child?: ChildProcess;
@@ -32,7 +32,7 @@ export class Components {
   }
 
   async #start(engine: string): Promise<ResourceProviderClient> {
-    const child = spawn(process.execPath, [join(__dirname, "constructMain.js"), engine], {
+    const child = spawn(process.execPath, [join(__dirname, "../constructMain.js"), engine], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.#child = child;
