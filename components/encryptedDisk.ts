@@ -231,7 +231,7 @@ function withLuksDefaults(luks: LuksArgs = {}): LuksArgs {
   return { keySize, pbkdf, sectorSize, ...luks };
 }
 
-/** One disk end to end: file on the server → export → tunnel → attached device → LUKS → file system → mount. */
+/** One disk end to end: file on the server → session, or export and tunnel → attached device → LUKS → file system → mount. */
 export class EncryptedDisk extends pulumi.ComponentResource {
   /** Where the client has the disk mounted. */
   readonly mountPath: pulumi.Output<string>;
@@ -432,8 +432,7 @@ function backingOf(
     return { path, size, stored: path };
   }
   if (!file) throw new Error("a disk with neither file nor device: refuseDiskMistakes lets none through");
-  const { loop, ...wishes } = file;
-  const path = wishes.path ?? backingFile(name);
+  const path = file.path ?? backingFile(name);
   // Before the file, so that it is removed after all that uses it.
   const order =
     erase === undefined
@@ -441,10 +440,10 @@ function backingOf(
       : [new parts.EraseFile(resourceName, { name, path, luksUuid: erase }, onServer())];
   const made = new parts.BackingFile(
     resourceName,
-    { name, owner, ...wishes, path, ...(adopt !== undefined && { adopt }) },
+    { name, owner, ...file, path, ...(adopt !== undefined && { adopt }) },
     onServer(...order),
   );
-  if (!loop) return { path: made.path, size: made.size, stored: made.path };
+  if (!file.loop) return { path: made.path, size: made.size, stored: made.path };
   const over = { name, file: made.path, size: made.size, owner };
   const { device: served, size } = new parts.LoopDevice(resourceName, over, onServer());
   return { path: served, size, stored: made.path };

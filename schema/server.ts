@@ -62,6 +62,11 @@ export const backingFile = define({
     allocation: field(z.enum(["full", "sparse"]).default("full"), {
       doc: "`full`: all blocks are reserved now, so that the disk cannot run out of space later. `sparse`: blocks are taken as they are written.",
     }),
+    loop: field(z.boolean().default(false), {
+      doc: "A loop device over the file is served, as the article does, instead of the file itself.",
+      role: "fixed",
+      cure: "Keep what it was made with.",
+    }),
     owner: field(account.default("nbd"), { doc: "User that owns the file: the one nbd-server runs as." }),
     mode: field(
       z

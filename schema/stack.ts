@@ -63,14 +63,7 @@ export const stackFields = {
       doc: `With \`transport: session\` only. ${session.inputs.retain.doc}`,
     },
   },
-  "disks.NAME.file": {
-    ...pick(backingFile.inputs, "size", "path", "allocation"),
-    loop: field(z.boolean().default(false), {
-      doc: "Put a loop device over the file and serve that, as the article does, instead of the file itself.",
-      role: "fixed",
-      cure: "Keep what it was made with.",
-    }),
-  },
+  "disks.NAME.file": pick(backingFile.inputs, "size", "path", "allocation", "loop"),
   "disks.NAME.device": pick(blockDevice.inputs, "path"),
   "disks.NAME.export": pick(diskExport.inputs, "sync", "fua"),
   "disks.NAME.key": { ...pick(luksKey.inputs, "gpg", "passphrase", "bytes"), slot: luks.inputs.keySlot },

@@ -140,9 +140,9 @@ export const backingFile = resourceType<typeof definition>({
   // A new server must bring the file: an empty one would take the place of what was on the old one.
   keepWhenGone: true,
 
-  // A sparse file that was written from end to end is none the worse.
+  // A sparse file that was written from end to end is none the worse. LoopDevice sees to the loop device.
   satisfied: (property, _state, inputs) =>
-    property === "allocation" && inputs.allocation === "sparse" ? true : undefined,
+    (property === "allocation" && inputs.allocation === "sparse") || property === "loop" ? true : undefined,
 
   async observe(host, inputs, known) {
     const { name, path } = inputs;

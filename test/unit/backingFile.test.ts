@@ -13,6 +13,7 @@ const inputs = {
   path: "/srv/photos.img",
   size: "1 GiB" as const,
   allocation: "full" as const,
+  loop: false,
   owner: "nbd",
   mode: "0600",
   adopt: undefined,

@@ -134,6 +134,20 @@ describe("check", () => {
     ]);
   });
 
+  it("refuses to put a loop device over a disk's file later, or to take it away", () => {
+    const looped = (loop?: boolean) => ({ name: "photos", path: "/srv/photos.img", size: "1 GiB", loop });
+    const refused = expect.stringMatching(/^cannot change from \w+ to \w+\. Keep what it was/) as string;
+    for (const [before, after] of [
+      [false, true],
+      [true, false],
+      [true, undefined],
+    ] as const)
+      expect(check(backingFile, looped(before), looped(after)).failures).toEqual([
+        { property: "loop", reason: refused },
+      ]);
+    expect(check(backingFile, looped(false), looped()).failures).toEqual([]);
+  });
+
   it("marks what the definition says is secret, and never shows it", () => {
     const { inputs } = check(type, undefined, {
       ...good,
