@@ -45,7 +45,7 @@ export class Server extends pulumi.ComponentResource {
   readonly config: ServerConfig;
   readonly authFile: AuthFile;
   readonly service: Service;
-  /** The host's own SSH key, which the tunnels pin. */
+  /** The host's own SSH key, which sessions and tunnels pin. */
   readonly hostKey: HostKey;
   /** The server as the client dials it, `HOST:PORT`. */
   readonly endpoint: pulumi.Output<string>;

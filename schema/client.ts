@@ -131,7 +131,7 @@ export const probeGuard = define({
 export const tunnelKey = define({
   token: "netdisk:index:TunnelKey",
   kind: "tunnel-key",
-  doc: "The SSH key of one disk's tunnel, made on the client; the private half never leaves it.",
+  doc: "The SSH key of one disk's session or tunnel, made on the client; the private half never leaves it.",
   shared: false,
   inputs: { name: nameField },
   conditions: {
@@ -146,7 +146,7 @@ export const tunnelKey = define({
 export const knownHost = define({
   token: "netdisk:index:KnownHost",
   kind: "known-host",
-  doc: "The server's host key, pinned for the tunnel in a known_hosts file of its own.",
+  doc: "The host keys of the server, and of hosts on the way there, pinned for one disk in a known_hosts file of its own.",
   shared: false,
   inputs: {
     name: nameField,
@@ -188,7 +188,7 @@ export const tunnel = define({
         })
         .optional(),
       {
-        doc: "The host that the tunnel goes through: its `endpoint`, `user`, and `identityFile` on the client. None: the client dials the server itself.",
+        doc: "The host on the way to the server: its `endpoint`, `user`, and `identityFile` on the client. None: the client dials the server itself.",
       },
     ),
     keyPassphrase,
@@ -206,7 +206,7 @@ export const tunnel = define({
 export const attachment = define({
   token: "netdisk:index:Attachment",
   kind: "attachment",
-  doc: "netdisk-attach@NAME.service: nbd-client holds the kernel's nbd device, always reached as /dev/netdisk/NAME.",
+  doc: "netdisk-attach@NAME.service: the kernel's nbd device, connected by nbd-client to the disk's session or tunnel; always reached as /dev/netdisk/NAME.",
   shared: false,
   inputs: {
     name: nameField,

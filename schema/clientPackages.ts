@@ -1,4 +1,4 @@
-/** Debian packages that a client needs: to build nbd, to open the tunnel, to make and mount the disk. */
+/** Debian packages that a client needs: to build nbd, to reach the server, to make and mount the disk. */
 export const clientPackages: [string, ...string[]] = [
   // to build nbd from git
   "git",

@@ -25,7 +25,7 @@ export const components: Record<string, Component> = {
     orders: {},
     outputs: {
       endpoint: text("The server as the client dials it, `HOST:PORT`."),
-      hostKey: text("The host's own SSH key, which the tunnels pin."),
+      hostKey: text("The host's own SSH key, which sessions and tunnels pin."),
     },
   },
   Client: {
@@ -36,7 +36,7 @@ export const components: Record<string, Component> = {
     outputs: { nbdCommit: text("The commit of nbd that was built.") },
   },
   EncryptedDisk: {
-    doc: "One disk end to end: file on the server → export → tunnel → attached device → LUKS → file system → mount.",
+    doc: "One disk end to end: file on the server → session, or export and tunnel → attached device → LUKS → file system → mount.",
     place: "disks.NAME",
     more: {
       server: { doc: "The Server that stores the bytes.", component: "Server" },

@@ -121,7 +121,7 @@ export const addLogin = (
   },
   {
     do: "run",
-    title: `add the tunnel's key to ${keysFile(login)}`,
+    title: `add the disk's SSH key to ${keysFile(login)}`,
     command: putLine(login, name, options, publicKey),
     lock,
   },
@@ -129,7 +129,7 @@ export const addLogin = (
 
 export const removeLogin = (login: Login, name: string): RunStep => ({
   do: "run",
-  title: `take the tunnel's key out of ${keysFile(login)}`,
+  title: `take the disk's SSH key out of ${keysFile(login)}`,
   command: dropLine(login, name),
   lock,
 });

@@ -1,4 +1,4 @@
-/** Whether sshd's configuration lets the tunnel's account in and through. Pure. */
+/** Whether sshd's configuration lets the account of a session or a tunnel in and through. Pure. */
 import type { SshdConfig } from "../facts/sshd";
 
 export interface Login {

@@ -1,4 +1,4 @@
-/** The SSH key of one disk's tunnel (schema/client.ts). Made on the client; only the public half is ever read. */
+/** The SSH key of one disk's session or tunnel (schema/client.ts). Made on the client; only the public half is ever read. */
 import { basename, dirname } from "node:path";
 import { tunnelKey as definition } from "../../schema/client";
 import { tunnelKeyFile } from "../../schema/paths";
@@ -38,7 +38,7 @@ export const tunnelKey = resourceType<typeof definition>({
     return [
       {
         do: "run",
-        title: "make the tunnel's key private",
+        title: "make the disk's SSH key private",
         command: sh`chown root:root ${path} && chmod 0600 ${path}`,
       },
     ];
@@ -47,6 +47,6 @@ export const tunnelKey = resourceType<typeof definition>({
   // Configuration, not data: the next `up` makes a new one and authorizes it.
   planRemoval(observed, { name }) {
     if (observed.is === "absent") return [];
-    return [{ do: "run", title: "remove the tunnel's key", command: sh`rm -f ${tunnelKeyFile(name)}` }];
+    return [{ do: "run", title: "remove the disk's SSH key", command: sh`rm -f ${tunnelKeyFile(name)}` }];
   },
 });
