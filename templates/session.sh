@@ -76,9 +76,9 @@ start() {
   is_id "$nonce" || make_nonce || exit 1
   rm -f "$socket"
   fit_retain
-  exec nbdkit -f -U "$socket" -t 64 "$plugin" \
+  exec nbdkit -f -U "$socket" -t {{requests}} "$plugin" \
     name="$name" export="$name" control="$control" retain-file="$retained" retain="$retain" \
-    chunk=128K timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 one-flush=true \
+    chunk={{chunk}} timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 one-flush=true \
     on-disconnect="$0 reconnect" \
     command=ssh arg=-F arg="$ssh_config" arg=server arg="serve $(identity "$(cat "$nonce")")"
 }

@@ -29,6 +29,7 @@ import { type RunStep, resourceType } from "../resource";
 import { part } from "../template";
 import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
+import { requestKiB, requestsAtOnce } from "./onTheWay";
 import { bringUp, bringUpLater, inOrder, takeDown } from "./takeDown";
 
 type Wish = Inputs<typeof definition>;
@@ -44,7 +45,7 @@ const wholeBlocks = (size: Size | undefined, blockSize: number): number => {
 
 /**
  * The device's request queue, by attribute (Documentation/ABI/stable/sysfs-block in Linux). What waits there goes before
- * anything else: 8 MiB at most, four times what ssh has on the way. scheduler: none, because nbd before Linux 6.14 mistakes
+ * anything else (onTheWay.ts). scheduler: none, because nbd before Linux 6.14 mistakes
  * answers for others' where a signal interrupts a send and a scheduler gives the request another tag ("nbd: fix partial
  * sending", 8337b029f788 in Linux). wbt_lat_usec: off, because Linux takes a round trip for a congested disk, and holds
  * writes back to one at a time while anybody reads. io_timeout: ms until the requests that a dead plugin left behind are
@@ -56,8 +57,8 @@ const queueOf = ({
 }: Pick<Wish, "transport" | "readAhead">): Record<string, string | number> => ({
   // First: another one has a depth of its own.
   scheduler: "none",
-  nr_requests: 64,
-  max_sectors_kb: 128,
+  nr_requests: requestsAtOnce,
+  max_sectors_kb: requestKiB,
   wbt_lat_usec: 0,
   ...(transport === "session" && { io_timeout: 10_000 }),
   // Last: some kernels calculate it anew when another limit is set.

@@ -29,6 +29,7 @@ import { resourceType, type RunStep, writeStep } from "../resource";
 import { part, raw, render } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { splitEndpoint } from "./endpoint";
+import { requestKiB, requestsAtOnce } from "./onTheWay";
 import { inOrder } from "./takeDown";
 import { jumpAsWished, proxyCommand } from "./tunnel";
 
@@ -58,6 +59,8 @@ function unitOf(inputs: Wish): ChainUnit {
       helper: sessionHelper,
       plugin: sessionPluginFile,
       retain: sizeBytes(retain) ?? 0,
+      requests: requestsAtOnce,
+      chunk: `${requestKiB}K`,
       client: `${nbdPrefix}/sbin/nbd-client`,
       sshConfig,
       settings: settingsOf(inputs),

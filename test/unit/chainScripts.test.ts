@@ -31,6 +31,11 @@ const mountScript = (session: string): string =>
     session,
   });
 
+it("mount.sh uuid says which file system belongs there, and looks at no device", () => {
+  expect(shell.run(mountScript(""), "uuid")).toMatchObject({ status: 0, stdout: `${uuid}\n` });
+  expect(shell.calls()).toEqual([]);
+});
+
 describe("mount.sh start", () => {
   const script = mountScript("");
   const start = () => shell.run(script, "start");
@@ -187,6 +192,7 @@ describe("open.sh start", () => {
       sealed,
       reading,
       question: "netdisk:t1",
+      gnupgHome: "/run/netdisk-key.XXXXXX",
       uuid,
       cipher: "aes-xts-plain64",
       options: raw("--perf-no_read_workqueue --perf-no_write_workqueue"),
@@ -319,6 +325,8 @@ const sessionScript = render("session.sh", {
   givenUp: "/var/lib/netdisk/given-up/t1",
   plugin: "plugin.so",
   retain: 64 * MiB,
+  requests: 64,
+  chunk: "128K",
   sshConfig: "ssh_config",
   settings: "",
 });
