@@ -11,6 +11,8 @@ export const buildDir = `${libDir}/build`;
 /** Volatile state: locks, sockets. */
 export const runDir = "/run/netdisk";
 export const lockDir = `${runDir}/lock`;
+/** What mktemp makes a directory of, for what must not lie on a disk or is there for a moment only. */
+export const inMemoryDir = (what: string): string => `/run/netdisk-${what}.XXXXXX`;
 
 export const madeDir = `${libDir}/made`;
 /** What netdisk made or took for a disk: inode and birth of its file, or identity and size of its device. */
@@ -120,8 +122,9 @@ export const givenUpFile = (name: string): string => `${libDir}/given-up/${name}
 
 /** Of a folder that is the tunnel's alone: systemd removes it with the tunnel, and a session may have come in its place. */
 export const tunnelSocket = (name: string): string => `${runDir}/tunnel/${name}/nbd.sock`;
+export const deviceDir = "/dev/netdisk";
 /** On the client the attached device, on the server the loop device. */
-export const attachedDevice = (name: string): string => `/dev/netdisk/${name}`;
+export const attachedDevice = (name: string): string => `${deviceDir}/${name}`;
 export const mappedDevice = (name: string): string => `/dev/mapper/${name}`;
 
 export const nbdPrefix = "/opt/nbd";

@@ -152,8 +152,10 @@ case "${1-}" in
   reload) reload ;;
   stop) stop ;;
   left) left ;;
+  # Of the file system that belongs there; to look for it on the disk could mean to wait.
+  uuid) echo "$uuid" ;;
   *)
-    echo "usage: $0 start|reload|stop|left" >&2
+    echo "usage: $0 start|reload|stop|left|uuid" >&2
     exit 2
     ;;
 esac

@@ -40,14 +40,13 @@ names() {
 json_of() {
   name=$1
   line=$("$lib/session@$name" status) || line="{\"name\":\"$name\",\"state\":\"stopped\"}"
-  node=$(readlink -e "/dev/netdisk/$name" || true)
-  uuid=$(cryptsetup luksUUID "/var/lib/netdisk/headers/$name.luks" 2>/dev/null || true)
-  # The one file system that the script mounts; to look for it on the disk could mean to wait.
-  fs_uuid=$(sed -n 's/^uuid=\([0-9A-Fa-f-]*\)$/\1/p' "$lib/mount@$name" 2>/dev/null)
+  node=$(readlink -e "{{device}}" || true)
+  uuid=$(cryptsetup luksUUID "{{header}}" 2>/dev/null || true)
+  fs_uuid=$("$lib/mount@$name" uuid 2>/dev/null)
   # The server serves its holder only. Else it would have to be asked.
   case $(value state) in up | replaying) lease=held ;; *) lease=unknown ;; esac
-  where=$(findmnt -n -o TARGET --source "/dev/mapper/$name" 2>/dev/null | head -n 1 | sed 's/["\\]/\\&/g')
-  given_up=$(cat "/var/lib/netdisk/given-up/$name" "/var/lib/netdisk/given-up/$name.told" 2>/dev/null | head -n 1 | sed 's/["\\]/\\&/g')
+  where=$(findmnt -n -o TARGET --source "{{mapped}}" 2>/dev/null | head -n 1 | sed 's/["\\]/\\&/g')
+  given_up=$(cat "{{givenUp}}" "{{givenUp}}.told" 2>/dev/null | head -n 1 | sed 's/["\\]/\\&/g')
   echo "${line%\}},\"device\":\"$node\",\"luks_uuid\":\"$uuid\",\"fs_uuid\":\"$fs_uuid\",\"lease\":\"$lease\",\"mount\":\"$where\",\"given_up\":\"$given_up\"}"
 }
 
@@ -155,14 +154,14 @@ status() {
 # the kernel from sleeping.
 may_sleep() {
   for name in $(names); do
-    node=$(readlink -e "/dev/netdisk/$name") && [ -e "/sys/block/${node##*/}/pid" ] || continue
+    node=$(readlink -e "{{device}}") && [ -e "/sys/block/${node##*/}/pid" ] || continue
     die "this host does not go to sleep while the disk $name is attached. systemctl stop netdisk@$name.target detaches it."
   done
 }
 
 # A word to the plugin; its answer to the user.
 tell() {
-  answer=$("$helper" ask "/run/netdisk/$name/control.sock" "$1") || die "the plugin of $name does not run. systemctl start netdisk@$name.target starts it."
+  answer=$("$helper" ask "{{control}}" "$1") || die "the plugin of $name does not run. systemctl start netdisk@$name.target starts it."
   echo "$answer" | sed -n 's/.*"message":"\([^"]*\)".*/\1/p'
   case $answer in '{"ok":true'*) ;; *) exit 1 ;; esac
 }

@@ -100,7 +100,7 @@ ask_passphrase() {
   home=
   trap '[ -z "$home" ] || rm -rf "$home"' EXIT
   trap 'exit 143' TERM HUP INT
-  home=$(mktemp -d /run/netdisk-key.XXXXXX)
+  home=$(mktemp -d {{gnupgHome}})
   while :; do
     passphrase=$(systemd-ask-password --id="$question" --timeout=0 "Passphrase of the disk $name:")
     if plain_key >/dev/null; then return 0; fi

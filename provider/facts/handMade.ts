@@ -3,7 +3,7 @@
  * key opens that; and what of the old way to bring it up is still in place, on either host.
  */
 import type { KeyReading } from "../../schema/fields";
-import { attachedDevice, nbdServerConfig, nbdServerIncludeDir, runDir } from "../../schema/paths";
+import { deviceDir, nbdServerConfig, nbdServerIncludeDir, runDir } from "../../schema/paths";
 import type { Fact } from "../fact";
 import { Command, sh } from "../host/sh";
 import { dumpHeader, type LuksHeader, parseDump } from "./cryptsetup";
@@ -103,7 +103,7 @@ done
 for pid in /sys/block/nbd*/pid; do
   node=\${pid%/pid} node=\${node##*/}
   [ -e "$pid" ] || continue
-  for link in ${attachedDevice("")}*; do [ "$(readlink -e "$link")" != "/dev/$node" ] || continue 2; done
+  for link in ${deviceDir}/*; do [ "$(readlink -e "$link")" != "/dev/$node" ] || continue 2; done
   above=$(cat /sys/block/$node/holders/*/dm/uuid 2>/dev/null)
   if [ -z "$above" ]; then
     { dd if="/dev/$node" of="$t/$node" bs=32768 count=1 iflag=fullblock,direct status=none; echo $? >"$t/$node.ended"; } </dev/null >/dev/null 2>&1 &

@@ -1,4 +1,5 @@
 /** A directory for what must not lie on a disk. */
+import { inMemoryDir } from "../../schema/paths";
 import { type Command, sh } from "../host/sh";
 
 /**
@@ -6,4 +7,4 @@ import { type Command, sh } from "../host/sh";
  * also when a signal ends it, on which dash runs no EXIT trap. Fails where it cannot be made.
  */
 export const inMemory = (what: string): Command =>
-  sh`umask 077; t= && trap '[ -z "$t" ] || rm -rf "$t"' EXIT && trap 'exit 143' TERM HUP INT && t=$(mktemp -d ${`/run/netdisk-${what}`}.XXXXXX)`;
+  sh`umask 077; t= && trap '[ -z "$t" ] || rm -rf "$t"' EXIT && trap 'exit 143' TERM HUP INT && t=$(mktemp -d ${inMemoryDir(what)})`;

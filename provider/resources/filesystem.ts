@@ -2,6 +2,7 @@
 import { filesystem as definition } from "../../schema/crypt";
 import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import type { Inputs, State } from "../../schema/define";
+import { inMemoryDir } from "../../schema/paths";
 import { giveUpDisk } from "../errors";
 import { ask } from "../fact";
 import { blankProof, proveBlank } from "../facts/blank";
@@ -82,7 +83,7 @@ const grow = ({ device }: Wishes): RunStep => ({
 if [ -n "$at" ]; then
   xfs_growfs -d "$at" >/dev/null
 else
-  at=$(mktemp -d /run/netdisk-grow.XXXXXX) && mount -t xfs ${device} "$at" || exit 1
+  at=$(mktemp -d ${inMemoryDir("grow")}) && mount -t xfs ${device} "$at" || exit 1
   xfs_growfs -d "$at" >/dev/null
   grown=$?
   umount "$at" && rmdir "$at" && [ "$grown" = 0 ]

@@ -4,6 +4,7 @@ import type { Inputs } from "../../schema/define";
 import {
   attachUnit,
   diskTarget,
+  inMemoryDir,
   mappedDevice,
   openUnit,
   passphraseId,
@@ -39,6 +40,7 @@ const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
       uuid: luksUuid,
       cipher,
       options: raw(openOptions.join(" ")),
+      gnupgHome: inMemoryDir("key"),
       session: sessionScript(name),
     },
     service: { target: diskTarget(name), attach: attachUnit(name) },

@@ -2,8 +2,13 @@
 import { dirname } from "node:path";
 import {
   agentSource,
+  attachedDevice,
+  givenUpFile,
+  headerFile,
+  mappedDevice,
   netdiskCommand,
   scriptDir,
+  sessionControl,
   sessionHelper,
   sessionManifest,
   sessionPluginFile,
@@ -18,16 +23,26 @@ import { parsePluginManifest } from "../facts/pluginManifest";
 import { statPath } from "../facts/stat";
 import { sh } from "../host/sh";
 import { resourceType, type Step, writeStep } from "../resource";
-import { part, render } from "../template";
+import { part, raw, render, type TemplateValue } from "../template";
 
 const programs = [sessionPluginFile, sessionHelper];
-const command = (): string =>
-  render("netdisk.sh", {
-    dir: scriptDir,
-    helper: sessionHelper,
-    sleepUnit,
-    statusField: part("status-field.sh"),
-  });
+
+/** A path of the disk `$name`; it stands between double quotes there. */
+const ofDisk = (path: (name: string) => string) => raw(path("$name"));
+
+export const commandHoles = (): Record<string, TemplateValue> => ({
+  dir: scriptDir,
+  helper: sessionHelper,
+  device: ofDisk(attachedDevice),
+  mapped: ofDisk(mappedDevice),
+  header: ofDisk(headerFile),
+  control: ofDisk(sessionControl),
+  givenUp: ofDisk(givenUpFile),
+  sleepUnit,
+  statusField: part("status-field.sh"),
+});
+
+const command = (): string => render("netdisk.sh", commandHoles());
 
 const sleepUnitFile = `${unitDir}/${sleepUnit}`;
 const sleepUnitLink = `${unitDir}/sleep.target.requires/${sleepUnit}`;

@@ -1,20 +1,13 @@
 /** The command `netdisk` on the client, with stand-ins for the plugin's helper and the host's tools. */
 import { beforeEach, expect, it } from "vitest";
-import { part, render } from "../../provider/template";
+import { commandHoles } from "../../provider/resources/sessionPlugin";
+import { render } from "../../provider/template";
 import { stubbedShell, type StubbedShell } from "./stubbedShell";
 
 const lib = "/var/lib/netdisk/lib";
 let shell: StubbedShell;
 const netdisk = (...args: string[]) =>
-  shell.run(
-    render("netdisk.sh", {
-      dir: lib,
-      helper: `${lib}/netdisk-helper`,
-      sleepUnit: "s",
-      statusField: part("status-field.sh"),
-    }),
-    ...args,
-  );
+  shell.run(render("netdisk.sh", { ...commandHoles(), dir: lib, helper: `${lib}/netdisk-helper` }), ...args);
 
 /** What the plugin says of a disk, as agent/src/status.c has it. */
 const status = (name: string, more: object) =>
@@ -100,7 +93,8 @@ it.each([
     const [luks, fs] = ["30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11", "3094a334-0aa7-4b02-b058-7f1ef7864c74"];
     disk("photos", { state });
     shell.stub("cryptsetup", `echo ${luks}`);
-    shell.write(`${lib}/mount@photos`, `#!/bin/sh\nname=photos\nuuid=${fs}\nuuid() { :; }\n`);
+    shell.write(`${lib}/mount@photos`, `#!/bin/sh\n[ "$1" != uuid ] || echo ${fs}\n`);
+    shell.run(`chmod +x ${lib}/mount@photos`);
     expect(JSON.parse(netdisk("status", "photos", "--json").stdout)).toMatchObject([
       { luks_uuid: luks, fs_uuid: fs, lease, size: 20 * 2 ** 30 },
     ]);
