@@ -58,13 +58,15 @@ describe("a disk that was made by hand", () => {
   );
 
   step("is not taken over while it runs: the preview names what holds it, on both hosts", async () => {
+    // As an installer writes it; known only while the disk is open.
+    await on("client", `echo "UUID=${filesystem} ${path} xfs noauto 0 0" >>/etc/fstab`);
     await newProject(stackWith(uuid));
     const { output } = await pulumi(["preview"]);
     expect(output).toMatch(
       /\/var\/tmp\/test\.img is a regular file that netdisk did not make, and in use: .*behind \/dev\/loop0/,
     );
     expect(output).toMatch(
-      /the disk "testdisk" is not taken down: \/dev\/mapper\/testdisk is open; .* is mounted at \/mnt\/disk/,
+      /the disk "testdisk" is not taken down: \/dev\/mapper\/testdisk is open; .* is mounted at \/mnt\/disk; \/dev\/nbd0 is attached; .*fstab has a line for it: UUID=/,
     );
     expect(output).toContain("/opt/nbd holds programs that netdisk did not build");
     expect(await readSums()).toBe(sums);
@@ -72,6 +74,12 @@ describe("a disk that was made by hand", () => {
 
   step("is deactivated as printed; what is left of it is named", async () => {
     await deactivate();
+    // No process tells of it, and nothing lies on it.
+    await on("client", "/opt/nbd/sbin/nbd-client -name testdisk localhost 10809 /dev/nbd0 -timeout 30 >&2");
+    expect((await pulumi(["preview"])).output).toContain(
+      '"testdisk" is not taken down: /dev/nbd0 is attached. ',
+    );
+    await on("client", "/opt/nbd/sbin/nbd-client -d /dev/nbd0");
     // Of which the article does not speak: what is served, and the programs that were built.
     await on("client", "pkill -x ssh; mv /opt/nbd /opt/nbd.by-hand");
     await on("server", "losetup --detach /dev/loop0");
@@ -107,6 +115,8 @@ describe("a disk that was made by hand", () => {
     async () => {
       const output = await up();
       expect(output).toContain("the key is the first line of");
+      expect(output).toMatch(/fstab mounts the disk, too: UUID=/);
+      await on("client", "sed -i /^UUID=.*noauto/d /etc/fstab");
       expect(output).not.toMatch(/luksFormat|mkfs/);
       await mounted(path);
       expect(await readSums()).toBe(sums);
