@@ -98,12 +98,18 @@ export async function observeUnit(host: Host, { unit, files }: ChainUnit): Promi
   };
 }
 
-/** systemctl's own message names the unit only; the reason is in the journal. */
+/** Seconds: what a key slot, the log of a file system and a slow link may take together. */
+const patience = 300;
+
+/**
+ * systemctl's own message names the unit only; the reason is in the journal. A unit that tries again and again neither comes
+ * up nor fails: it is not waited for any longer, and goes on by itself.
+ */
 export const systemctl = (verb: "start" | "restart" | "reload" | "stop", { unit }: ChainUnit): RunStep => ({
   do: "run",
   title: `systemctl ${verb} ${unit}`,
-  command: sh`systemctl ${verb} ${unit} || { journalctl --unit ${unit} --lines 5 --no-pager --output cat >&2; exit 1; }`,
-  timeoutMs: 330_000,
+  command: sh`timeout ${patience} systemctl ${verb} ${unit} || { [ $? != 124 ] || echo ${`systemctl ${verb} ${unit} is not done after ${patience} s and goes on by itself; its last messages:`} >&2; journalctl --unit ${unit} --lines 5 --no-pager --output cat >&2; exit 1; }`,
+  timeoutMs: (patience + 30) * 1000,
 });
 
 /**
