@@ -53,7 +53,7 @@ async function takeClaim(
   const refusal =
     sharedOtherwise(request, name, wishes, others) ??
     (isNew && type.ownFile
-      ? fileTaken(host.label, type, { name, wishes }, await claims.current())
+      ? await fileTaken(host, type, { name, wishes }, await claims.current())
       : undefined);
   if (!refusal) return own;
   await claims.restore(definition, name, claim, own);

@@ -122,7 +122,7 @@ export async function preview(
     const { own, others } = holders(all, definition, wanted.name, { ...ownerOf(urn), nonce });
     if (!definition.shared && !own && others[0])
       throw claimedError(host.label, definition, wanted.name, others[0]);
-    const taken = isKnown ? undefined : fileTaken(host.label, type, { name: wanted.name, wishes }, all);
+    const taken = isKnown ? undefined : await fileTaken(host, type, { name: wanted.name, wishes }, all);
     if (taken) throw taken;
     if (look.is === "foreign") progress.say(coded(foreign(host.label, look.what, look.cure)), "warning");
     if (look.is === "foreign" || look.is === "hidden") return;

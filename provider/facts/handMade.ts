@@ -3,7 +3,7 @@
  * key opens that; and what of the old way to bring it up is still in place, on either host.
  */
 import type { KeyReading } from "../../schema/fields";
-import { deviceDir, nbdServerConfig, nbdServerIncludeDir, runDir } from "../../schema/paths";
+import { deviceDir, nbdServerConfig, nbdServerIncludeDir, runDir, serveConfigDir } from "../../schema/paths";
 import type { Fact } from "../fact";
 import { Command, sh } from "../host/sh";
 import { dumpHeader, type LuksHeader, parseDump } from "./cryptsetup";
@@ -148,17 +148,22 @@ done
 };
 
 /**
- * Where nbd-server is told to serve the file or device under some name; also by the number of a loop device, which may
- * be this file's one day. `own`: a file that is not looked at.
+ * Where nbd-server is told to serve the file or device under some name, be it for sessions. `own`: files that are not looked
+ * at. `byNumber`: also where it is told a loop device by its number, which may be this file's one day.
  */
-export const served: Fact<[path: string, own: string], string[]> = {
+export const served: Fact<[path: string, own: readonly string[], byNumber: boolean], string[]> = {
   name: "handMade.served",
-  command: (path, own) => sh`for file in ${nbdServerConfig} ${nbdServerIncludeDir}/*.conf; do
-  if ! [ -f "$file" ] || [ "$file" = ${own} ]; then continue; fi
+  command: (
+    path,
+    own,
+    byNumber,
+  ) => sh`for file in ${nbdServerConfig} ${nbdServerIncludeDir}/*.conf ${serveConfigDir}/*.conf; do
+  [ -f "$file" ] || continue
+  for own in ${[...own]}; do [ "$file" != "$own" ] || continue 2; done
   names=$(sed -n 's/^[[:space:]]*exportname[[:space:]]*=[[:space:]]*//p' "$file") || exit 1
   echo "$names" | while read -r served; do
-    case $served in
-      /dev/loop*) ;;
+    case ${byNumber ? "yes" : "no"}$served in
+      yes/dev/loop*) ;;
       *) [ "$served" -ef ${path} ] || continue ;;
     esac
     echo "$file (exportname = $served)"

@@ -1,5 +1,5 @@
 /** What a disk that was made by hand must be like before it is taken over (docs/adopt.md). Changes nothing. */
-import { crypttab, exportFile, fstab } from "../../schema/paths";
+import { crypttab, exportFile, fstab, serveConfig } from "../../schema/paths";
 import { ask } from "../fact";
 import { rawUuid } from "../facts/luksDevice";
 import { remains, served } from "../facts/handMade";
@@ -19,29 +19,34 @@ export const takenDown =
   "Take the disk down first as it was brought up: on the client `umount`, `cryptsetup close`, `nbd-client -d`; on the server `losetup --detach` (docs/adopt.md). Then run the same again.";
 
 /**
- * Whether what lies at a path of the server is the disk that is to be adopted: its LUKS UUID, and nobody else serves it.
- * Undefined where none is.
+ * Whether what lies at a path of the server is served already, by hand or as another disk: its lease would not keep this one
+ * out, nor ours that one.
  */
-export async function adoptable(
+export async function servedAlready(
   host: Host,
   { name, path, adopt }: { name: string; path: string; adopt: string | undefined },
+): Promise<Foreign | undefined> {
+  const byNumber = adopt !== undefined;
+  const found = await ask(host, served, path, [exportFile(name), serveConfig(name)], byNumber);
+  if (found.length === 0) return undefined;
+  return foreign(
+    `nbd-server is told to serve ${path} already${byNumber ? ", or a loop device by its number" : ""}: ${found.join(", ")}`,
+    "Take out these sections that were written by hand: netdisk writes one of its own. One that netdisk wrote for another disk goes when that disk is taken out of its stack, which leaves its data as it is.",
+  );
+}
+
+/** Whether what lies at a path of the server is the disk that is to be adopted, by its LUKS UUID. Undefined where none is. */
+export async function adoptable(
+  host: Host,
+  { path, adopt }: { path: string; adopt: string | undefined },
 ): Promise<Foreign | { is: "it"; note: string } | undefined> {
   if (adopt === undefined) return undefined;
-  const [uuids, others] = await Promise.all([
-    ask(host, rawUuid, path),
-    ask(host, served, path, exportFile(name)),
-  ]);
+  const uuids = await ask(host, rawUuid, path);
   if (!uuids.includes(adopt)) {
     const found = uuids.length === 0 ? "no LUKS header" : `LUKS UUID ${uuids.join(", ")}`;
     return foreign(
       `${path} is not the disk to adopt: it has ${found}, expected ${adopt}`,
       "Name the file or device that holds it, or correct its line under `adopt`: `cryptsetup luksUUID` shows the UUID.",
-    );
-  }
-  if (others.length > 0) {
-    return foreign(
-      `nbd-server serves ${path} already, or a loop device by its number, by what was written by hand: ${others.join(", ")}`,
-      "Take these sections out: netdisk writes one of its own, and nbd-server is restarted with it.",
     );
   }
   return {

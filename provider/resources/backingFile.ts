@@ -11,7 +11,7 @@ import { takeover } from "../facts/takeover";
 import { statAllocation } from "../facts/allocation";
 import { exempted } from "../facts/tmpfiles";
 import type { Host } from "../host/host";
-import { adoptable, takenDown } from "./adoption";
+import { adoptable, servedAlready, takenDown } from "./adoption";
 import { type Command, sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
 
@@ -139,6 +139,10 @@ export const backingFile = resourceType<typeof definition>({
   name: (inputs) => inputs.name,
   // A new server must bring the file: an empty one would take the place of what was on the old one.
   keepWhenGone: true,
+  ownFile: ({ path }) => ({
+    path,
+    cure: "Two clients that write to one disk destroy it: name another file, or take that disk out of its stack first, which leaves its data as it is.",
+  }),
 
   // A sparse file that was written from end to end is none the worse. LoopDevice sees to the loop device.
   satisfied: (property, _state, inputs) =>
@@ -197,7 +201,10 @@ export const backingFile = resourceType<typeof definition>({
             : takenDown,
       };
     }
-    const adopted = before === undefined ? await adoptable(host, inputs) : undefined;
+    const adopted =
+      before === undefined
+        ? ((await servedAlready(host, inputs)) ?? (await adoptable(host, inputs)))
+        : undefined;
     if (adopted?.is === "foreign") return adopted;
     return {
       is: "present",

@@ -15,7 +15,7 @@ import { udevIdentity } from "../facts/udev";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { type Observation, resourceType, type Step } from "../resource";
-import { adoptable, takenDown } from "./adoption";
+import { adoptable, servedAlready, takenDown } from "./adoption";
 import { isPlainForUdev, udevReload, udevRule } from "./udevRule";
 
 type Wish = Inputs<typeof definition>;
@@ -66,6 +66,10 @@ async function refusal(
 export const blockDevice = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
+  ownFile: ({ path }) => ({
+    path,
+    cure: "Two clients that write to one disk destroy it: name another device, or take that disk out of its stack first, which leaves its data as it is.",
+  }),
 
   check: ({ path }) =>
     path === undefined || isPlainForUdev(path)
@@ -133,7 +137,9 @@ export const blockDevice = resourceType<typeof definition>({
       const users = taken ? [] : await ask(host, usersOfDevice, path);
       if (users.length > 0) return inUse(users);
     }
-    const adopted = pinned ? undefined : await adoptable(host, inputs);
+    const adopted = pinned
+      ? undefined
+      : ((await servedAlready(host, inputs)) ?? (await adoptable(host, inputs)));
     if (adopted?.is === "foreign") return adopted;
     return {
       is: "present",

@@ -86,7 +86,7 @@ describe("a disk that was made by hand", () => {
     before = await digests();
     const { output } = await pulumi(["preview"]);
     expect(output).toMatch(
-      /nbd-server serves .* by hand: \/etc\/nbd-server\/conf\.d\/local\.conf \(exportname = \/dev\/loop0\)/,
+      /nbd-server is told to serve .* by its number: \/etc\/nbd-server\/conf\.d\/local\.conf \(exportname = \/dev\/loop0\)/,
     );
     await on("server", "rm /etc/nbd-server/conf.d/local.conf");
   });

@@ -1,7 +1,7 @@
 /** Several stacks, runs and resources that want the same thing of one host. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ask } from "../../provider/fact";
@@ -156,7 +156,7 @@ describe("a file that is one thing's alone", () => {
   const photos = { ...wish, labels: ["key"] };
   const music = { ...photos, name: "music" };
   const taken =
-    /sandbox .*: \/etc\/key is that of thing "testdisk" of the stack home\/lab \(urn:.*\), and thing "music" must have its own\. Name another file\.$/;
+    /sandbox .*: \/etc\/key is that of thing "testdisk" of the stack home\/lab \(urn:.*\), and thing "music" must have its own\. Name another file\. If that stack no longer exists, remove \/var\/lib\/netdisk\/claims\/thing\/testdisk\/home\.lab\.json on the host\.$/;
 
   it("is refused to another thing, of this stack or another one, which leaves nothing", async () => {
     const mine = await play(undefined, [filed]);
@@ -169,6 +169,24 @@ describe("a file that is one thing's alone", () => {
       expect(existsSync(mine.host.file("../claims/thing/music", "."))).toBe(false);
       expect(mine.host.read("music", "size")).toBeUndefined();
     }
+  });
+
+  it("is refused under another of its paths, too", async () => {
+    const hosts = sandbox();
+    const pathOf = (label = "") => `/var/lib/netdisk/things/files/${label}`;
+    const onHost = resourceType<typeof thing.definition>({
+      ...thing,
+      ownFile: ({ labels }) => ({ path: pathOf(labels[0]), cure: "Name another file." }),
+    });
+    for (const label of ["key", "other"]) hosts.write("files", label, "");
+    symlinkSync("key", hosts.file("files", "link"));
+    const mine = await play(hosts, [onHost]);
+    await up(mine, urn, photos);
+    const { inputs } = await mine.check(urnOf("music"), { ...music, labels: ["link"] });
+    const refusal = `${pathOf("link")} is that of thing "testdisk" of the stack home/lab (${urn}), which has it as ${pathOf("key")}, and`;
+    for (const preview of [true, false])
+      await expect(mine.create(urnOf("music"), inputs, preview)).rejects.toThrow(refusal);
+    await up(mine, urnOf("music"), { ...music, labels: ["other"] });
   });
 
   it("is refused to a thing that is gone and would be made anew with it", async () => {

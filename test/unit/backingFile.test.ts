@@ -21,18 +21,20 @@ const inputs = {
 
 const uuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
 
-/** `holds`: what takeover.ts finds in it. `adopt`: with the order to adopt it, what it begins with and who serves it. */
-function observe(holds: string, users: string, adopt?: { uuid: string; served?: string }) {
+/** `holds`: what takeover.ts finds in it. `adopt`: with the order to adopt it, what it begins with. `served`: who serves it. */
+function observe(
+  holds: string,
+  users: string,
+  { adopt, served = "" }: { adopt?: string; served?: string } = {},
+) {
   const script: [RegExp, string][] = [
     [/^stat /, `regular file|${2 ** 30}|${2 ** 21}|512|nbd|600\n`],
     [/^if test -e/, `${holds}\n`],
     [/^file=/, users],
     [/^group=/, ""],
-    ...(adopt
-      ? ([
-          [/^test -e .* \|\| exit 44/, `${adopt.uuid}\n`],
-          [/^for file in /, adopt.served ?? ""],
-        ] satisfies [RegExp, string][])
+    [/^for file in /, served],
+    ...(adopt !== undefined
+      ? ([[/^test -e .* \|\| exit 44/, `${adopt}\n`]] satisfies [RegExp, string][])
       : []),
   ];
   const exec = (command: Command) => {
@@ -41,7 +43,7 @@ function observe(holds: string, users: string, adopt?: { uuid: string; served?: 
     return Promise.resolve({ exitCode: 0, stdout, stderr: "" });
   };
   const host = { label: "server", exec } as unknown as Host;
-  const wishes = adopt ? { ...inputs, adopt: uuid } : inputs;
+  const wishes = adopt === undefined ? inputs : { ...inputs, adopt: uuid };
   return backingFile.observe(host, wishes, { name: "photos", state: undefined });
 }
 
@@ -72,6 +74,14 @@ describe("a file that was there before", () => {
       cure:
         "Name another path, or remove the file yourself if you know that it may go. If it is this very disk, without its header, " +
         "say so on the server: `mkdir -p /var/lib/netdisk/made && stat -c '%i %W' -- /srv/photos.img >/var/lib/netdisk/made/photos`.",
+    });
+  });
+
+  it.each(["blank", "LUKS", "made"])("is refused when it is served as another disk: %s", async (holds) => {
+    const served = "/etc/netdisk/serve/video.conf (exportname = /srv/photos.img)";
+    expect(await observe(holds, "", { served: `${served}\n` })).toMatchObject({
+      is: "foreign",
+      what: `nbd-server is told to serve /srv/photos.img already: ${served}`,
     });
   });
 
@@ -168,7 +178,7 @@ describe("what a file holds, as its server tells", () => {
 
 describe("a file that is to be adopted", () => {
   it("is taken with the UUID that was named, and the preview says so", async () => {
-    expect(await observe("LUKS", "", { uuid })).toMatchObject({
+    expect(await observe("LUKS", "", { adopt: uuid })).toMatchObject({
       is: "present",
       note: expect.stringContaining(`holds the LUKS container ${uuid}, the one to adopt`) as string,
     });
@@ -178,16 +188,16 @@ describe("a file that is to be adopted", () => {
     [
       "another UUID",
       "",
-      { uuid: "5796cca7-6149-42b5-ab40-e765711a3551" },
+      { adopt: "5796cca7-6149-42b5-ab40-e765711a3551" },
       "is not the disk to adopt: it has LUKS UUID 5796cca7",
     ],
-    ["no header", "", { uuid: "" }, "it has no LUKS header"],
-    ["a user", "behind /dev/loop1\n", { uuid }, "in use: behind /dev/loop1"],
+    ["no header", "", { adopt: "" }, "it has no LUKS header"],
+    ["a user", "behind /dev/loop1\n", { adopt: uuid }, "in use: behind /dev/loop1"],
     [
       "an export of somebody's",
       "",
-      { uuid, served: "/etc/nbd-server/conf.d/local.conf (exportname = /dev/loop1)\n" },
-      "by what was written by hand: /etc/nbd-server/conf.d/local.conf (exportname = /dev/loop1)",
+      { adopt: uuid, served: "/etc/nbd-server/conf.d/local.conf (exportname = /dev/loop1)\n" },
+      "is told to serve /srv/photos.img already, or a loop device by its number: /etc/nbd-server/conf.d/local.conf (exportname = /dev/loop1)",
     ],
   ])("is refused with %s", async (_, users, adopt, what) => {
     const look = await observe("LUKS", users, adopt);

@@ -22,6 +22,8 @@ interface Answers {
   proof?: string;
   blkid?: string;
   note?: string;
+  /** Where nbd-server is told to serve it. */
+  served?: string;
 }
 
 /** Each question of an observation has its own first words. */
@@ -33,6 +35,7 @@ function hostOf(answers: Answers): Host {
     users = "",
     proof = "blank",
     blkid,
+    served = "",
   } = answers;
   const script: [RegExp, string, number][] = [
     [/^if test -b/, `/sys/class/block/sdb\n8:16\n${sectors}\n`, sectors === undefined ? 44 : 0],
@@ -40,6 +43,7 @@ function hostOf(answers: Answers): Host {
     [/^node=/, `${use}\n`, 0],
     [/^\(\nnode=/, users, 0],
     [/^group=/, "", 0],
+    [/^for file in /, served, 0],
     [/^\(\nd=/, `${proof}\n`, proof === "" ? 1 : 0],
     [
       /^test -b .* \|\| exit 44\nblkid/,
@@ -151,6 +155,12 @@ describe("a device that was this disk's before", () => {
     expect(await observe({ note, users, blkid: "crypto_LUKS" })).toMatchObject({ is: "present" });
     const seen = await observe({ note, use: "0 nbd\n  mounted at /srv", blkid: "crypto_LUKS" });
     expect(seen).toMatchObject({ is: "foreign" });
+  });
+
+  it("is refused when it is served as another disk", async () => {
+    const served = `/etc/netdisk/serve/video.conf (exportname = ${path})`;
+    const seen = await observe({ note, blkid: "crypto_LUKS", served: `${served}\n` });
+    expect(seen).toMatchObject({ is: "foreign", what: expect.stringContaining(served) as string });
   });
 
   it("is refused when it has become something else", async () => {
