@@ -39,3 +39,20 @@ export const xfsSize: Fact<[device: string], number> = {
     return Number(match[1]) * Number(match[2]);
   },
 };
+
+export interface XfsSectors {
+  /** `mkfs.xfs -s size`, bytes. */
+  made: number;
+  /** Logical block size of the device, bytes: Linux mounts no XFS with smaller sectors ("Function not implemented"). */
+  device: number;
+}
+
+export const xfsSectors: Fact<[device: string], XfsSectors> = {
+  name: "xfs.sectors",
+  command: (device) => sh`xfs_db -r -c 'sb 0' -c 'print sectsize' ${device} && blockdev --getss ${device}`,
+  parse: ({ exitCode, stdout }) => {
+    const match = /^sectsize = ([0-9]+)\n([0-9]+)\n$/.exec(stdout);
+    if (exitCode !== 0 || !match) throw new Error("the sector sizes could not be read");
+    return { made: Number(match[1]), device: Number(match[2]) };
+  },
+};

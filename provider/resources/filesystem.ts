@@ -8,7 +8,8 @@ import { ask } from "../fact";
 import { blankProof, proveBlank } from "../facts/blank";
 import { blkidProbe, describeSignature } from "../facts/blkid";
 import { inUse, refuseUsed } from "../facts/deviceUsers";
-import { xfsSize, type XfsSuperblock, xfsSuperblock } from "../facts/xfs";
+import { xfsSectors, xfsSize, type XfsSuperblock, xfsSuperblock } from "../facts/xfs";
+import type { Host } from "../host/host";
 import { Command, sh } from "../host/sh";
 import { clearIntent, hasIntent, intentPath, noteIntent, readIntent } from "../intent";
 import { type Observation, type RunStep, resourceType } from "../resource";
@@ -98,6 +99,17 @@ const lost = (device: string, uuid: string, found: string): Seen =>
     `Bring the right backing back. To give the old file system up, ${giveUpDisk}`,
   );
 
+/** A file system that was there before, as that of a disk to adopt, may have been made over another block size. */
+async function unmountable(host: Host, device: string): Promise<Seen | undefined> {
+  const sectors = await ask(host, xfsSectors, device);
+  if (sectors.made >= sectors.device) return undefined;
+  return foreign(
+    `${device} holds an XFS with sectors of ${sectors.made} bytes, which cannot be mounted over blocks of ${sectors.device}`,
+    "Take the disk out of the stack file, with its line under `adopt`, and run `pulumi up`, which gives it back unharmed; " +
+      `then write both again, with \`blockSize: ${sectors.made}\`.`,
+  );
+}
+
 function present(inputs: Wishes, superblock: XfsSuperblock, size: number, complete: boolean): Seen {
   const { name, device, rawDevice, rawOffset } = inputs;
   const { uuid, crc, finobt } = superblock;
@@ -136,6 +148,8 @@ export const filesystem = resourceType<typeof definition>({
       if (!superblock.inProgress) {
         if (pinned !== undefined && superblock.uuid !== pinned)
           return lost(device, pinned, `found ${superblock.uuid}`);
+        const refused = pinned === undefined && !begun ? await unmountable(host, device) : undefined;
+        if (refused) return refused;
         return present(inputs, superblock, await ask(host, xfsSize, device), !begun);
       }
       if (!begun)

@@ -2,12 +2,23 @@
  * A disk that was made by hand, by the article's commands and with data on it, is taken over without touching a byte
  * (docs/adopt.md).
  */
+import { readFileSync } from "node:fs";
 import { describe, expect } from "vitest";
+import { parse } from "yaml";
 import { articleStack, backingFile, keyPassphrase } from "./harness/article";
 import { deactivate, makeByHand } from "./harness/handMade";
 import { lab, mounted, on } from "./harness/lab";
 import { unlocked } from "./harness/passphrase";
-import { newProject, pulumi, state, type StackSettings } from "./harness/project";
+import {
+  type Disk,
+  newProject,
+  pulumi,
+  setDisks,
+  setSection,
+  stackFile,
+  state,
+  type StackSettings,
+} from "./harness/project";
 import { expectNoChanges, ladder, pristine, up } from "./harness/scenario";
 
 const minutes = (n: number) => n * 60_000;
@@ -30,6 +41,15 @@ const digests = async () => ({
   header: await on("server", `head -c 2M ${backingFile} | sha256sum`),
   key: await on("client", `sha256sum <${key}`),
 });
+
+/** As they are in the stack file, with the passphrase. */
+const sections = () => {
+  const { config } = parse(readFileSync(stackFile, "utf8")) as { config: Record<string, unknown> };
+  return {
+    disks: config["netdisk-e2e:disks"] as Record<string, Disk>,
+    adopt: config["netdisk-e2e:adopt"] as Record<string, string>,
+  };
+};
 
 const filesystemUuid = () => on("client", "blkid -p -o value -s UUID /dev/mapper/testdisk");
 
@@ -111,10 +131,33 @@ describe("a disk that was made by hand", () => {
   });
 
   step(
+    "a block size that its file system does not mount with is refused with the right one, and can be put right",
+    async () => {
+      const { disks, adopt } = sections();
+      // The default is 4096.
+      setDisks({ testdisk: { ...disks.testdisk!, blockSize: undefined } });
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+      expect(code, output).not.toBe(0);
+      expect(output).toContain("the key is the first line of");
+      expect(output).toContain(
+        "/dev/mapper/testdisk holds an XFS with sectors of 512 bytes, which cannot be mounted over blocks of 4096. " +
+          "Take the disk out of the stack file, with its line under `adopt`, and run `pulumi up`, which gives it back unharmed; " +
+          "then write both again, with `blockSize: 512`.",
+      );
+      setDisks({});
+      setSection("adopt", undefined);
+      await up();
+      expect(await digests()).toEqual(before);
+      setDisks(disks);
+      setSection("adopt", adopt);
+    },
+    minutes(40),
+  );
+
+  step(
     "up takes it over: the header and the key are byte for byte the same, and so is the data",
     async () => {
       const output = await up();
-      expect(output).toContain("the key is the first line of");
       expect(output).toMatch(/fstab mounts the disk, too: UUID=/);
       await on("client", "sed -i /^UUID=.*noauto/d /etc/fstab");
       expect(output).not.toMatch(/luksFormat|mkfs/);
