@@ -94,8 +94,10 @@ export const blockDevice = define({
   },
   outputs: {
     identity: field(z.string(), {
-      doc: "What tells the device from any other: its WWN, serial number, partition UUID or device-mapper UUID. Together with the size it is pinned: another disk behind the same path is refused.",
+      doc: "What tells the device from any other: its WWN, serial number, partition UUID or device-mapper UUID. It is pinned: another disk behind the same path is refused.",
     }),
-    size: field(size, { doc: "Size of the device." }),
+    size: field(size, {
+      doc: "Size of the device. One that was grown takes its disk with it at the next `pulumi up`; one that was cut is refused.",
+    }),
   },
 });

@@ -37,7 +37,9 @@ fits() {
     return 1
   fi
   if [ "$bytes" != "$size" ]; then
-    say "refused: the server's export $name has $bytes bytes, expected $size: another disk; waiting for the right one"
+    other="another disk; waiting for the right one"
+    [ "$bytes" -lt "$size" ] || other="this disk, grown on the server, which \`pulumi up\` takes over, or another one; waiting"
+    say "refused: the server's export $name has $bytes bytes, expected $size: $other"
     return 1
   fi
 }

@@ -3,7 +3,7 @@ import { blockDevice as definition } from "../../schema/backing";
 import type { Inputs, State } from "../../schema/define";
 import { isTooSmall, smallestDisk, whySmallest } from "../../schema/fields";
 import { backingRule, madeDir, madeNote } from "../../schema/paths";
-import { formatSize, type Size } from "../../schema/size";
+import { formatSize, type Size, sizeBytes } from "../../schema/size";
 import { giveUpDisk, NetdiskError } from "../errors";
 import { ask } from "../fact";
 import { userAccess } from "../facts/access";
@@ -28,6 +28,14 @@ const ruleOf = ({ name, path, owner }: Wish) =>
 
 const noteOf = (identity: string, size: string): string => `${identity}, ${size}\n`;
 
+/** Whether the note is of this very device, which may have grown since. */
+function isNoted(note: string, identity: string, bytes: number): boolean {
+  const beginning = `${identity}, `;
+  if (!note.startsWith(beginning)) return false;
+  const noted = sizeBytes(note.slice(beginning.length).trimEnd());
+  return noted !== undefined && noted <= bytes;
+}
+
 /** Notes that a device is the disk's: the words of the note, for a human who knows. */
 const sayTaken = (name: string, note: string): string =>
   sh`mkdir -p ${madeDir} && echo ${note.trimEnd()} >${madeNote(name)}`.text;
@@ -38,12 +46,12 @@ const anotherDevice = "Name a device that nobody uses, or free this one if you k
 async function refusal(
   host: Host,
   { name, path, adopt }: Wish,
-  { size, note, taken }: { size: Size; note: string; taken: boolean },
+  { size, note, ours }: { size: Size; note: string; ours: boolean },
 ): Promise<Seen | undefined> {
   const signature = await ask(host, blkidProbe, path);
   const luks = signature?.type === "crypto_LUKS";
   // Of what was ours the client is the judge: it has a header to compare with.
-  if (taken && (signature === undefined || luks)) return undefined;
+  if (ours && (signature === undefined || luks)) return undefined;
   // Judged by the UUID that it begins with.
   if (adopt !== undefined) return undefined;
   if (isTooSmall(size)) {
@@ -115,15 +123,24 @@ export const blockDevice = resourceType<typeof definition>({
       );
     }
     const size = formatSize(device.size);
-    if (pinned && (pinned.identity !== identity || pinned.size !== size)) {
+    if (pinned && pinned.identity !== identity) {
       return foreign(
         `${path} is another device now: ${identity}, ${size}; expected ${pinned.identity}, ${pinned.size}`,
         `Connect the right one. To give the old disk up, ${giveUpDisk}`,
       );
     }
+    const before = pinned && sizeBytes(pinned.size);
+    if (pinned && before !== undefined && device.size < before) {
+      return foreign(
+        `${path} has ${size} and had ${pinned.size}: somebody cut it, and the data of its end may be lost`,
+        "Give it its size back before anybody else gets what was cut off (`lvextend`, the partition table as it was), or bring all of it back from a backup.",
+      );
+    }
+    const grown = pinned && before !== undefined && device.size > before;
     if (use.readOnly) return foreign(`${path} is read-only`, "Make it writable, or name another device.");
     const wished = noteOf(identity, size);
     const taken = note?.toString() === wished;
+    const ours = isNoted(note?.toString() ?? "", identity, device.size);
     const inUse = (users: string[]) =>
       foreign(
         `${path} is in use on the server: ${users.join(", ")}`,
@@ -131,10 +148,10 @@ export const blockDevice = resourceType<typeof definition>({
       );
     if (!pinned) {
       if (use.layers.length > 0) return inUse(use.layers);
-      const refused = await refusal(host, inputs, { size, note: wished, taken });
+      const refused = await refusal(host, inputs, { size, note: wished, ours });
       if (refused) return refused;
       // Of what was ours, nbd-server may be a user.
-      const users = taken ? [] : await ask(host, usersOfDevice, path);
+      const users = ours ? [] : await ask(host, usersOfDevice, path);
       if (users.length > 0) return inUse(users);
     }
     const adopted = pinned
@@ -144,6 +161,7 @@ export const blockDevice = resourceType<typeof definition>({
     return {
       is: "present",
       ...(adopted && { note: adopted.note }),
+      ...(grown && { note: `${path} has grown from ${pinned.size} to ${size}: so does the disk` }),
       state: {
         name,
         path,

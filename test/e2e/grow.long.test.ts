@@ -3,8 +3,8 @@
  * error, nothing is unmounted. A run that ends after any of the steps is continued by the next one.
  */
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Size } from "../../schema/size";
-import { mounted, on } from "./harness/lab";
+import { formatSize, type Size } from "../../schema/size";
+import { lab, mounted, on } from "./harness/lab";
 import { installFio, kernelErrors, mountId, startFio } from "./harness/load";
 import { pulumi, setDisks, state, testdisk } from "./harness/project";
 import { until } from "./harness/run";
@@ -123,5 +123,52 @@ describe("a run that ends too early is continued", () => {
       await expectNoChanges();
     },
     minutes(10),
+  );
+});
+
+describe("a volume of the server's", () => {
+  const volume = "/dev/mapper/vault";
+  const vault = { device: { path: volume }, mount: { path: "/mnt/vault" } };
+  const table = (gib: number) => `'0 ${(gib * GiB) / 512} linear /dev/ubdb 0'`;
+  const growTo = (gib: number) =>
+    on("server", `dmsetup reload vault --table ${table(gib)} && dmsetup resume vault && udevadm settle`);
+  const expectGrown = async (gib: number) => {
+    await mounted(vault.mount.path);
+    expect(await on("client", 'blockdev --getsize64 "$(readlink -f /dev/netdisk/vault)"')).toBe(
+      String(gib * GiB),
+    );
+    const free = await on("client", "df --output=size -B1 /mnt/vault | tail -n 1");
+    expect(gib * GiB - Number(free)).toBeLessThan(128 * 2 ** 20);
+    expect(await on("client", "cat /mnt/vault/file")).toBe("kept");
+    await expectNoChanges();
+  };
+
+  it(
+    "that was grown there takes its disk with it, also where the client has booted in between",
+    async () => {
+      await on(
+        "server",
+        `apt-get install -y -q dmsetup && dmsetup create vault --uuid NETDISK-TEST-vault --table ${table(1)} && udevadm settle`,
+      );
+      const size = formatSize(Number(await on("server", `stat -c %s ${image}`)));
+      setDisks({ testdisk: { ...testdisk, file: { size } }, vault });
+      await up();
+      await on("client", "echo kept >/mnt/vault/file && sync -f /mnt/vault");
+
+      await growTo(2);
+      expect(await up()).toContain(`${volume} has grown from 1 GiB to 2 GiB: so does the disk`);
+      await expectGrown(2);
+
+      await growTo(3);
+      await lab("reboot", "client");
+      await until("the client says what to do", 120, async () =>
+        (await on("client", "journalctl -b -u netdisk-attach@vault.service -o cat")).includes(
+          "this disk, grown on the server, which `pulumi up` takes over, or another one",
+        ),
+      );
+      expect(await up()).toContain(`${volume} has grown from 2 GiB to 3 GiB: so does the disk`);
+      await expectGrown(3);
+    },
+    minutes(15),
   );
 });

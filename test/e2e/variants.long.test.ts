@@ -116,7 +116,9 @@ const disk: Variant = {
       setDisks({ ...disks, stranger: { mount: { path: "/mnt/stranger" }, device: { path: byPath } } });
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
       expect(code, output).not.toBe(0);
-      expect(output).toMatch(/uml-blkdev\.1 is not blank: .*crypto_LUKS/);
+      expect(output).toMatch(
+        /uml-blkdev\.1 is that of block-device "testdisk" .*, which has it as \/dev\/disk\/by-id\/lab-disk-1, and/,
+      );
       setDisks(disks);
       await up();
       await expectNoChanges();

@@ -97,7 +97,7 @@ describe("a device that netdisk never had", () => {
     ["is somebody's LUKS", { blkid: "crypto_LUKS", proof: "data 0" }, "is not blank"],
     [
       "has another disk's note",
-      { note: `${identity}, 2 GiB\n`, blkid: "crypto_LUKS", proof: "data 0" },
+      { note: "WWN 0x5000c500ffffffff, 4 GiB\n", blkid: "crypto_LUKS", proof: "data 0" },
       "not blank",
     ],
   ])("is refused when it %s", async (_, answers, what) => {
@@ -163,6 +163,15 @@ describe("a device that was this disk's before", () => {
     expect(seen).toMatchObject({ is: "foreign", what: expect.stringContaining(served) as string });
   });
 
+  it("is taken when it has grown since, but not when it was cut", async () => {
+    const luks = { note, blkid: "crypto_LUKS", proof: "data 0" };
+    expect(await observe({ ...luks, sectors: 2 * sectors })).toMatchObject({
+      is: "present",
+      state: { size: "8 GiB", taken: false },
+    });
+    expect(await observe({ ...luks, sectors: sectors / 2 })).toMatchObject({ is: "foreign" });
+  });
+
   it("is refused when it has become something else", async () => {
     expect(await observe({ note, blkid: "ext4", proof: "data 0" })).toMatchObject({ is: "foreign" });
   });
@@ -173,12 +182,24 @@ describe("a device whose state is known", () => {
     expect(await observe({ note, proof: "data 0" }, state)).toMatchObject({ is: "present", state });
   });
 
-  it.each<[string, Answers]>([
-    ["another WWN", { udev: "ID_WWN=0x5000c500ffffffff" }],
-    ["another size", { sectors: 2 * sectors }],
-  ])("is refused with %s", async (_, answers) => {
-    const what = expect.stringContaining(`is another device now`) as string;
+  it.each<[string, Answers, string]>([
+    ["another WWN", { udev: "ID_WWN=0x5000c500ffffffff" }, "is another device now"],
+    ["a smaller size", { sectors: sectors / 2 }, "has 2 GiB and had 4 GiB: somebody cut it"],
+  ])("is refused with %s", async (_, answers, said) => {
+    const what = expect.stringContaining(said) as string;
     expect(await observe({ note, ...answers }, state)).toMatchObject({ is: "foreign", what });
+  });
+
+  it("grows with it, and is noted anew", async () => {
+    const grown = { note, sectors: 2 * sectors };
+    const seen = await observe(grown, state);
+    expect(seen).toMatchObject({
+      is: "present",
+      note: `${path} has grown from 4 GiB to 8 GiB: so does the disk`,
+      state: { identity, size: "8 GiB", taken: false },
+    });
+    const steps = seen.is === "present" ? blockDevice.plan(seen, inputs, { name: "vault" }) : [];
+    expect(steps[0]).toMatchObject({ do: "write", content: `${identity}, 8 GiB\n` });
   });
 
   it("is never absent, and keeps what tells it from others", async () => {

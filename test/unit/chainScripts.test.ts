@@ -686,26 +686,34 @@ describe("the device of a session's disk", () => {
       expect(statSync(shell.path("run/netdisk/lock")).mode & 0o777).toBe(0o700);
     });
 
-    it("is looked at anew by a new plugin where it is another disk, less and less often, until the right one is there", () => {
-      shell.write("sectors", "8\n");
-      const cured = `test $(grep -c ^systemctl calls) -lt 5 || echo ${MiB / 512} >sectors`;
-      shell.stub("systemctl", cured);
-      shell.stub("sleep", "test $(grep -c ^sleep calls) -lt 20 || kill $PPID");
-      const { status, stdout } = attach("start");
-      expect([status, stdout]).toEqual([
-        0,
-        "refused: the server's export t1 has 4096 bytes, expected 1048576: another disk; waiting for the right one\n" +
-          "attached as /dev/nbd4, 2048 sectors\n",
-      ]);
-      const looks = shell.calls().filter((call) => /^(nbd-client -d|systemctl|sleep ([^1]|1.))/.test(call));
-      expect(looks).toEqual(
-        [4, 8, 16, 30, 30].flatMap((pause) => [
-          "nbd-client -d /dev/nbd4",
-          "systemctl restart netdisk-session@t1.service",
-          `sleep ${pause}`,
-        ]),
-      );
-    });
+    it.each([
+      [8, "4096 bytes, expected 1048576: another disk; waiting for the right one"],
+      [
+        4096,
+        "2097152 bytes, expected 1048576: this disk, grown on the server, which `pulumi up` takes over, or another one; waiting",
+      ],
+    ])(
+      "is looked at anew by a new plugin where it has %i sectors, less and less often, until the right one is there",
+      (found, said) => {
+        shell.write("sectors", `${found}\n`);
+        const cured = `test $(grep -c ^systemctl calls) -lt 5 || echo ${MiB / 512} >sectors`;
+        shell.stub("systemctl", cured);
+        shell.stub("sleep", "test $(grep -c ^sleep calls) -lt 20 || kill $PPID");
+        const { status, stdout } = attach("start");
+        expect([status, stdout]).toEqual([
+          0,
+          `refused: the server's export t1 has ${said}\n` + "attached as /dev/nbd4, 2048 sectors\n",
+        ]);
+        const looks = shell.calls().filter((call) => /^(nbd-client -d|systemctl|sleep ([^1]|1.))/.test(call));
+        expect(looks).toEqual(
+          [4, 8, 16, 30, 30].flatMap((pause) => [
+            "nbd-client -d /dev/nbd4",
+            "systemctl restart netdisk-session@t1.service",
+            `sleep ${pause}`,
+          ]),
+        );
+      },
+    );
 
     it("is no matter for an nbd-client without netlink, which says what to do instead of trying for ever", () => {
       shell.stub("nbd-client", "exit 1");
