@@ -3,10 +3,11 @@
  * signature, so "nothing recognised" proves nothing. Read, with O_DIRECT because the page cache of a device does not
  * see what device-mapper writes past it, are
  * - the first and last 16 MiB, where all signatures lie;
- * - 32 samples of 64 KiB evenly between them;
+ * - 32 samples of 64 KiB evenly between them, 512 beside the disk;
  * - 64 KiB at each place where a common file system keeps a copy of its superblock, for one whose beginning was
  *   wiped: ext2/3/4 (groups 1, 3, 5, 7, 9, 25, 27, 49, with blocks of 1 and 4 KiB), btrfs (64 MiB, 256 GiB), XFS (each
- *   quarter), NTFS (the middle).
+ *   quarter; 1 TiB), NTFS (the middle); and of one in a first partition, which begins at 63 sectors, within these 64 KiB, or at
+ *   1 MiB. The quarters of a partition are near those of its disk: beside the disk, 2.5 MiB around them are read.
  * Where all that is zero, blkid and wipefs must find nothing either; where it is not, they give it a name.
  */
 import type { Fact } from "../fact";
@@ -19,13 +20,22 @@ export interface BlankProof {
   found?: string;
 }
 
+/** Over a link each read takes its time; beside the disk it is a seek. */
+export type Where = "over a link" | "beside the disk";
+
+/** `around`: what is read besides the 64 KiB at each quarter, before them and after them. Multiples of 64 KiB. */
+const depths: Record<Where, { samples: number; around: readonly [before: number, after: number] }> = {
+  "over a link": { samples: 32, around: [0, 0] },
+  "beside the disk": { samples: 512, around: [2 ** 20, 3 * 2 ** 19] },
+};
+
 /**
  * Prints `blank`, or lines of what was found: `data BYTE`, `random` where it does not compress, and
  * `signature TYPE UUID` for each that is known. From byte `from` on; signatures only where that is 0. Ends with a
  * status other than 0 when it cannot read. Also the guard in front of every command that formats.
  */
-export const proveBlank = (device: string, from: number): Command => sh`(
-d=${device} from=${from} edge=${provenEdge} n=32 sample=65536
+export const proveBlank = (device: string, from: number, where: Where = "over a link"): Command => sh`(
+d=${device} from=${from} edge=${provenEdge} n=${depths[where].samples} sample=65536
 signatures() {
   [ "$from" = 0 ] || return 0
   blkid -p -o value -s TYPE -s PTTYPE "$d"
@@ -48,21 +58,28 @@ size=$(blockdev --getsize64 "$d") || exit 1
 if [ $((size - from)) -le $((2 * edge + n * sample)) ]; then zero "$from" $((size - from)); else
   zero "$from" $edge
   zero $((size - edge)) $edge
-  step=$(((size - from - 2 * edge) / n / 4096 * 4096)) i=0 places=
+  step=$(((size - from - 2 * edge) / n / 4096 * 4096)) i=0 samples= places=
   while [ $i -lt $n ]; do
-    places="$places $((edge + i * step))"
+    samples="$samples $((edge + i * step))"
     i=$((i + 1))
   done
-  for group in 1 3 5 7 9 25 27 49; do places="$places $((group * 8388608)) $((group * 134217728))"; done
-  for part in 1 2 3; do places="$places $(((size - from) / 4 * part / 4096 * 4096))"; done
+  for start in 0 1048576; do
+    for group in 1 3 5 7 9 25 27 49; do places="$places $((start + group * 8388608)) $((start + group * 134217728))"; done
+    places="$places $((start + 67108864)) $((start + 274877906944)) $((start + 1099511623680))"
+  done
+  for part in 1 2 3; do
+    at=$(((size - from) / 4 * part / 4096 * 4096 - ${depths[where].around[0]}))
+    places="$places $at:$((sample + ${depths[where].around[0] + depths[where].around[1]}))"
+  done
   wanted=0 read=
-  for place in $places 67108864 274877906944; do
-    place=$((from + place))
-    if [ $place -ge $((from + edge)) ] && [ $((place + sample)) -le $((size - edge)) ]; then read="$read $place" wanted=$((wanted + sample)); fi
+  for place in $places $samples; do
+    case $place in *:*) length=\${place#*:} ;; *) length=$sample ;; esac
+    place=$((from + \${place%:*}))
+    if [ $place -ge $((from + edge)) ] && [ $((place + length)) -le $((size - edge)) ]; then read="$read $place:$length" wanted=$((wanted + length)); fi
   done
   # All at once is quicker; only where that fails is each looked at.
-  if ! for place in $read; do bytes $place $sample || break; done | cmp -s -n $wanted - /dev/zero; then
-    for place in $read; do zero $place $sample; done
+  if ! for place in $read; do bytes \${place%:*} \${place#*:} || break; done | cmp -s -n $wanted - /dev/zero; then
+    for place in $read; do zero \${place%:*} \${place#*:}; done
     echo "$d could not be read as a whole" >&2
     exit 1
   fi
@@ -85,7 +102,7 @@ function describe(lines: string[]): string {
 }
 
 /** `from`: first byte that counts; what is found is given a name only when that is 0. */
-export const blankProof: Fact<[device: string, from: number], BlankProof> = {
+export const blankProof: Fact<[device: string, from: number, where?: Where], BlankProof> = {
   name: "blank.proof",
   // 37 MiB, over links of 0.5 Mbit/s and more.
   timeoutMs: 900_000,

@@ -60,7 +60,7 @@ async function refusal(
       "Name a larger device.",
     );
   }
-  const proof = await ask(host, blankProof, path, 0);
+  const proof = await ask(host, blankProof, path, 0, "beside the disk");
   if (proof.blank) return undefined;
   const found = proof.found ?? "data";
   return foreign(

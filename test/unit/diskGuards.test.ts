@@ -2,7 +2,7 @@
 import { randomFillSync } from "node:crypto";
 import { closeSync, openSync, truncateSync, writeSync } from "node:fs";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { blankProof } from "../../provider/facts/blank";
+import { blankProof, type Where } from "../../provider/facts/blank";
 import { blkidProbe } from "../../provider/facts/blkid";
 import { pin } from "../../provider/resources/backingFile";
 import { filesystem } from "../../provider/resources/filesystem";
@@ -53,14 +53,15 @@ describe("blkid.probe", () => {
 });
 
 describe("blank.proof", () => {
-  const prove = (from = 0) => shell.run(blankProof.command(device, from).text);
+  const prove = (from = 0, where?: Where) => shell.run(blankProof.command(device, from, where).text);
 
   const mib = 2 ** 20;
   const size = 128 * mib;
   /** A device of zeros but for one byte each at these places. */
-  const holds = (...places: number[]) => {
+  const holds = (...places: number[]) => holdsIn(size, ...places);
+  const holdsIn = (bytes: number, ...places: number[]) => {
     shell.write(device, "");
-    truncateSync(shell.path(device), size);
+    truncateSync(shell.path(device), bytes);
     const file = openSync(shell.path(device), "r+");
     for (const place of places) writeSync(file, "x", place);
     closeSync(file);
@@ -82,11 +83,23 @@ describe("blank.proof", () => {
     ["one of the first sample", 16 * mib + 7],
     ["one of the last sample", 16 * mib + 31 * 3 * mib + 65535],
     ["one of a copy of ext4's superblock", 3 * 8 * mib + 1024],
+    ["one of such a copy in a first partition", mib + 3 * 8 * mib + 1024],
     ["one of a copy of btrfs' superblock", 64 * mib],
     ["one of XFS's third allocation group", size / 2],
   ])("finds %s byte", (_, byte) => {
     holds(byte);
     expect(prove()).toMatchObject(found(byte));
+  });
+
+  const tib = 2 ** 40;
+  const partition = 2 * tib - mib - 33 * 512;
+  it.each([
+    ["ext4's superblock in a first partition, whose beginning was wiped", mib + 128 * mib + 1024],
+    ["XFS's second allocation group in such a one", mib + Math.ceil(partition / 4 / 4096) * 4096],
+    ["a sample that there is only there", 16 * mib + Math.floor((2 * tib - 32 * mib) / 512 / 4096) * 4096],
+  ])("finds on a real disk of 2 TiB, beside it, %s", (_, byte) => {
+    holdsIn(2 * tib, byte);
+    expect(prove(0, "beside the disk")).toMatchObject(found(byte));
   });
 
   it("overlooks what lies only between the samples, as docs/security.md says", () => {
