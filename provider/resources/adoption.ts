@@ -31,7 +31,7 @@ export async function servedAlready(
   if (found.length === 0) return undefined;
   return foreign(
     `nbd-server is told to serve ${path} already${byNumber ? ", or a loop device by its number" : ""}: ${found.join(", ")}`,
-    "Take out these sections that were written by hand: netdisk writes one of its own. One that netdisk wrote for another disk goes when that disk is taken out of its stack, which leaves its data as it is.",
+    "Take out these sections that were written by hand: netdisk writes one of its own. One that netdisk wrote for another disk goes when that disk is taken out of its stack, which leaves its data as it is; if that stack no longer exists, remove the file.",
   );
 }
 

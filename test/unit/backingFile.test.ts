@@ -77,6 +77,10 @@ describe("a file that was there before", () => {
     });
   });
 
+  it("is one disk's alone", () => {
+    expect(backingFile.ownFile?.(inputs)).toMatchObject({ path: inputs.path });
+  });
+
   it.each(["blank", "LUKS", "made"])("is refused when it is served as another disk: %s", async (holds) => {
     const served = "/etc/netdisk/serve/video.conf (exportname = /srv/photos.img)";
     expect(await observe(holds, "", { served: `${served}\n` })).toMatchObject({

@@ -143,6 +143,10 @@ describe("a device that netdisk never had", () => {
 });
 
 describe("a device that was this disk's before", () => {
+  it("is one disk's alone", () => {
+    expect(blockDevice.ownFile?.(inputs)).toMatchObject({ path });
+  });
+
   it.each([undefined, "crypto_LUKS"])("is taken with %s on it: the client is the judge", async (blkid) => {
     expect(await observe({ note, blkid, proof: "data 0" })).toMatchObject({
       is: "present",
