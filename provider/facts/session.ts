@@ -1,11 +1,20 @@
 /** What the plugin of a disk's session says of itself, and what it was started with. */
+import { attachUnit, sessionScript, sessionUnit } from "../../schema/paths";
 import type { Fact } from "../fact";
-import { sh } from "../host/sh";
+import { type Command, sh } from "../host/sh";
+
+/**
+ * Whether the disk is attached by this unit, a session's or a tunnel's: what is left of the other transport says nothing of
+ * the disk any more. Wants that cannot be asked end the command.
+ */
+export const attachedBy = (name: string, link: string): Command =>
+  sh`{ wants=$(systemctl show -P Wants ${attachUnit(name)}) || exit 1; case " $wants " in *${` ${link} `}*) ;; *) false ;; esac; }`;
 
 /** `up`, `parked`, … (agent/src/status.h), `stopped` where no plugin answers; undefined for a disk without a session. */
-export const sessionState: Fact<[script: string], string | undefined> = {
+export const sessionState: Fact<[name: string], string | undefined> = {
   name: "session.state",
-  command: (script) => sh`if test -x ${script}; then ${script} value state; else exit 44; fi`,
+  command: (name) =>
+    sh`if test -x ${sessionScript(name)} && ${attachedBy(name, sessionUnit(name))}; then ${sessionScript(name)} value state; else exit 44; fi`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) return undefined;
     const state = stdout.trim();

@@ -1,5 +1,5 @@
 /** Whether the layer below is there to be looked at; a layer that is not hides everything above it. */
-import { attachUnit, mappedDevice, sessionControl, sessionHelper, sessionScript } from "../../schema/paths";
+import { attachUnit, mappedDevice, sessionControl, sessionHelper } from "../../schema/paths";
 import { ask } from "../fact";
 import { type CryptMapping, dmsetupCrypt } from "../facts/dmsetup";
 import { sessionState } from "../facts/session";
@@ -30,7 +30,7 @@ export async function attachedLayer(host: Host, name: string, path: string): Pro
   const [unit, device, session] = await Promise.all([
     ask(host, systemdUnit, attachUnit(name)),
     ask(host, blockDevice, path),
-    ask(host, sessionState, sessionScript(name)),
+    ask(host, sessionState, name),
   ]);
   if (unit.activeState !== "active")
     return {

@@ -15,6 +15,7 @@ import {
   sessionUnit,
 } from "../../schema/paths";
 import { deviceUsers, inUse } from "../facts/deviceUsers";
+import { attachedBy } from "../facts/session";
 import { questions } from "../facts/passwordQuestion";
 import { Command, sh } from "../host/sh";
 import type { Secret } from "../../schema/secret";
@@ -41,6 +42,7 @@ done
 for unit in $mount $open; do
   if systemctl is-active --quiet $unit; then was="$was $unit"; fi
 done
+by_session() { test -x $session && ${attachedBy(name, sessionUnit(name))}; }
 refuse() {
   echo "the disk ${name} is in use, and left as it was:" >&2
   echo "$1" >&2
@@ -50,7 +52,7 @@ refuse() {
 # Would cost what is not written yet. To give that up is an act of its own, by hand.
 out_of_reach() {
   echo "the disk ${name} cannot be taken down now: $1" >&2
-  if test -x $session; then give_up=${`netdisk abort ${name}`}; else give_up=${`systemctl stop ${diskTarget(name)}`}; fi
+  if by_session; then give_up=${`netdisk abort ${name}`}; else give_up=${`systemctl stop ${diskTarget(name)}`}; fi
   echo "Bring the server back, or give up what it does not have ($give_up on this host); then run the same again." >&2
   exit ${inUse}
 }
@@ -83,7 +85,7 @@ if [ "$(systemctl show -P SubState $attach)" = exited ] && ! attached && ! test 
   case $($session value state) in ended) systemctl stop ${sessionUnit(name)} || exit 1 ;; esac
 fi
 # With a session whose server is out of reach, umount would wait for it, and so would we.
-if test -x $session && systemctl is-active --quiet $attach && ! state=$($session value state | grep -E '^(up|replaying)$'); then
+if systemctl is-active --quiet $attach && by_session && ! state=$($session value state | grep -E '^(up|replaying)$'); then
   out_of_reach "its server is out of reach ($($session value state): $($session value reason)), $($session value retained) bytes are not safe there yet"
 fi
 if systemctl is-active --quiet $attach && node=$(readlink -e ${mappedDevice(name)}); then
@@ -153,7 +155,7 @@ export const inOrder = (name: string, below?: string): RunStep => ({
   command:
     below === undefined
       ? takeDown(name)
-      : sh`if systemctl show -P Wants ${attachUnit(name)} | grep -qwF ${below}; then
+      : sh`if ${attachedBy(name, below)}; then
 ${takeDown(name)}fi`,
   inUse,
   timeoutMs: 330_000,

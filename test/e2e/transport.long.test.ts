@@ -3,11 +3,12 @@
  * attachment was given up by hand, or its key was lost.
  */
 import { beforeAll, expect, it } from "vitest";
-import { lab, mounted, on } from "./harness/lab";
+import { lab, mounted, on, powerCycle } from "./harness/lab";
 import { status } from "./harness/outage";
 import { setDisks, testdisk } from "./harness/project";
 import { until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
+import { strikeBefore } from "./harness/strike";
 
 const minutes = (n: number) => n * 60_000;
 const { path } = testdisk.mount;
@@ -73,9 +74,18 @@ it(
 );
 
 it(
-  "and goes back to the forwarded port",
+  "and goes back to the forwarded port, by a run that is killed before it has removed the session, and a boot of the client",
   async () => {
     setDisks({ testdisk });
+    await strikeBefore("SIGKILL of the providers", "systemctl", "stop netdisk-session@testdisk.service");
+    await powerCycle("client");
+    await mounted();
+    expect((await status("testdisk")).state, "left behind").toBe("stopped");
+    // What is left of the session is none of the disk's any more.
+    const device = () => on("client", "readlink -e /dev/netdisk/testdisk");
+    const before = await device();
+    await on("client", "netdisk abort testdisk");
+    expect(await device()).toBe(before);
     await up();
     await expectWhole();
     expect(await on("client", "ls -d /run/netdisk/testdisk 2>/dev/null || test $? = 2")).toBe("");

@@ -91,13 +91,14 @@ describe("a disk of a session", () => {
     shell.write("/run/netdisk/t1/attached", "nbd3 7\n");
     shell.write("/sys/block/nbd3/pid", `${pid}\n`);
   };
-  const as = (state: string) => {
+  const as = (state: string, link = "netdisk-session@t1.service") => {
     const there = shell.path("active");
     shell.write("active", "");
     shell.stub(
       "systemctl",
       `case "$*" in
   *SubState*) echo exited ;;
+  *Wants*) echo "other.service ${link}" ;;
   *ActiveState*) echo active ;;
   is-active*) test -e ${there} ;;
   "stop "*netdisk-attach@t1*) rm -f ${there} ;;
@@ -121,6 +122,11 @@ esac`,
     shell.run(`mkdir -p ${shell.path("dev/netdisk")} && ln -s /dev/null ${shell.path("dev/netdisk/t1")}`);
     expect(as("parked").status).toBe(75);
     expect(stopped()).toEqual([]);
+  });
+
+  it("is none any more where the attachment stands on a tunnel, whatever is left of the session", () => {
+    shell.write("/dev/netdisk/t1", "");
+    expect(as("parked", "netdisk-tunnel@t1.service").stderr).not.toContain("out of reach");
   });
 
   it("that is attached and has lost its server stays as it is", () => {
