@@ -63,7 +63,7 @@ fence() {
   until alone; do
     tries=$((tries + 1))
     [ $((tries % 100)) != 20 ] || say "waiting: the session before this one has not ended yet (process ${left:-?})"
-    [ "$tries" -lt 500 ] || refuse "the session before this one cannot be ended: process ${left:-?} is in state $(sed -n 's/^State:[[:space:]]*//p' "/proc/$left/status" 2>/dev/null)"
+    [ "$tries" -lt 500 ] || refuse "the session before this one cannot be ended: process ${left:-?} is in state $(sed -n 's/^State:[[:space:]]*//p' "/proc/$left/status" 2>/dev/null). State D: the disk below the file hangs (dmesg on the server says so); it goes on by itself once that ends, or reboot the server"
     sleep 0.05
   done
 }
@@ -104,8 +104,10 @@ $holder
 END
 fi
 
-# This client, or this very attachment of it with a key that was made anew.
-ours() { [ "$h_machine" = "$machine" ] && { [ "$h_key" = "$key" ] || [ "$h_nonce" = "$nonce" ]; }; }
+# This client, also after a boot; or this very attachment of it, when its key was made anew or its machine has another id.
+ours() {
+  case "$h_key $h_machine $h_nonce" in "$key $machine "* | *" $machine $nonce" | "$key "*" $nonce") ;; *) false ;; esac
+}
 
 if [ "$verb" = lease ]; then
   if [ "$holder" = free ]; then say "free"; else say "held by $h_host since $h_since"; fi

@@ -14,6 +14,8 @@ retained=$dir/retained
 # the boot.
 nonce=$dir/nonce
 given_up={{givenUp}}
+# The same for as long as this host runs: its own disk may take nothing any more.
+given_up_now=$dir/given-up
 # There while the unit runs only because a stop that is under way needs it.
 woken=$dir/woken
 helper={{helper}}
@@ -27,9 +29,10 @@ client={{client}}
 # comes and goes.
 patience=25 long_patience=600
 
-# As the server is told who asks, by the nonce $1.
+# As the server is told who asks, by the nonce $1. A copy of this host's disk has its machine-id, but runs on a machine of its
+# own; not every board has an id.
 identity() {
-  echo "$(sha256sum /etc/machine-id | cut -c -16) $1 $(uname -n | tr -cd 'A-Za-z0-9._-' | cut -c -64)"
+  echo "$(cat /etc/machine-id /sys/class/dmi/id/product_uuid 2>/dev/null | sha256sum | cut -c -16) $1 $(uname -n | tr -cd 'A-Za-z0-9._-' | cut -c -64)"
 }
 
 # Asks the server something about the lease, as the attachment $2: takeover, release, lease.
@@ -45,16 +48,19 @@ value() { status | field "$1"; }
 {{attached}}
 
 # What is retained lies in /run, for which a small client has a few dozen MiB: half of that at most, in whole MiB, so that
-# the plugin starts at all. What a file there takes is room, too: one that keeps something is taken up as it is, and any
-# other makes way.
+# the plugin starts at all; and 32 MiB are left, where 4 can be kept all the same: two headers of 16 MiB pass through /run when
+# lost ones are put back. What a file there takes is room, too: one that keeps something is taken up as it is, and any other
+# makes way.
 fit_retain() {
   blocks=$(stat -c %b "$retained" 2>/dev/null || echo 0)
   free=$(df --output=avail -B 512 "$dir" | tail -n 1)
-  most=$(((free + blocks) / 4096 * 1048576))
+  half=$(((free + blocks) / 4096)) most=$(((free + blocks) / 2048 - 32))
+  [ "$most" -ge 4 ] || most=4
+  [ "$most" -le "$half" ] || most=$half
   # Never nothing: the plugin says better what is missing.
-  [ "$most" -gt 0 ] && [ "$retain" -gt "$most" ] || return 0
-  echo "retain is $((most / 1048576)) MiB here, not $((retain / 1048576)): $dir has no room for more"
-  retain=$most
+  [ "$most" -gt 0 ] && [ "$retain" -gt "$((most * 1048576))" ] || return 0
+  echo "retain is $most MiB here, not $((retain / 1048576)): $dir has no room for more"
+  retain=$((most * 1048576))
 }
 
 # Whole or not at all: with half an id the server lets nobody in.
@@ -66,11 +72,15 @@ make_nonce() {
   return 1
 }
 
+# What was given up since the start; fails where nothing was.
+loss() { cat "$given_up_now" "$given_up" 2>/dev/null | head -n 1 | grep .; }
+
 start() {
   umask 077
-  if [ -e "$given_up" ]; then
-    echo "the disk was given up on $(cat "$given_up")"
-    mv -f "$given_up" "$given_up.told"
+  if lost=$(loss); then
+    echo "the disk was given up on $lost"
+    [ ! -e "$given_up" ] || mv -f "$given_up" "$given_up.told"
+    rm -f "$given_up_now"
     attached || rm -f "$retained" "$nonce"
   fi
   is_id "$nonce" || make_nonce || exit 1
@@ -106,7 +116,7 @@ stop() {
     tries=$((tries + 1))
     sleep 0.1
   done
-  if [ -e "$retained" ] && [ ! -e "$given_up" ]; then
+  if [ -e "$retained" ] && ! loss >/dev/null; then
     echo "not everything could be flushed: it is kept in $retained until this host goes down, and written at the next start"
     return 0
   fi
@@ -123,17 +133,17 @@ stop() {
 abort() {
   said=$("$helper" ask "$control" abort | sed -n 's/.*"message":"\([^"]*\)".*/\1/p')
   dismiss
-  mkdir -p "${given_up%/*}"
-  echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) ($1): ${said:-the plugin did not answer}; what programs had written and not synced is lost, too" >"$given_up.new"
-  sync "$given_up.new"
-  mv -f "$given_up.new" "$given_up"
-  echo "$name was given up on $(cat "$given_up")" >&2
+  lost="$(date -u +%Y-%m-%dT%H:%M:%SZ) ($1): ${said:-the plugin did not answer}; what programs had written and not synced is lost, too"
+  echo "$name was given up on $lost" >&2
+  echo "$lost" >"$given_up_now"
+  mkdir -p "${given_up%/*}" && echo "$lost" >"$given_up.new" && sync "$given_up.new" && mv -f "$given_up.new" "$given_up"
   if attached && ! why=$("$client" -d "/dev/$node" 2>&1); then
     echo "/dev/$node is still attached, and what waits for it goes on waiting: $client -d /dev/$node failed: ${why:-without a word}. Cure that; then: netdisk abort $name" >&2
     return 1
   fi
-  # Now that it is free, another disk may be given the device: nothing of this one may lead there.
-  rm -f "$device" "$note"
+  # Now that it is free, another disk may be given the device: nothing of this one may lead there. Without a note the link is
+  # none of ours: by transport: forward the disk is attached beside what is left of its session.
+  [ ! -e "$note" ] || rm -f "$device" "$note"
   # A plugin that runs forgets by itself. Where none will start again, what is kept would hinder a removal for ever.
   [ -n "$said" ] || rm -f "$retained"
 }
@@ -201,7 +211,7 @@ takeover() {
 
 # What was given up since the start is no success, however well the rest went.
 unharmed() {
-  [ ! -e "$given_up" ] || { echo "$name was given up on $(cat "$given_up")" >&2; return 1; }
+  ! lost=$(loss) || { echo "$name was given up on $lost" >&2; return 1; }
 }
 
 case "${1-}" in

@@ -341,8 +341,11 @@ describe("session.sh start", () => {
 
   it.each([
     ["has room for it", 200, 0, 64],
-    ["is too small for it", 47, 0, 23],
-    ["holds what an earlier plugin has left", 24, 23, 23],
+    ["has room for it and for two headers, no more", 97, 0, 48],
+    ["is too small for it", 47, 0, 15],
+    ["is smaller than that", 20, 0, 4],
+    ["is too small for anything", 5, 0, 2],
+    ["holds what an earlier plugin has left", 32, 15, 15],
     ["is full", 1, 0, 64],
   ])("retains what it should where /run %s", (_, free, left, expected) => {
     shell.write("/run/netdisk/t1/nonce", id);
@@ -422,6 +425,20 @@ it("session.sh stop keeps the lease and the id over a restart of the unit", () =
   };
   expect([asked("restart"), shell.read("/run/netdisk/t1/nonce")]).toEqual([0, "0123abcd"]);
   expect([asked("stop"), shell.read("/run/netdisk/t1/nonce")]).toEqual([1, undefined]);
+});
+
+it("is another client to the server where another machine runs a copy of its disk", () => {
+  shell.stub("ssh", "");
+  const asked = () => {
+    shell.run(sessionScript, "lease");
+    return shell.calls().at(-1);
+  };
+  const without = asked();
+  expect(without).toMatch(/^ssh -F ssh_config server lease [0-9a-f]{16} 0{32} /);
+  shell.write("/sys/class/dmi/id/product_uuid", "4c4c4544-0042-3510-8050-b4c04f4d3132\n");
+  const original = asked();
+  shell.write("/sys/class/dmi/id/product_uuid", "4c4c4544-0042-3510-8050-b4c04f4d3133\n");
+  expect(new Set([without, original, asked()]).size).toBe(3);
 });
 
 describe("session.sh left", () => {
@@ -648,11 +665,27 @@ describe("the device of a session's disk", () => {
       expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([true, "nbd3 7\n"]);
     });
 
+    it("is given up on a host whose own disk takes nothing any more, and that is no clean stop", () => {
+      shell.write("/var/lib/netdisk/given-up", "in the way");
+      const said = /t1 was given up on 20\S+Z \(by hand\): given up; what programs had written/;
+      expect(session("abort").stderr).toMatch(said);
+      expect(session("unharmed")).toMatchObject({ status: 1, stderr: expect.stringMatching(said) as string });
+      shell.stub("nbdkit", "");
+      expect(session("start").stdout).toContain("the disk was given up on 20");
+      expect(session("unharmed").status).toBe(0);
+    });
+
     it("is disconnected when the disk is given up, and forgotten", () => {
       expect(session("abort").status).toBe(0);
       expect(acts()).toEqual(["nbd-client -d /dev/nbd3"]);
       expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([false, undefined]);
     });
+  });
+
+  it("is left alone by who gives up what is left of a session, where the disk is attached by a tunnel", () => {
+    rmSync(shell.path("run/netdisk/t1/attached"));
+    expect(session("abort").status).toBe(0);
+    expect([linked(), acts()]).toEqual([true, []]);
   });
 
   it.each([

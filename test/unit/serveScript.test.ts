@@ -119,13 +119,29 @@ describe("serve.sh", () => {
     expect(ask("takeover", here, first, "nas")).toMatch(/^refused: fenced: /);
   });
 
-  it("knows the attachment that it had by its id when its key was made anew, and no other of that machine", () => {
+  it.each([
+    ["its key was made anew", "fedcba9876543210", here],
+    ["its machine has another id", key, elsewhere],
+  ])("knows the attachment that it had by its id when %s, and no other", (_, by, machine) => {
     ask("serve", here, first, "nas");
-    const by = "fedcba9876543210";
-    expect(ask("serve", here, first, "nas", { by })).toBe("ok\nserved\n");
-    expect(leaseText()).toMatch(new RegExp(`^${by} ${here} ${first} nas 20\\S+Z\n$`));
-    expect(ask("serve", here, second, "nas")).toMatch(/^refused: the disk t1 is held by nas since /);
-    expect(ask("serve", elsewhere, first, "nas")).toMatch(/^refused: the disk t1 is held by nas since /);
+    expect(ask("serve", machine, first, "nas", { by })).toBe("ok\nserved\n");
+    expect(leaseText()).toMatch(new RegExp(`^${by} ${machine} ${first} nas 20\\S+Z\n$`));
+    const held = /^refused: the disk t1 is held by nas since /;
+    const [otherKey, otherMachine] = [
+      by === key ? "fedcba9876543210" : key,
+      machine === here ? elsewhere : here,
+    ];
+    expect(ask("serve", machine, second, "nas", { by: otherKey })).toMatch(held);
+    expect(ask("serve", otherMachine, second, "nas", { by })).toMatch(held);
+    expect(ask("serve", otherMachine, first, "nas", { by: otherKey })).toMatch(held);
+  });
+
+  it("names what hangs below a session that cannot be ended, and what ends that", () => {
+    before(1);
+    writeFileSync(join(root, "bin/sleep"), "#!/bin/sh\n", { mode: 0o755 });
+    expect(ask("serve", here, first, "nas")).toMatch(
+      /\nrefused: .* cannot be ended: process 4711 is in state .*dmesg on the server.* or reboot the server\n$/,
+    );
   });
 
   it("serves nobody where nothing could prove that the session before has ended", () => {
