@@ -14,10 +14,6 @@ export const lockDir = `${runDir}/lock`;
 /** What mktemp makes a directory of, for what must not lie on a disk or is there for a moment only. */
 export const inMemoryDir = (what: string): string => `/run/netdisk-${what}.XXXXXX`;
 
-export const madeDir = `${libDir}/made`;
-/** What netdisk made or took for a disk: inode and birth of its file, or identity and size of its device. */
-export const madeNote = (name: string): string => `${madeDir}/${name}`;
-
 /** The order to destroy a disk when it leaves the stack, on either host (schema/erase.ts). */
 export const eraseNote = (name: string): string => `${libDir}/erase/${name}`;
 
@@ -60,6 +56,10 @@ export const leaseFile = (name: string): string => `${libDir}/lease/${name}`;
 export const serveLock = (name: string): string => `${lockDir}/serve-${name}`;
 
 export const etcDir = "/etc/netdisk";
+/** Not below libDir, where disks' files lie: what hides the right file may not hide the note of it, too. */
+export const madeDir = `${etcDir}/made`;
+/** What netdisk made or took for a disk: inode and birth of its file, or identity and size of its device. */
+export const madeNote = (name: string): string => `${madeDir}/${name}`;
 export const keyFile = (name: string): string => `${etcDir}/keys/${name}.key`;
 export const tunnelKeyFile = (name: string): string => `${etcDir}/tunnel/${name}.ed25519`;
 export const serveConfigDir = `${etcDir}/serve`;

@@ -86,6 +86,10 @@ export const backingFile = define({
       value: true,
       doc: "The file is there. Nothing is made in the place of one that was there before and is gone.",
     },
+    identity: {
+      value: "noted",
+      doc: "Which file it is, by inode and time of birth: `noted`, as the server has it noted and serves it; `not noted`; or both, where another one lies at the path. A copy is another file: one that is meant is noted by hand, as the refusal says.",
+    },
     reachable: {
       value: true,
       doc: "The owner can open the file for reading and writing (tried as that user).",

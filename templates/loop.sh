@@ -7,11 +7,14 @@ name={{name}}
 file={{file}}
 link={{device}}
 note={{note}}
+made={{made}}
 
 fail() {
   echo "$name: $2" >&2
   exit "$1"
 }
+
+{{sameFile}}
 
 # By inode: another path to the same file does not hide it.
 behind() { losetup --noheadings --output NAME --associated "$file"; }
@@ -35,6 +38,7 @@ set_up() {
 
 start() {
   [ -f "$file" ] || fail 1 "there is no file $file; its file system may not be mounted"
+  own_file "$(stat -c '%i %W' -- "$file")" || fail 1 "another file than the disk's lies at $file: $which. Its file system may not be mounted; if this file is meant, pulumi up says what to do"
   mkdir -p "${note%/*}"
   found=
   devices=$(behind) || fail 1 "cannot list the loop devices"

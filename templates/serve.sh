@@ -11,6 +11,8 @@ lock={{lock}}
 backing={{backing}}
 user={{user}}
 read_only={{readOnly}}
+# The note of the backing, where that is a file.
+made={{made}}
 newline="
 "
 
@@ -68,12 +70,24 @@ fence() {
   done
 }
 
+# We may have fewer rights to it than nbd-server will.
+as_user() { LC_ALL=C setpriv --reuid "$user" --regid "$user" --clear-groups "$@" 2>&1 </dev/null; }
+
 # Opens the backing as nbd-server will, and says why it can't. nbd-server itself would say that access is denied, or
 # offer a disk that has become read-only.
 open_backing() {
   if [ "$read_only" = true ]; then set -- if="$backing" of=/dev/null; else set -- if=/dev/null of="$backing"; fi
-  LC_ALL=C setpriv --reuid "$user" --regid "$user" --clear-groups \
-    dd "$@" conv=nocreat,notrunc count=0 status=none 2>&1 </dev/null
+  as_user dd "$@" conv=nocreat,notrunc count=0 status=none
+}
+
+{{sameFile}}
+
+# A device is known by its name, a loop device by its unit.
+look_at_backing() {
+  said=$(as_user stat -L -c '%F|%i %W' -- "$backing") || refuse "the backing cannot be looked at: $said. Once that is cured, on $host: netdisk resume $name"
+  case $said in
+    regular*) own_file "${said#*|}" || refuse "another file than the disk's lies at $backing on the server: $which. Its file system may not be mounted; once it is, on $host: netdisk resume $name. If this file is meant, pulumi up says what to do" ;;
+  esac
 }
 
 read -r verb key machine nonce host || exit 1
@@ -149,6 +163,7 @@ if [ "$verb" = takeover ]; then
   exit 0
 fi
 said=$(open_backing) || refuse "the backing cannot be opened: ${said#dd: failed to open }. Once that is cured, on $host: netdisk resume $name"
+look_at_backing
 exec 9>&-
 echo ok >&0
 exec nbd-server -d -C "$config"

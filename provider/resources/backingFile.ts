@@ -1,7 +1,7 @@
 /** The file that holds the disk. Made once, never cut, never written over, never removed. */
 import { emptiedDirectory, lossAt } from "../../schema/emptied";
 import { formatSize, sizeBytes } from "../../schema/size";
-import { madeDir, madeNote } from "../../schema/paths";
+import { diskTarget, madeDir, madeNote } from "../../schema/paths";
 import { backingFile as definition } from "../../schema/server";
 import { giveUpDisk, NetdiskError } from "../errors";
 import { ask } from "../fact";
@@ -64,6 +64,23 @@ ${fill}
 sync -- "$path"`;
 }
 
+const noted = "noted";
+const unnoted = "not noted";
+const noteForm = /^([0-9]+) ([0-9]+)\n?$/;
+
+/** How `is` of a file (facts/allocation.ts) stands to the disk's note: as templates/same-file.sh judges and says it. Pure. */
+export function identityOf(note: string | undefined, is: string): string {
+  const [, wasInode, wasBirth] = noteForm.exec(note ?? "") ?? [];
+  const [, inode, birth] = noteForm.exec(is) ?? [];
+  if (wasInode === undefined) return unnoted;
+  if (inode === wasInode && (birth === wasBirth || birth === "0" || wasBirth === "0")) return noted;
+  const words = (at?: string, since?: string): string =>
+    since === "0"
+      ? `inode ${at}`
+      : `inode ${at} of ${new Date(Number(since) * 1000).toISOString().replace(".000", "")}`;
+  return `${words(inode, birth)}; noted is ${words(wasInode, wasBirth)}`;
+}
+
 interface Wanted {
   name: string;
   path: string;
@@ -73,9 +90,9 @@ interface Wanted {
   mode: string;
 }
 
-/** Notes which file is the disk's: the words of `create`, for a human who knows. */
-const sayMade = (name: string, path: string): string =>
-  sh`mkdir -p ${madeDir} && stat -c '%i %W' -- ${path} >${madeNote(name)}`.text;
+/** Notes which file is the disk's (templates/same-file.sh): the words of `create`, also for a human who knows. */
+const noteMade = (name: string, path: string): Command =>
+  sh`mkdir -p ${madeDir} && stat -c '%i %W' -- ${path} >${madeNote(name)}`;
 
 /**
  * Made whole under another name, then renamed without replacing anything: a half-made file is never taken for
@@ -111,6 +128,7 @@ chmod -- ${mode} "$half"
 sync -- "$half"
 mkdir -p -- ${madeDir}
 stat -c '%i %W' -- "$half" >${madeNote(name)}
+sync -- ${madeNote(name)}
 mv -nT -- "$half" "$path"
 if test -e "$half"; then echo "$path has appeared meanwhile" >&2; exit 1; fi
 sync -- "$directory"`;
@@ -150,7 +168,7 @@ export const backingFile = resourceType<typeof definition>({
 
   async observe(host, inputs, known) {
     const { name, path } = inputs;
-    const found = await ask(host, statAllocation, path);
+    const [found, note] = await Promise.all([ask(host, statAllocation, path), host.readFile(madeNote(name))]);
     const before = known.state?.size;
     const pinned = known.state?.pinnedSize;
     if (!found) {
@@ -165,7 +183,10 @@ export const backingFile = resourceType<typeof definition>({
       // Never "absent" once it was there: a new, empty file would take the place of somebody's data.
       return {
         is: "present",
-        state: { name, path, size: before, pinnedSize: pinned ?? before, exists: false, reachable: false },
+        state: {
+          ...{ name, path, size: before, pinnedSize: pinned ?? before },
+          ...{ exists: false, identity: "gone", reachable: false },
+        },
       };
     }
     const what = `${path} is a ${found.kind}`;
@@ -187,7 +208,7 @@ export const backingFile = resourceType<typeof definition>({
         what: `${what} that holds ${holds.foreign}: neither blank nor a disk of netdisk`,
         cure:
           "Name another path, or remove the file yourself if you know that it may go. " +
-          `If it is this very disk, without its header, say so on the server: \`${sayMade(name, path)}\`.`,
+          `If it is this very disk, without its header, say so on the server: \`${noteMade(name, path).text}\`.`,
       };
     }
     const users = holds === "made" ? [] : await ask(host, usersOfFile, path);
@@ -201,6 +222,9 @@ export const backingFile = resourceType<typeof definition>({
             : takenDown,
       };
     }
+    const identity = identityOf(note?.toString(), found.is);
+    // What was judged by its content is the disk's from now on. A copy of the disk would be judged no worse than itself.
+    const judged = holds === "blank" || (before === undefined && inputs.adopt !== undefined);
     const adopted =
       before === undefined
         ? ((await servedAlready(host, inputs)) ?? (await adoptable(host, inputs)))
@@ -219,13 +243,14 @@ export const backingFile = resourceType<typeof definition>({
         owner: found.owner,
         mode: found.mode,
         exists: true,
+        identity: judged && identity !== noted ? unnoted : identity,
         reachable: await ask(host, userAccess, inputs.owner, path, "rw"),
       },
     };
   },
 
   plan(observed, inputs) {
-    const { path, size, owner, mode } = inputs;
+    const { name, path, size, owner, mode } = inputs;
     const bytes = bytesOf(size);
     if (observed.is === "absent") {
       const how = inputs.allocation === "full" ? "fallocate -l" : "truncate -s";
@@ -260,7 +285,20 @@ export const backingFile = resourceType<typeof definition>({
           "Bring the whole file back, from a backup or a snapshot of the server.",
       );
     }
+    if (state.identity !== noted && state.identity !== unnoted) {
+      throw new NetdiskError(
+        "FOREIGN",
+        `another file than the disk's lies at ${path}: ${state.identity}. Its file system may not be mounted, and this an old copy below: ` +
+          "mount it, then run `pulumi up` again. If this file is meant, because it was brought back or copied on purpose, take the disk " +
+          "down on the client first (`systemctl stop " +
+          `${diskTarget(name)}\`: what it has in memory is of the other file); then say so on the server: \`${noteMade(name, path).text}\`.`,
+      );
+    }
     const steps: Step[] = [];
+    if (state.identity === unnoted) {
+      const title = `note which file ${path} is`;
+      steps.push({ do: "run", title, command: sh`${noteMade(name, path)} && sync ${madeNote(name)}` });
+    }
     if (found < bytes) {
       steps.push({
         do: "run",

@@ -1,7 +1,7 @@
 /** The loop device over a backing file (schema/backing.ts): its unit sets it up, udev names it. */
 import { loopDevice as definition } from "../../schema/backing";
 import type { Inputs } from "../../schema/define";
-import { attachedDevice, loopNote, loopUnit, nbdServerUnit } from "../../schema/paths";
+import { attachedDevice, loopNote, loopUnit, madeNote, nbdServerUnit } from "../../schema/paths";
 import { formatSize, sizeBytes } from "../../schema/size";
 import { NetdiskError } from "../errors";
 import { ask } from "../fact";
@@ -10,7 +10,7 @@ import { losetupBehind } from "../facts/losetup";
 import { systemdUnit } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep, type Step } from "../resource";
-import { systemdText } from "../template";
+import { part, systemdText } from "../template";
 import { type ChainUnit, chainUnit, install, noteOf, observeUnit, systemctl, uninstall } from "./chainUnit";
 import { isPlainForUdev, udevReload, udevRule } from "./udevRule";
 
@@ -24,7 +24,13 @@ const wholeSectors = (size: string): number => {
 
 function unitOf({ name, file, owner }: Wish): ChainUnit {
   const unit = chainUnit("loop", name, loopUnit(name), {
-    script: { file, device: attachedDevice(name), note: loopNote(name) },
+    script: {
+      file,
+      device: attachedDevice(name),
+      note: loopNote(name),
+      made: madeNote(name),
+      sameFile: part("same-file.sh"),
+    },
     service: { shown: systemdText(file), path: file, server: nbdServerUnit },
   });
   return { ...unit, files: [...unit.files, udevRule(name, "loop.rules", { file, owner })] };

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Inputs } from "../../schema/define";
 import {
   leaseFile,
+  madeNote,
   serveConfig,
   serveConfigDir,
   serveHome,
@@ -81,6 +82,8 @@ function unitOf({ name, exportName, user, flush, readOnly }: Wish): ChainUnit {
           backing: exportName,
           user,
           readOnly: String(readOnly),
+          made: madeNote(name),
+          sameFile: part("same-file.sh"),
         }),
         0o755,
       ),

@@ -4,9 +4,10 @@
  */
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { bytesOn, lab, mounted, on, sshConfig, tryOn, type HostName } from "./harness/lab";
+import { bytesOn, lab, mounted, on, powerCycle, sshConfig, tryOn, type HostName } from "./harness/lab";
+import { status } from "./harness/outage";
 import { passphrase, pulumi, setDisks, type Disk } from "./harness/project";
-import { must } from "./harness/run";
+import { must, until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
 import { commandsOf } from "./harness/sheet";
 
@@ -119,6 +120,34 @@ describe("a server that burned down, but not its data disk", () => {
       await on("server", mountDataDisk);
       await up();
       await mounted(survivor.mount.path);
+      expect(await checksum()).toBe(sum);
+      await expectNoChanges();
+    },
+    minutes(8),
+  );
+
+  it(
+    "serves no old copy that lies at its path for as long as the data disk is not mounted",
+    async () => {
+      await on(
+        "server",
+        `mount --bind / /mnt && cp --sparse=always --preserve=all ${image} /mnt${image} && umount /mnt && sync`,
+      );
+      await powerCycle("server");
+      await until(
+        "the copy is refused",
+        120,
+        async () =>
+          (await status("survivor")).reason.includes(`another file than the disk's lies at ${image}`) &&
+          (await tryOn("server", "pgrep -x nbd-server")).code === 1,
+      );
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+      expect(code, output).not.toBe(0);
+      expect(output).toMatch(/another file than the disk's lies at \S+: inode .*; noted is inode /);
+      await on("client", "head -c 1M /dev/urandom >/mnt/survivor/late");
+      await on("server", mountDataDisk);
+      await until("the disk's own is served", 60, async () => (await status("survivor")).state === "up");
+      await on("client", "sync -f /mnt/survivor");
       expect(await checksum()).toBe(sum);
       await expectNoChanges();
     },

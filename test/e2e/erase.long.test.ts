@@ -135,7 +135,7 @@ describe("a disk that leaves the stack", () => {
     "has left nothing on either host, and the other disk is as it was",
     async () => {
       expect(await count("client", secrets)).toBe("0");
-      expect(await count("server", "/var/lib/netdisk/second.img /var/lib/netdisk/made/second")).toBe("0");
+      expect(await count("server", "/var/lib/netdisk/second.img /etc/netdisk/made/second")).toBe("0");
       for (const host of ["client", "server"] as const) {
         expect(await count(host, "/var/lib/netdisk/erase/* /var/lib/netdisk/intent/*")).toBe("0");
       }

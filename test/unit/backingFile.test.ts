@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Host } from "../../provider/host/host";
 import type { Command } from "../../provider/host/sh";
-import { backingFile } from "../../provider/resources/backingFile";
+import { backingFile, identityOf } from "../../provider/resources/backingFile";
 import { proveBlank } from "../../provider/facts/blank";
 import { provenEdge } from "../../provider/facts/deviceLayout";
 import { takeover } from "../../provider/facts/takeover";
@@ -21,14 +21,22 @@ const inputs = {
 
 const uuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
 
+const thisFile = "132 1764547200";
+const readFile = () => Promise.resolve(undefined);
+
 /** `holds`: what takeover.ts finds in it. `adopt`: with the order to adopt it, what it begins with. `served`: who serves it. */
 function observe(
   holds: string,
   users: string,
-  { adopt, served = "" }: { adopt?: string; served?: string } = {},
+  {
+    adopt,
+    served = "",
+    note,
+    state,
+  }: { adopt?: string; served?: string; note?: string; state?: object } = {},
 ) {
   const script: [RegExp, string][] = [
-    [/^stat /, `regular file|${2 ** 30}|${2 ** 21}|512|nbd|600\n`],
+    [/^stat /, `regular file|${2 ** 30}|${2 ** 21}|512|nbd|600|${thisFile}\n`],
     [/^if test -e/, `${holds}\n`],
     [/^file=/, users],
     [/^group=/, ""],
@@ -42,9 +50,15 @@ function observe(
     if (stdout === undefined) throw new Error(`not expected: ${command.text}`);
     return Promise.resolve({ exitCode: 0, stdout, stderr: "" });
   };
-  const host = { label: "server", exec } as unknown as Host;
+  const noteFile = () => Promise.resolve(note === undefined ? undefined : Buffer.from(note));
+  const host = { label: "server", exec, readFile: noteFile } as unknown as Host;
   const wishes = adopt === undefined ? inputs : { ...inputs, adopt: uuid };
-  return backingFile.observe(host, wishes, { name: "photos", state: undefined });
+  return backingFile.observe(host, wishes, {
+    name: "photos",
+    ...(state && {
+      state: { ...inputs, ...{ pinnedSize: inputs.size, exists: true, reachable: true }, ...state } as never,
+    }),
+  });
 }
 
 describe("a file that was there before", () => {
@@ -73,7 +87,7 @@ describe("a file that was there before", () => {
       what: `/srv/photos.img is a regular file that holds ${found}: neither blank nor a disk of netdisk`,
       cure:
         "Name another path, or remove the file yourself if you know that it may go. If it is this very disk, without its header, " +
-        "say so on the server: `mkdir -p /var/lib/netdisk/made && stat -c '%i %W' -- /srv/photos.img >/var/lib/netdisk/made/photos`.",
+        "say so on the server: `mkdir -p /etc/netdisk/made && stat -c '%i %W' -- /srv/photos.img >/etc/netdisk/made/photos`.",
     });
   });
 
@@ -94,12 +108,41 @@ describe("a file that was there before", () => {
   });
 });
 
+describe("which file it is", () => {
+  const another = "inode 132 of 2025-12-01T00:00:00Z; noted is inode 9 of 2025-12-02T00:00:00Z";
+  it.each([
+    [undefined, "not noted"],
+    ["", "not noted"],
+    ["WWN 0x5000c500a1b2c3d4, 4 GiB\n", "not noted"],
+    [`${thisFile}\n`, "noted"],
+    ["132 0\n", "noted"],
+    ["132 1764633600\n", "inode 132 of 2025-12-01T00:00:00Z; noted is inode 132 of 2025-12-02T00:00:00Z"],
+    ["9 0\n", "inode 132 of 2025-12-01T00:00:00Z; noted is inode 9"],
+    ["9 1764633600\n", another],
+  ])("with the note %j: %s", (note, identity) => {
+    expect(identityOf(note, thisFile)).toBe(identity);
+  });
+
+  const other = { note: "9 1764633600\n" };
+  it.each([
+    ["that is blank is the disk's from now on", observe("blank", "", other), "not noted"],
+    ["to be adopted, too", observe("LUKS", "", { adopt: uuid, ...other }), "not noted"],
+    ["that begins with a header is not, in a first run", observe("LUKS", "", other), another],
+    ["nor in a later one", observe("", "", { ...other, state: { identity: "noted" } }), another],
+    ["of a server that was set up anew is", observe("", "", { state: { identity: "noted" } }), "not noted"],
+  ])("another file %s", async (_, look, identity) => {
+    expect(await look).toMatchObject({ is: "present", state: { identity } });
+  });
+});
+
 describe("a file that its server may remove", () => {
   const aged = "q /tmp 1777 root root 10d\nq /var/tmp 1777 root root 30d\n";
   /** `there`: in a later run, else before it is made. */
   const look = (path: string, lines: string, there: boolean) => {
     const answers: [RegExp, string, number][] = [
-      there ? [/^stat /, `regular file|${2 ** 30}|${2 ** 21}|512|nbd|600\n`, 0] : [/^stat /, "", 1],
+      there
+        ? [/^stat /, `regular file|${2 ** 30}|${2 ** 21}|512|nbd|600|${thisFile}\n`, 0]
+        : [/^stat /, "", 1],
       [/^group=/, "", 0],
       ...(lines === ""
         ? []
@@ -114,8 +157,15 @@ describe("a file that its server may remove", () => {
         stderr: exitCode === 0 ? "" : "stat: x: No such file or directory\n",
       });
     };
-    const state = { ...inputs, path, pinnedSize: inputs.size, exists: true, reachable: true };
-    const host = { label: "server", exec } as unknown as Host;
+    const state = {
+      ...inputs,
+      path,
+      pinnedSize: inputs.size,
+      exists: true,
+      identity: "noted",
+      reachable: true,
+    };
+    const host = { label: "server", exec, readFile } as unknown as Host;
     return backingFile.observe(host, { ...inputs, path }, { name: "photos", ...(there && { state }) });
   };
   const is = (there: boolean) => (there ? "present" : "absent");
@@ -215,7 +265,7 @@ describe("a file that is to be adopted", () => {
         stdout: "",
         stderr: "stat: cannot statx '/srv/photos.img': No such file or directory\n",
       });
-    const host = { label: "server", exec } as unknown as Host;
+    const host = { label: "server", exec, readFile } as unknown as Host;
     const look = await backingFile.observe(
       host,
       { ...inputs, adopt: uuid },
@@ -257,7 +307,10 @@ describe("blocks that are to be reserved", () => {
     shell.write(path, "");
     shell.stub("fallocate", 'truncate -s "$2" "$4"');
     const state = { ...wishes, pinnedSize: "1 MiB" as const, allocation: "sparse" as const };
-    const observed = { is: "present" as const, state: { ...state, exists: true, reachable: true } };
+    const observed = {
+      is: "present" as const,
+      state: { ...state, exists: true, identity: "noted", reachable: true },
+    };
     const { status, stderr } = shell.run(
       commandOf(backingFile.plan(observed, wishes, { name: "photos" })[0]),
     );

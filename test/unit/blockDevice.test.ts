@@ -124,12 +124,12 @@ describe("a device that netdisk never had", () => {
     const seen = await observe({ blkid: "crypto_LUKS", proof: "data 0" });
     const cure = "cure" in seen ? seen.cure : "";
     expect(cure).toContain(
-      "`mkdir -p /var/lib/netdisk/made && echo 'WWN 0x5000c500a1b2c3d4, 4 GiB' >/var/lib/netdisk/made/vault`",
+      "`mkdir -p /etc/netdisk/made && echo 'WWN 0x5000c500a1b2c3d4, 4 GiB' >/etc/netdisk/made/vault`",
     );
     const shell = stubbedShell();
     const command = /`(mkdir .*)`/.exec(cure)?.[1] ?? "";
     expect(shell.run(command)).toMatchObject({ status: 0, stderr: "" });
-    const written = shell.read("/var/lib/netdisk/made/vault");
+    const written = shell.read("/etc/netdisk/made/vault");
     expect(written).toBe(note);
     expect(await observe({ note: written, blkid: "crypto_LUKS", proof: "data 0" })).toMatchObject({
       is: "present",

@@ -159,7 +159,7 @@ describe("the client's part", () => {
 
 describe("the server's part", () => {
   const file = "/var/lib/netdisk/t1.img";
-  const made = "/var/lib/netdisk/made/t1";
+  const made = "/etc/netdisk/made/t1";
   const wish = { name: "t1", luksUuid: uuid, path: file };
   const run = () => shell.run(commandOf(eraseFile.planRemoval(ordered, wish, { name: "t1" })[0]));
   const record = () => shell.run(commandOf(eraseFile.plan({ is: "absent" }, wish, { name: "t1" })[0]));

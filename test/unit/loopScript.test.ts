@@ -1,9 +1,10 @@
 /** templates/loop.sh, run as it is with stand-ins for losetup and udev. */
 import { beforeEach, describe, expect, it } from "vitest";
-import { render } from "../../provider/template";
+import { part, render } from "../../provider/template";
 import { stubbedShell, type StubbedShell } from "./stubbedShell";
 
 const file = "/var/lib/netdisk/t1.img";
+const made = "/etc/netdisk/made/t1";
 const note = "/run/netdisk/loop/t1";
 const link = "/dev/netdisk/t1";
 
@@ -11,6 +12,7 @@ let shell: StubbedShell;
 beforeEach(() => {
   shell = stubbedShell();
   shell.write(file, "");
+  shell.run(`mkdir -p /etc/netdisk/made && stat -c '%i %W' ${file} >${made}`);
   // One line for each device that is set up: `/dev/loopN`.
   shell.write("devices", "");
   shell.stub(
@@ -31,7 +33,10 @@ beforeEach(() => {
 
 const run = (verb: string) =>
   shell.run(
-    render("loop.sh", { name: "t1", unit: "netdisk-loop@t1.service", file, device: link, note }),
+    render("loop.sh", {
+      ...{ name: "t1", unit: "netdisk-loop@t1.service", file, device: link, note },
+      ...{ made, sameFile: part("same-file.sh") },
+    }),
     verb,
   );
 const devices = () => shell.read("devices");
@@ -71,6 +76,16 @@ describe("start", () => {
     shell.run(`rm ${file}`);
     expect(run("start")).toMatchObject({ status: 1 });
     expect(shell.calls()).toEqual([]);
+  });
+
+  it("waits for the disk's own file where another one lies at its path", () => {
+    shell.write(made, "9 1764547200\n");
+    const { status, stderr } = run("start");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /^t1: another file than the disk's lies at \S+: inode .*; noted is inode 9 of 2025-12-01T00:00:00Z\. /,
+    );
+    expect(devices()).toBe("");
   });
 
   it("says so when udev names another device", () => {

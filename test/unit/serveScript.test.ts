@@ -4,12 +4,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { render } from "../../provider/template";
+import { part, render } from "../../provider/template";
 
 let root: string;
 const slice = () => join(root, "netdisk-serve-t1.slice");
 const ownKill = () => join(slice(), "own/cgroup.kill");
 const backing = () => join(root, "t1.img");
+/** As the run that made or took the file has noted it. */
+const which = () => `${statSync(backing()).ino} ${Math.floor(statSync(backing()).birthtimeMs / 1000)}`;
+const note = (text = which()) => writeFileSync(join(root, "made"), `${text}\n`);
 const leaseText = () => readFileSync(join(root, "lease"), "utf8");
 
 beforeEach(() => {
@@ -19,10 +22,15 @@ beforeEach(() => {
   writeFileSync(ownKill(), "");
   writeFileSync(join(root, "bin/nbd-server"), "#!/bin/sh\necho served\n", { mode: 0o755 });
   // Only root can change to another account.
-  writeFileSync(join(root, "bin/setpriv"), '#!/bin/sh\nwhile [ "$1" != dd ]; do shift; done\nexec "$@"\n', {
-    mode: 0o755,
-  });
+  writeFileSync(
+    join(root, "bin/setpriv"),
+    '#!/bin/sh\nwhile case $1 in dd | stat) false ;; esac; do shift; done\nexec "$@"\n',
+    {
+      mode: 0o755,
+    },
+  );
   writeFileSync(backing(), "cipher text");
+  note();
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -46,6 +54,8 @@ function script(readOnly = false): string {
     backing: backing(),
     user: "nbd",
     readOnly: String(readOnly),
+    made: join(root, "made"),
+    sameFile: part("same-file.sh"),
   });
   // On a host the connection is stdin, both ways, and the kernel says which cgroup this is.
   return text.replaceAll(">&0", ">&1").replace(/^own=.*$/m, `own=${slice()}/own`);
@@ -196,6 +206,48 @@ describe("serve.sh", () => {
       expect(existsSync(backing())).toBe(false);
     },
   );
+
+  describe("and another file at the backing's path", () => {
+    const served = () => ask("serve", here, first, "nas");
+    const inode = () => which().split(" ")[0];
+
+    it.each([
+      ["an inode of its own", () => `1${which()}`],
+      ["a birth of its own", () => `${inode()} 1764547200`],
+    ])("is not served to anybody, by %s; what both are is said, and the cure", (_, noted) => {
+      note(noted());
+      const said = served();
+      expect(said).toMatch(
+        /^refused: another file than the disk's lies at \S+ on the server: inode \d+ of 20\S+Z; noted is inode \d+ of 20\S+Z\. Its file system may not be mounted; once it is, on nas: netdisk resume t1\. If this file is meant, pulumi up says what to do\n$/,
+      );
+      // All that the client keeps of a refusal (agent/src/transport.h).
+      expect(said.length).toBeLessThan(480);
+      note();
+      expect(served()).toBe("ok\nserved\n");
+    });
+
+    it("is known by its inode alone where the file system of either knew no birth", () => {
+      note(`${inode()} 0`);
+      expect(served()).toBe("ok\nserved\n");
+      note(`1${inode()} 0`);
+      expect(served()).toMatch(/^refused: .*; noted is inode \d+\. /);
+    });
+
+    it("may be any where nothing is noted, which a run does", () => {
+      rmSync(join(root, "made"));
+      expect(served()).toMatch(/^refused: .*; noted is nothing\. .*pulumi up/);
+    });
+  });
+
+  it("serves a device, which is known by its name", () => {
+    const device = script().replaceAll(backing(), "/dev/null");
+    const { stdout } = spawnSync("/bin/sh", ["-c", device], {
+      input: `serve ${key} ${here} ${first} nas\n`,
+      encoding: "utf8",
+      env: env(),
+    });
+    expect(stdout).toBe("ok\nserved\n");
+  });
 
   it("leaves the backing as it is", () => {
     expect(ask("serve", here, first, "nas")).toBe("ok\nserved\n");
