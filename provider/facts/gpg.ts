@@ -56,10 +56,10 @@ if [ -e "$t/locked" ]; then echo locked; elif [ "$want" = "$have" ]; then echo c
 
 /**
  * Opens a sealed copy into files `key` and `header` in $t, with the passphrase on descriptor 3. A pipe's status is its
- * last command's: that gpg failed is said by a file.
+ * last command's: that gpg failed is said by a file. What is zeros in a header of 16 MiB takes no memory.
  */
 export const unpackSecrets = (sealed: string): Command =>
-  sh`{ ${gpgBy(3)} --decrypt ${sealed} || : >"$t/failed"; } | tar -C "$t" -xzf - key header && [ ! -e "$t/failed" ]`;
+  sh`{ ${gpgBy(3)} --decrypt ${sealed} || : >"$t/failed"; } | t=$t tar -xz --to-command=${'cp --sparse=always /dev/stdin "$t/$TAR_FILENAME"'} -f - key header && [ ! -e "$t/failed" ]`;
 
 /** What opens, but is no sealed copy: somebody sealed something else with the same passphrase. */
 const otherContent =

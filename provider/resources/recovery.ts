@@ -37,15 +37,18 @@ cp "$t/sealed" ${kept}.new && sync ${kept}.new && mv -fT ${kept}.new ${kept} && 
   };
 }
 
+/** Gives a file another name, too: it is still there, should what is to take its place find no room. */
+const setAside = sh`set_aside() { [ "$1" -ef "$1.set-aside" ] || ln --backup=numbered -T "$1" "$1.set-aside"; }`;
+
 /** The blob that state holds, for a client that has lost it, or has something else in its place. */
 function putBack(name: string, sealed: Secret): Step[] {
   const kept = recoveryFile(name);
-  const aside = `${kept}.set-aside`;
   return [
     {
       do: "run",
-      title: "make room for the sealed copy",
-      command: sh`install -d -m 0700 ${dirname(kept)} && { [ ! -e ${kept} ] || { mv --backup=numbered -T ${kept} ${aside} && echo ${`${kept} did not open, or was another disk's: it is ${aside} now`}; }; }`,
+      title: "set aside the client's sealed copy",
+      command: sh`${setAside}
+install -d -m 0700 ${dirname(kept)} && { [ ! -e ${kept} ] || { set_aside ${kept} && echo ${`${kept} did not open, or was another disk's: it is ${kept}.set-aside now`}; }; }`,
     },
     writeStep(kept, sealed.reveal(), 0o600),
   ];
@@ -84,16 +87,26 @@ printf '%s\\n' "$passphrase" | { exec 3<&0 </dev/null && ${gpgBy(3)} ${sealing} 
     title: "put key and header back from the blob (gpg --decrypt)",
     command: sh`(
 { ${inMemory("restore")}${sealed ? sh` && IFS= read -r passphrase` : sh``} && exec 3<&0 </dev/null; } || exit 1
-${unpackSecrets(kept)} || { echo ${`${kept} cannot be opened: it is damaged, or sealed with another passphrase than the stack's. Give the stack the passphrase that the blob was sealed with (docs/recovery.md).`} >&2; exit 1; }
+said=$({ ${unpackSecrets(kept)}; } 2>&1) || {
+  echo "$said" >&2
+  case $said in
+    *"No space left on device"*) echo ${`/run has no room for what ${kept} holds, a header of up to 16 MiB. Nothing was put back. See what fills it (df /run; du /run); a session's disk that is detached gives its share back (systemctl stop netdisk@NAME.target). Then run the same again.`} ;;
+    *) echo ${`${kept} cannot be opened: it is damaged, or sealed with another passphrase than the stack's. Give the stack the passphrase that the blob was sealed with (docs/recovery.md).`} ;;
+  esac >&2
+  exit 1
+}
 [ "$(cryptsetup luksUUID "$t/header")" = ${luksUuid} ] && ${opens} || { echo ${`${kept} does not open the disk with LUKS UUID ${luksUuid}: nothing was put back. Use the blob of this disk (docs/recovery.md).`} >&2; exit 1; }
+${setAside}
+beside() { rm -f "$2.new" && cp --sparse=always "$1" "$2.new" && chmod "$3" "$2.new" && sync "$2.new"; }
 put() {
   install -d -m 0700 "\${2%/*}" || return 1
+  if cmp -s "$1" "$2"; then return 0; fi
+  beside "$@" || { rm -f "$2.new"; return 1; }
   if [ -e "$2" ]; then
-    if cmp -s "$1" "$2"; then return 0; fi
-    mv --backup=numbered -T "$2" "$2.set-aside" || return 1
+    set_aside "$2" || return 1
     echo "$2 was another one: it is $2.set-aside now"
   fi
-  rm -f "$2.new" && cp "$1" "$2.new" && chmod "$3" "$2.new" && sync "$2.new" && mv -T "$2.new" "$2" && sync "\${2%/*}"
+  mv -fT "$2.new" "$2" && sync "\${2%/*}"
 }
 put "$t/header" ${header} 0600 && { ${putKey}; }
 )`,

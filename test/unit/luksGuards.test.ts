@@ -205,14 +205,45 @@ describe("restore", () => {
     expect(shell.run("cat /etc/netdisk/keys/t1.key.set-aside*").stdout).toBe("twoone");
   });
 
+  it("takes no memory for the zeros of a header", () => {
+    shell.write("sealed/header", Buffer.alloc(16 * 2 ** 20));
+    shell.stub("cryptsetup", `echo ${uuid}; du -k run/*/header >used`);
+    expect(restore().status).toBe(0);
+    expect(shell.read("used")).toMatch(/^[04]\t/);
+    expect(shell.read(header)).toHaveLength(16 * 2 ** 20);
+  });
+
+  it("says where there is no room in memory that nothing is wrong with the blob", () => {
+    shell.stub("cp", "echo \"cp: error writing '$4': No space left on device\" >&2; exit 1");
+    const { status, stderr } = restore();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/\/run has no room for what \S+ holds, .* Then run the same again\.\n$/);
+    expect(stderr).not.toContain("damaged");
+  });
+
+  it("leaves what is there in its place where there is no room for what comes", () => {
+    shell.write(key, "mine");
+    shell.write(header, "the old header");
+    shell.stub("cp", `case $* in *.new) echo half >"$3"; exit 1 ;; esac; exec /bin/cp "$@"`);
+    expect(restore().status).toBe(1);
+    expect([shell.read(key), shell.read(header)]).toEqual(["mine", "the old header"]);
+    expect(shell.run("ls /var/lib/netdisk/headers").stdout).toBe("t1.luks\n");
+  });
+
   it("comes after the state's blob where the client's is none, which is set aside", () => {
     const lost = { ...state, kept: false, sealed: new Secret("GOOD") };
     const [room, write] = recovery.plan({ is: "present", state: lost }, wish, { name: "t1" });
-    expect(shell.run(commandOf(room)).status).toBe(0);
-    expect(shell.read(blob)).toBeUndefined();
-    expect(shell.read(`${blob}.set-aside`)).toBe("sealed");
+    for (const said of [/set-aside now\n$/, /^/]) {
+      // Still there, in case that what comes finds no room; and no second time aside then.
+      expect(shell.run(commandOf(room))).toMatchObject({
+        status: 0,
+        stdout: expect.stringMatching(said) as string,
+      });
+      expect(shell.run(`cat ${blob} ${blob}.set-aside*`).stdout).toBe("sealedsealed");
+    }
     expect(write).toMatchObject({ do: "write", path: blob, content: "GOOD" });
     // Where there is none, there is nothing to set aside.
+    shell.run(`rm ${blob}`);
     expect(shell.run(commandOf(room))).toMatchObject({ status: 0, stdout: "" });
   });
 
