@@ -135,7 +135,7 @@ abort() {
   dismiss
   lost="$(date -u +%Y-%m-%dT%H:%M:%SZ) ($1): ${said:-the plugin did not answer}; what programs had written and not synced is lost, too"
   echo "$name was given up on $lost" >&2
-  echo "$lost" >"$given_up_now"
+  [ ! -d "$dir" ] || echo "$lost" >"$given_up_now"
   mkdir -p "${given_up%/*}" && echo "$lost" >"$given_up.new" && sync "$given_up.new" && mv -f "$given_up.new" "$given_up"
   if attached && ! why=$("$client" -d "/dev/$node" 2>&1); then
     echo "/dev/$node is still attached, and what waits for it goes on waiting: $client -d /dev/$node failed: ${why:-without a word}. Cure that; then: netdisk abort $name" >&2
