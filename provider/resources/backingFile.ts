@@ -223,7 +223,7 @@ export const backingFile = resourceType<typeof definition>({
       };
     }
     const identity = identityOf(note?.toString(), found.is);
-    // What was judged by its content is the disk's from now on. A copy of the disk would be judged no worse than itself.
+    // What is blank, or ordered to be adopted, becomes the disk's whatever was noted. With a header it may be an old copy.
     const judged = holds === "blank" || (before === undefined && inputs.adopt !== undefined);
     const adopted =
       before === undefined
