@@ -2,9 +2,9 @@
  * Outages by the dozen: a disk with `transport: session` under random cuts, kills and power cuts of its server, with a
  * writer and a load on it. NETDISK_ENDURANCE_CUTS (default 100), NETDISK_ENDURANCE_POWER_CUTS (default 50).
  */
-import { describe } from "vitest";
+import { describe, expect } from "vitest";
 import { faultTable, times, wished } from "./harness/faults";
-import { lab, powerCycle } from "./harness/lab";
+import { lab, powerCycle, rebootServer } from "./harness/lab";
 import { breakages, path, type Patient, patientOf, startSession } from "./harness/outage";
 import { pause } from "./harness/run";
 import { ladder } from "./harness/scenario";
@@ -23,15 +23,15 @@ describe("endurance", () => {
     "the disk comes up, with a load on it",
     async () => {
       await startSession();
-      patient = patientOf(await startWork(path));
+      patient = await patientOf(await startWork(path));
     },
     minutes(20),
   );
 
   step(
     `${cuts} random cuts of 0.5 to 20 s`,
-    () =>
-      faults.endure(
+    async () => {
+      const stall = await faults.endure(
         patient,
         "cut",
         async () => {
@@ -41,13 +41,26 @@ describe("endurance", () => {
           await lab("link", "heal");
         },
         times(cuts),
-      ),
+      );
+      expect(stall).toBeLessThan(5);
+    },
     minutes(5 + cuts),
   );
 
   for (const [breakage, act] of Object.entries(breakages)) {
-    step(breakage, () => faults.endure(patient, breakage, act, times(5)), minutes(10));
+    step(
+      breakage,
+      async () => expect(await faults.endure(patient, breakage, act, times(5))).toBeLessThan(15),
+      minutes(10),
+    );
   }
+
+  step(
+    "reboot of the server",
+    async () =>
+      expect(await faults.endure(patient, "reboot of the server", rebootServer, times(3))).toBeLessThan(60),
+    minutes(10),
+  );
 
   step(
     `${powerCuts} power cuts of the server at random moments`,

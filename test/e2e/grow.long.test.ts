@@ -16,7 +16,13 @@ const image = "/var/lib/netdisk/testdisk.img";
 const path = testdisk.mount.path;
 const GiB = 2 ** 30;
 
-const wish = (size: Size) => setDisks({ testdisk: { ...testdisk, file: { size } } });
+/** How the attachment is lost under the open mapping. */
+const losses = {
+  forward: '/opt/nbd/sbin/nbd-client -d "$(readlink -f /dev/netdisk/testdisk)" -nonetlink && sleep 5',
+  session: "netdisk abort testdisk",
+} as const;
+let transport: keyof typeof losses;
+const wish = (size: Size) => setDisks({ testdisk: { ...testdisk, transport, file: { size } } });
 /** Bytes of the file, the device and the file system. */
 async function sizes(): Promise<number[]> {
   const file = await on("server", `stat -c %s ${image}`);
@@ -53,12 +59,21 @@ async function underLoad(act: () => Promise<void>): Promise<void> {
   expect(await mountId(path)).toBe(before);
 }
 
-beforeAll(async () => {
-  await startMounted();
-  await installFio();
-}, minutes(15));
+const target = (type: string) => {
+  const urn = state().resources.find((resource) => resource.type === `netdisk:index:${type}`)?.urn ?? "";
+  return ["--target", urn];
+};
 
-describe("growing", () => {
+describe.each(["forward", "session"] as const)("growing, transport: %s", (way) => {
+  beforeAll(async () => {
+    await startMounted();
+    await installFio();
+    transport = way;
+    wish(testdisk.file.size);
+    await up();
+    await mounted();
+  }, minutes(15));
+
   it.each<[Size, number]>([
     ["1 GiB", GiB],
     ["2 GiB", 2 * GiB],
@@ -88,16 +103,9 @@ describe("growing", () => {
     },
     minutes(3),
   );
-});
-
-describe("a run that ends too early is continued", () => {
-  const target = (type: string) => {
-    const urn = state().resources.find((resource) => resource.type === `netdisk:index:${type}`)?.urn ?? "";
-    return ["--target", urn];
-  };
 
   it(
-    "after each of the steps, also when the connection was lost meanwhile",
+    "is continued after each step at which a run ends, also when the attachment was lost meanwhile",
     async () => {
       const MiB = 2 ** 20;
       wish("4352 MiB");
@@ -115,8 +123,7 @@ describe("a run that ends too early is continued", () => {
 
       wish("4608 MiB");
       await up(...target("BackingFile"));
-      await on("client", '/opt/nbd/sbin/nbd-client -d "$(readlink -f /dev/netdisk/testdisk)" -nonetlink');
-      await on("client", "sleep 5");
+      await on("client", losses[transport]);
       await up();
       await mounted();
       await expectSize(4608 * MiB);

@@ -1,17 +1,28 @@
 /** A disk with `transport: session` through what breaks a link, its processes and its server: a pause, and nothing else. */
 import { describe, expect } from "vitest";
-import { lab, on, powerCycle, tryOn } from "./harness/lab";
+import { faultTable } from "./harness/faults";
+import { lab, mounted, on, powerCycle, rebootServer, tryOn } from "./harness/lab";
 import { startCopy } from "./harness/load";
-import { breakages, name, path, type Patient, patientOf, sshConfig, startSession } from "./harness/outage";
-import { pulumi } from "./harness/project";
+import {
+  breakages,
+  name,
+  path,
+  type Patient,
+  patientOf,
+  sessionDisk,
+  sshConfig,
+  startSession,
+} from "./harness/outage";
+import { pulumi, setDisks, testdisk } from "./harness/project";
 import { pause } from "./harness/run";
-import { expectNoChanges, ladder } from "./harness/scenario";
+import { expectNoChanges, ladder, up } from "./harness/scenario";
 import { startWriting } from "./harness/work";
 
 const minutes = (n: number) => n * 60_000;
 
 describe("an outage", () => {
   const step = ladder();
+  const faults = faultTable();
   let patient: Patient | undefined;
   const ours = (): Patient => {
     if (!patient) throw new Error("no writer was started");
@@ -20,25 +31,25 @@ describe("an outage", () => {
 
   step(
     "a disk with a session comes up beside one that is forwarded, and a second up changes nothing",
-    async () => {
-      await startSession();
-      await expectNoChanges();
-    },
+    () =>
+      startSession(sessionDisk, async () => {
+        setDisks({ testdisk, [name]: sessionDisk });
+        await up();
+        await mounted(path);
+        await expectNoChanges();
+      }),
     minutes(20),
   );
 
   step("the server has no port for it, and its key opens nothing else", async () => {
-    expect(await on("server", "cat /etc/nbd-server/conf.d/*.conf")).not.toContain(name);
+    expect(await on("server", "find /etc/nbd-server -type f -exec cat {} +")).not.toContain(name);
     // nbd-server opens a port even when it serves its stdin: it must be in a network of its own.
     const listening = await on("server", "ss -Hltn | awk '{ print $4 }' | sort -u");
-    expect(listening.split("\n").filter((it) => !/:(22|10809)$/.test(it))).toEqual([]);
+    expect(listening.split("\n").filter((it) => !it.endsWith(":22"))).toEqual([]);
     const shell = await tryOn("client", `ssh -F ${sshConfig} server id`);
     expect(shell.code).not.toBe(0);
     expect(shell.output).toContain(`this key serves the disk ${name} and nothing else`);
-    const forward = await tryOn(
-      "client",
-      `timeout 10 ssh -F ${sshConfig} -W 127.0.0.1:10809 server </dev/null`,
-    );
+    const forward = await tryOn("client", `timeout 10 ssh -F ${sshConfig} -W 127.0.0.1:22 server </dev/null`);
     expect(forward.code).not.toBe(0);
   });
 
@@ -63,8 +74,8 @@ describe("an outage", () => {
     step(
       `a cut of ${seconds} s is a pause, over within 5 s`,
       async () => {
-        patient ??= patientOf(await startWriting(path));
-        const stall = await patient.survives(`cut of ${seconds} s`, async () => {
+        patient ??= await patientOf(await startWriting(path));
+        const stall = await faults.endure(patient, `cut of ${seconds} s`, async () => {
           await lab("link", "cut");
           await pause(seconds);
           await lab("link", "heal");
@@ -77,17 +88,20 @@ describe("an outage", () => {
 
   for (const [breakage, act] of Object.entries(breakages)) {
     step(`${breakage} is a pause`, async () => {
-      const stall = await ours().survives(breakage, act);
-      expect(stall).toBeLessThan(15);
+      expect(await faults.endure(ours(), breakage, act)).toBeLessThan(15);
     });
   }
+
+  step("a clean reboot of the server is a pause", async () => {
+    expect(await faults.endure(ours(), "reboot of the server", rebootServer)).toBeLessThan(60);
+  });
 
   step(
     "a power cut of the server under load loses nothing that was fsync'd",
     async () => {
       const copy = await startCopy(`${path}/data`, 60);
       await pause(3);
-      await ours().survives("power cut of the server", () => powerCycle("server"));
+      await faults.endure(ours(), "power cut of the server", () => powerCycle("server"));
       await copy.verify();
     },
     minutes(5),

@@ -44,7 +44,7 @@ describe("a client with 256 MiB of memory", () => {
     `rides out a cut of ${cut} minutes`,
     async () => {
       const work = await startWork(path);
-      const patient = patientOf(work);
+      const patient = await patientOf(work);
       await pause(10);
       await faults.repeat(
         `cut of ${cut} min, client with 256 MiB`,

@@ -9,7 +9,7 @@ import { describe, expect } from "vitest";
 import { faultTable, type Outcome, times, wished } from "./harness/faults";
 import { mounted, on } from "./harness/lab";
 import { name, path, patientOf, sessionDisk, startSession } from "./harness/outage";
-import { type Disk, setDisks, testdisk } from "./harness/project";
+import { type Disk, setDisks } from "./harness/project";
 import { pause } from "./harness/run";
 import { ladder, up } from "./harness/scenario";
 import { cutPowerAndCache, installVolatileDisk, volatilePath } from "./harness/volatile";
@@ -76,7 +76,7 @@ describe("a server whose disk has a volatile cache loses its power", () => {
     `${cuts} cuts lose nothing that was fsync'd, and the cache lost something`,
     async () => {
       const work = await startWork(path);
-      const patient = patientOf(work);
+      const patient = await patientOf(work);
       await faults.endure(patient, "power cut of the server and its disk's cache", cut, times(cuts));
       await patient.conclude();
       console.log(`the cache lost ${dropped} bytes in ${cuts} cuts`);
@@ -88,7 +88,7 @@ describe("a server whose disk has a volatile cache loses its power", () => {
   step(
     "control: the same cuts do harm to a disk that is forwarded and whose export is without sync",
     async () => {
-      setDisks({ testdisk, [name]: session, forwarded });
+      setDisks({ [name]: session, forwarded });
       await up();
       const { errors, lost } = await control("forward without sync", "/mnt/forwarded", () =>
         mounted("/mnt/forwarded"),

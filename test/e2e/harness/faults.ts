@@ -6,7 +6,7 @@ export interface Outcome {
   count: number;
   /** Errors that reached the client. */
   errors: number;
-  /** Acknowledged records and blocks that are not on the disk; NaN: it could not be read. */
+  /** Acknowledged bytes that are not on the disk; NaN: it could not be read. */
   lost: number;
   /** Seconds. */
   longest: number;
@@ -40,10 +40,14 @@ export const times =
     count < wished;
 
 /** How often, or how long: an environment variable says so. */
-export const wished = (variable: string, usual: number): number => Number(process.env[variable] ?? usual);
+export function wished(variable: string, usual: number): number {
+  const wish = Number(process.env[variable] ?? usual);
+  if (!(wish > 0)) throw new Error(`${variable} is ${process.env[variable]}. Give it a number above 0.`);
+  return wish;
+}
 
 export function faultTable(): Faults {
-  const rows = ["fault | count | errors | records lost | longest stall after repair"];
+  const rows = ["fault | count | errors | bytes lost | longest stall after repair"];
   afterAll(() => console.log(rows.join("\n")));
   const show = (fault: string, { count, errors, lost, longest }: Outcome) => {
     const row = `${fault} | ${count} | ${errors} | ${Number.isNaN(lost) ? "unknown" : lost} | ${longest.toFixed(1)} s`;

@@ -13,6 +13,15 @@ const allowed: readonly { line: RegExp; reason: string }[] = [
       "a request has waited for one io_timeout (10 s) more: the kernel says so, and lets it wait for the next one",
   },
   {
+    line: /^block nbd\d+: Receive control failed \(result -(32|104)\)$/,
+    reason:
+      "the connection to the plugin has ended, as where that is killed: what was on the way is kept for the next one",
+  },
+  {
+    line: /^block nbd\d+: reconnected socket$/,
+    reason: "and that is the next one",
+  },
+  {
     line: /^\w+ \(\d+\): drop_caches: 3$/,
     reason: "the test itself: what it reads has to come from the server",
   },

@@ -87,6 +87,12 @@ export async function shutDown(
   return (Date.now() - begun) / 1000;
 }
 
+/** By its own systemd, and until one can log in again. */
+export async function rebootServer(): Promise<void> {
+  await shutDown("server", "reboot", 120);
+  await until("the server is there again", 120, async () => (await tryOn("server", "true")).code === 0);
+}
+
 /** Shuts the client down and starts it with this much memory, as `lab/lab --help` has it. */
 export async function restartClient(memory: string): Promise<void> {
   await shutDown("client", "poweroff", 120);

@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { complaintsAfter, kernelLogEnd } from "./kernelLog";
 import { lab, mounted, on, tryOn } from "./lab";
-import { type Disk, setDisks, testdisk } from "./project";
+import { type Disk, setDisks } from "./project";
 import { startMounted, up } from "./scenario";
 import { installStamps } from "./stamps";
 import type { Work } from "./work";
@@ -14,11 +15,11 @@ export const path = `/mnt/${name}`;
 export const sshConfig = `/etc/netdisk/tunnel/${name}.ssh_config`;
 export const sessionDisk: Disk = { file: { size: "512 MiB" }, mount: { path } };
 
-/** What the kernel says of a disk that was told an error. All else in its log is allowed; the forwarded disk has errors. */
+/** What the kernel says of a disk that was told an error, in a boot whose log has much else. */
 const damage = `journalctl --dmesg --boot --quiet --output cat | grep -E 'I/O error|Shutting down|orruption|blocked .*for more than' |
   grep -wE "blocked|$(basename "$(readlink -f /dev/netdisk/${name})")|$(basename "$(readlink -f /dev/mapper/${name})")"`;
 
-/** What the client's kernel has said of it since its boot. */
+/** What of it the client's kernel has said since its boot. */
 export const kernelDamage = async (): Promise<string[]> =>
   (await tryOn("client", damage)).output.split("\n").filter((line) => line !== "");
 
@@ -37,33 +38,29 @@ export interface Patient {
 export const shapeLink = (...loss: string[]): Promise<unknown> =>
   lab("link", "shape", "80mbit", "15ms", ...loss);
 
-/** The disk, mounted beside one that is forwarded, and a long, thin link. `prepare` is done to the hosts before it is made. */
+/**
+ * The disk, mounted, and a long, thin link. It takes the place of the one that the hosts had, so that all that the kernel
+ * says is of it. `prepare` is done before it is made.
+ */
 export async function startSession(
   disk: Disk = sessionDisk,
-  prepare = async (): Promise<void> => undefined,
+  prepare = async (): Promise<unknown> => undefined,
 ): Promise<void> {
   await startMounted();
   await prepare();
-  setDisks({ testdisk, [name]: disk });
+  setDisks({ [name]: disk });
   await up();
   await mounted(path);
   await installStamps();
   await shapeLink();
 }
 
-/** The disk in the other one's place, so that all that the kernel says is of it. */
-export async function startSessionAlone(file: Disk["file"]): Promise<void> {
-  setDisks({ [name]: { ...sessionDisk, file } });
-  await up();
-  await mounted(path);
-  await shapeLink();
-}
-
-/** Work that must notice an outage as a pause, and nothing else; `complaints`: what the kernel says that is not harmless. */
-export function patientOf(work: Work, complaints: () => Promise<string[]> = kernelDamage): Patient {
+/** Work that must notice an outage as a pause, and nothing else. From now on the kernel says only what is allowed, too. */
+export async function patientOf(work: Work): Promise<Patient> {
+  const logBegin = await kernelLogEnd();
   const errors = async (): Promise<string[]> => {
     const failure = work.failure();
-    return [...(failure === undefined ? [] : [failure]), ...(await complaints())];
+    return [...(failure === undefined ? [] : [failure]), ...(await complaintsAfter(logBegin))];
   };
   const unharmed = async (): Promise<void> => expect(await errors()).toEqual([]);
   return {
@@ -75,10 +72,12 @@ export function patientOf(work: Work, complaints: () => Promise<string[]> = kern
       await goesOn(work.writer, 90);
       const stall = (Date.now() - repaired) / 1000;
       await unharmed();
-      console.log(`${fault}: errors 0, ${stall.toFixed(1)} s until it went on`);
+      console.log(`${fault}: goes on after ${stall.toFixed(1)} s`);
       return stall;
     },
     async conclude() {
+      // All of them are alive, not only the one that was waited for.
+      for (const user of work.users) await goesOn(user, 120);
       await work.stop();
       await unharmed();
       expect(await work.lost()).toBe(0);

@@ -18,8 +18,8 @@ export const installStamps = (): Promise<string> =>
 export const startStamps = (file: string, first = 1): Writer =>
   startAcknowledging("/run/stop-load", `${program} write ${file} ${first}`);
 
-/** Blocks of the last acknowledged round that are not there. */
+/** Bytes of the last acknowledged round that are not there. */
 export async function lostStamps(file: string, load: Writer): Promise<number> {
-  if (load.acknowledged() === 0) return 0;
-  return Number(await on("client", `${program} check ${file} ${load.acknowledged()}`));
+  if (load.acknowledged() === 0) throw new Error(`no round of ${file} was acknowledged`);
+  return 4096 * Number(await on("client", `${program} check ${file} ${load.acknowledged()}`));
 }

@@ -2,15 +2,18 @@
 import { on } from "./lab";
 import { until } from "./run";
 import { lostStamps, startStamps } from "./stamps";
-import { missing, startWriter, type Writer } from "./writer";
+import { missing, recordBytes, startWriter, type Writer } from "./writer";
 
 export interface Work {
+  /** Whose waits are measured. */
   writer: Writer;
+  /** It and all others. */
+  users: readonly Writer[];
   /** What the first of them said that was told an error, or found something lost. */
   failure(): string | undefined;
-  /** Acknowledged records that are not on the disk. */
+  /** Bytes of acknowledged records that are not on the disk. */
   lostRecords(): Promise<number>;
-  /** The same, and blocks of the load once that is over: until then it looks by itself. Until the next work begins. */
+  /** The same, and bytes of the load once that is over: until then it looks by itself. Until the next work begins. */
   lost(): Promise<number>;
   /** Ends what still runs. */
   stop(): Promise<void>;
@@ -25,10 +28,11 @@ export async function startWriting(path: string, number = 1): Promise<Work> {
   await until("the writer writes", 120, async () => writer.acknowledged() > 5);
   const lostRecords = async (): Promise<number> => {
     await on("client", "echo 3 >/proc/sys/vm/drop_caches");
-    return (await missing(records, writer.acknowledged())).length;
+    return recordBytes * (await missing(records, writer.acknowledged())).length;
   };
   return {
     writer,
+    users: [writer],
     failure: () => writer.failure(),
     lostRecords,
     lost: lostRecords,
@@ -37,15 +41,17 @@ export async function startWriting(path: string, number = 1): Promise<Work> {
   };
 }
 
-/** A writer, and a load of overwrites beside it. */
+/** A writer, and a load of overwrites beside it. Resolves when something of both is acknowledged. */
 export async function startWork(path: string, number = 1): Promise<Work> {
   const writing = await startWriting(path, number);
   const blocks = `${path}/blocks`;
   const load = startStamps(blocks, number * 10_000);
+  await until("the load has written a round", 120, async () => load.acknowledged() > 0);
   let over = false;
   void load.gone.then(() => (over = true));
   return {
     ...writing,
+    users: [...writing.users, load],
     failure: () => writing.failure() ?? load.failure(),
     lost: async () => (await writing.lostRecords()) + (over ? await lostStamps(blocks, load) : 0),
     async stop() {

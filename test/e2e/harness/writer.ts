@@ -1,13 +1,15 @@
 /** Somebody who uses the disk: appends records, each acknowledged only after its fsync. */
 import { on, startOn } from "./lab";
-import { until } from "./run";
+import { type Ended, until } from "./run";
 
 const record = (number: number) => `record ${String(number).padStart(8, "0")}`;
+/** With its end of line. */
+export const recordBytes = record(0).length + 1;
 
 export interface Writer {
   /** Number of the last record whose fsync succeeded. */
   acknowledged(): number;
-  /** What the writer said when a write failed; undefined as long as none did. */
+  /** What it said when a write failed, or how it ended if nobody has stopped it; undefined as long as all is well. */
   failure(): string | undefined;
   /** Ends the writer and waits for its end. */
   stop(): Promise<void>;
@@ -18,11 +20,21 @@ export interface Writer {
 /** Runs a command on the client until it is stopped, cut off, or fails; it has to end when `stop` appears. */
 export function startAcknowledging(stop: string, command: string): Writer {
   const running = startOn("client", command);
+  let stopped = false;
+  let end: Ended | undefined;
+  void running.ended.then((it) => (end = it));
+  const complaint = () => /^.*(?:failed at|rror|lost).*$/m.exec(running.said())?.[0];
+  // The way to it is cut off, somebody has killed it: nobody would miss what it does no more.
+  const endedBadly = () =>
+    end && !(stopped && end.code === 0)
+      ? `it ended by itself (${end.code}): ${running.said().trimEnd().split("\n").at(-1)}`
+      : undefined;
   return {
     acknowledged: () => Number([...running.said().matchAll(/^acknowledged (\d+)$/gm)].at(-1)?.[1] ?? 0),
-    failure: () => /^.*(?:failed at|rror|lost).*$/m.exec(running.said())?.[0],
+    failure: () => complaint() ?? endedBadly(),
     gone: running.ended,
     async stop() {
+      stopped = true;
       await on("client", `touch ${stop}`);
       await running.ended;
       await on("client", `rm ${stop}`);
