@@ -77,7 +77,7 @@ it(
   "and goes back to the forwarded port, by a run that is killed before it has removed the session, and a boot of the client",
   async () => {
     setDisks({ testdisk });
-    await strikeBefore("SIGKILL of the providers", "systemctl", "stop netdisk-session@testdisk.service");
+    await strikeBefore("SIGKILL of the providers", "systemctl", "stop?netdisk-session@testdisk.service");
     await powerCycle("client");
     await mounted();
     expect((await status("testdisk")).state, "left behind").toBe("stopped");
