@@ -78,6 +78,8 @@ it(
   async () => {
     setDisks({ testdisk });
     await strikeBefore("SIGKILL of the providers", "systemctl", "stop?netdisk-session@testdisk.service");
+    // The stand-in must not come back with the boot.
+    await on("client", "sync");
     await powerCycle("client");
     await mounted();
     expect((await status("testdisk")).state, "left behind").toBe("stopped");
