@@ -114,8 +114,8 @@ connect_one (struct disk *d)
                    strerror (errno));
     return false;
   }
-  if (nbd_aio_connect_socket (h, fd) == -1) {
-    session_fault (s, UNANSWERED, "libnbd: %s", libnbd_error ());
+  if (nbd_aio_connect_socket (h, fd) == -1) {           /* it reads already: the command may have spoken and gone */
+    connection_lost (s, s->count - 1, "no session", libnbd_error ());
     return false;
   }
   return true;
