@@ -1,29 +1,41 @@
 """The cases. Each gets a Room and a factor (more of it in the long suite) and returns rows for the table:
-(fault, how often, errors that reached the client, bytes lost, longest stall after a repair)."""
+(fault, how often, errors that reached the client, bytes lost, longest stall while nothing was broken)."""
 
 import os
 import random
 import signal
-import socket
-import subprocess
 import threading
 import time
 
 import nbd
 
-from harness import (MIB, VOLCACHE, Failure, Plugin, Relay, Server, Work, differing, end, longest_stall, require, wait_for)
+from harness import (MIB, NOT_MEASURED, Failure, Plugin, Relay, Server, Work, differing, end, fault, longest_stall, require,
+                     wait_for)
+from order import BLOCK, Write, possible
+
+STALL_MAX = 3       # seconds; two attempts are 1.25 apart at most (max-wait=1), the rest is for a busy machine
 
 
-def checked(fault, count, work, medium, repairs, room):
+def checked(what, count, work, medium, faults):
     """A row, after all that must hold has been checked."""
     result = work.result()
     lost = differing(work.model(), medium(len(work.model())))
-    stall = longest_stall(result["pauses"], repairs)
+    stall = longest_stall(result["pauses"], faults)
     require(result["requests"] > 40, f"hardly any work was done: {result['requests']} requests")
     require(result["errors"] == 0, f"{result['errors']} errors reached the client")
     require(result["wrong_bytes"] == 0, f"{result['wrong_bytes']} bytes read were not what had been written")
     require(lost == 0, f"{lost} bytes lost on the medium")
-    return (fault, count, result["errors"], lost, stall)
+    require(stall <= STALL_MAX, f"a stall of {stall:.1f} s while nothing was broken")
+    return (what, count, result["errors"], lost, stall)
+
+
+def waiting_write(plugin, handle, data, offset):
+    """Submits a small write that can't be answered now, and sees that the plugin has it. Returns the list into which what it
+    is answered with will be put."""
+    done = []
+    handle.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(data)), offset, lambda error: done.append(error.value) or 1)
+    wait_for(lambda: plugin.status()["waiting"] == 1, 5, "the plugin has a write that waits")
+    return done
 
 
 def cuts(room, factor):
@@ -36,17 +48,17 @@ def cuts(room, factor):
         plugin.wait_state("up")
         count = 10 * factor
         work = Work(with_it, plugin, count * 0.55)
-        dice, repairs = random.Random(connections), []
+        dice, faults = random.Random(connections), []
         for _ in range(count):
             time.sleep(dice.uniform(0.1, 0.6))
-            if dice.random() < 0.5:
-                relay.tell("drop")
-            else:
-                relay.tell("cut")
-                time.sleep(dice.uniform(0, 0.5))
-                relay.tell("heal")
-            repairs.append(time.monotonic())
-        rows.append(checked(f"link cut or dropped at random, {connections} connection(s)", count, work, server.medium, repairs, room))
+            with fault(faults):
+                if dice.random() < 0.5:
+                    relay.tell("drop")
+                else:
+                    relay.tell("cut")
+                    time.sleep(dice.uniform(0, 0.5))
+                    relay.tell("heal")
+        rows.append(checked(f"link cut or dropped at random, {connections} connection(s)", count, work, server.medium, faults))
         require(plugin.status()["sessions"] > count / 3, f"the cuts were not felt: {plugin.status()}")
         plugin.kill()
     return rows
@@ -67,16 +79,16 @@ def hole(room, factor):
     plugin = Plugin(room, relay.socket, timeout=2, dial_timeout=2)
     plugin.wait_state("up")
     work = Work(room, plugin, 7 * factor)
-    repairs = []
+    faults = []
     for _ in range(factor):
         time.sleep(1)
-        relay.tell("hole")
-        plugin.wait_state("parked", 5, "stalled")
-        time.sleep(1.5)
-        relay.tell("heal")
-        repairs.append(time.monotonic())
+        with fault(faults):
+            relay.tell("hole")
+            plugin.wait_state("parked", 5, "stalled")
+            time.sleep(1.5)
+            relay.tell("heal")
         plugin.wait_state("up", 8)
-    return [checked("black hole: nothing goes through, nothing is reset", factor, work, server.medium, repairs, room)]
+    return [checked("black hole: nothing goes through, nothing is reset", factor, work, server.medium, faults)]
 
 
 def idle(room, _factor):
@@ -85,14 +97,21 @@ def idle(room, _factor):
     relay = Relay(room, server.socket)
     plugin = Plugin(room, relay.socket, timeout=1, dial_timeout=1)
     plugin.wait_state("up")
+    handle, data = plugin.connect(), os.urandom(MIB)
+    handle.pwrite(data, 0)
     time.sleep(2.5)
     require(plugin.status()["faults"] == 0, "an idle link was taken for a stalled one")
     relay.tell("hole")
     plugin.wait_state("parked", 4)
     relay.tell("heal")
     begin = time.monotonic()
-    plugin.wait_state("up", 4)
-    return [("black hole while idle", 1, 0, 0, time.monotonic() - begin)]
+    plugin.wait_state("up", STALL_MAX)
+    stall = time.monotonic() - begin
+    handle.flush()
+    require(plugin.status()["replayed"] == MIB, "what was acknowledged before was not sent again")
+    lost = differing(data, server.medium(MIB))
+    require(lost == 0, f"{lost} bytes lost on the medium")
+    return [("black hole while idle", 1, 0, lost, stall)]
 
 
 def slow(room, factor):
@@ -101,17 +120,19 @@ def slow(room, factor):
     relay = Relay(room, server.socket, delay_ms=50, rate=200000)
     plugin = Plugin(room, relay.socket, timeout=2)
     plugin.wait_state("up")
-    handle = nbd.NBD()
-    handle.connect_unix(plugin.socket)
+    handle = plugin.connect()
+    data = os.urandom(factor * MIB)
     begin = time.monotonic()
     for i in range(factor):
-        handle.pwrite(os.urandom(MIB), i * MIB)
+        handle.pwrite(data[i * MIB:(i + 1) * MIB], i * MIB)
     handle.flush()
     took = time.monotonic() - begin
     status = plugin.status()
     require(took > 4 * factor, f"the link was not slow: {took:.1f} s")
     require(status["faults"] == 0, f"a slow link was taken for a dead one: {status['reason']}")
-    return [(f"slow but moving link: 1 MiB took {took / factor:.1f} s, time-out 2 s", factor, 0, 0, 0)]
+    lost = differing(data, server.medium(len(data)))
+    require(lost == 0, f"{lost} bytes lost on the medium")
+    return [(f"slow but moving link: 1 MiB took {took / factor:.1f} s, time-out 2 s", factor, 0, lost, NOT_MEASURED)]
 
 
 def power_cuts(room, count, seed, check=True, **parameters):
@@ -119,16 +140,16 @@ def power_cuts(room, count, seed, check=True, **parameters):
     plugin = Plugin(room, server.socket, timeout=5, **parameters)
     plugin.wait_state("up")
     work = Work(room, plugin, count * 0.75, seed)
-    dice, repairs = random.Random(seed), []
+    dice, faults = random.Random(seed), []
     for _ in range(count):
         time.sleep(dice.uniform(0.2, 0.8))
-        server.power_cut()
-        time.sleep(dice.uniform(0, 0.4))
-        server.power_on()
-        repairs.append(time.monotonic())
+        with fault(faults):
+            server.power_cut()
+            time.sleep(dice.uniform(0, 0.4))
+            server.power_on()
     if check:
         row = checked(f"server power cut, volatile cache{parameters and ', ' + str(parameters) or ''}", count, work,
-                      server.medium, repairs, room)
+                      server.medium, faults)
         require(plugin.status()["replayed"] > 0, "nothing was replayed: the test shows nothing")
         return row
     result = work.result()
@@ -147,7 +168,7 @@ def power4(room, factor):
 def control(room, factor):
     errors, lost = power_cuts(room, 6 * factor, 3, check=False, retain=0, identify=0)
     require(lost > 0, "the control lost nothing: the test of retention shows nothing")
-    return [("CONTROL: the same without retention must lose data", 6 * factor, errors, lost, "")]
+    return [("CONTROL: the same without retention must lose data", 6 * factor, errors, lost, NOT_MEASURED)]
 
 
 def mixed(room, factor):
@@ -158,25 +179,25 @@ def mixed(room, factor):
     plugin.wait_state("up")
     count = 12 * factor
     work = Work(room, plugin, count * 0.8, 11)
-    dice, repairs = random.Random(2), []
+    dice, faults = random.Random(2), []
     for i in range(count):
         time.sleep(dice.uniform(0.2, 0.8))
-        if i % 4 == 0:
-            relay.tell("drop")
-        elif i % 4 == 1:
-            server.power_cut()
-            time.sleep(0.2)
-            server.power_on()
-        elif i % 4 == 2:
-            relay.tell("cut")
-            time.sleep(0.2)
-            relay.tell("heal")
-        else:
-            relay.tell("hole")
-            time.sleep(dice.uniform(0, 2.5))
-            relay.tell("heal")
-        repairs.append(time.monotonic())
-    return [checked("cuts, black holes and power cuts, mixed; 2 MiB retained", count, work, server.medium, repairs, room)]
+        with fault(faults):
+            if i % 4 == 0:
+                relay.tell("drop")
+            elif i % 4 == 1:
+                server.power_cut()
+                time.sleep(0.2)
+                server.power_on()
+            elif i % 4 == 2:
+                relay.tell("cut")
+                time.sleep(0.2)
+                relay.tell("heal")
+            else:
+                relay.tell("hole")
+                time.sleep(dice.uniform(0, 2.5))
+                relay.tell("heal")
+    return [checked("cuts, black holes and power cuts, mixed; 2 MiB retained", count, work, server.medium, faults)]
 
 
 def errors(room, factor):
@@ -187,18 +208,18 @@ def errors(room, factor):
         plugin = Plugin(inner, server.socket, timeout=5, max_wait_error=60)
         plugin.wait_state("up")
         work = Work(inner, plugin, 3 * factor)
-        repairs = []
+        faults = []
         for _ in range(factor):
             time.sleep(0.7)
-            open(server.error_file, "w").close()
-            plugin.wait_state("parked", 5, text)
-            require(plugin.status()["kind"] == "error", "parked for another kind of fault")
-            time.sleep(0.5)
-            os.unlink(server.error_file)
-            repairs.append(time.monotonic())
+            with fault(faults):
+                open(server.error_file, "w").close()
+                plugin.wait_state("parked", 5, text)
+                require(plugin.status()["kind"] == "error", "parked for another kind of fault")
+                time.sleep(0.5)
+                os.unlink(server.error_file)
             require(plugin.tell("resume")["ok"], "resume was refused")
             plugin.wait_state("up", 5)
-        rows.append(checked(f"server answers {error}; cured, then resume", factor, work, server.medium, repairs, room))
+        rows.append(checked(f"server answers {error}; cured, then resume", factor, work, server.medium, faults))
         plugin.kill()
     return rows
 
@@ -209,9 +230,7 @@ def together(room, factor):
     server = Server(room, room.image("disk.img"), flush_ms=200, lossy=lossy)
     plugin = Plugin(room, server.socket, timeout=5, max_wait_error=60)
     plugin.wait_state("up")
-    handle = nbd.NBD()
-    handle.connect_unix(plugin.socket)
-    seen = 0
+    handle = plugin.connect()
     for i in range(factor):
         data = b"%07d\n" % (i + 1) * 8192
         handle.pwrite(data, i << 16)
@@ -228,9 +247,9 @@ def together(room, factor):
         require(plugin.tell("resume")["ok"], "resume was refused")
         while len(done) < 2:
             handle.poll(1000)
-        seen += sum(error != 0 for error in done)
+        require(done == [0, 0], f"the FLUSHes were answered with {done}, not 0")
         require(server.medium((i + 1) << 16)[i << 16:] == data, "what was flushed is not on the medium")
-    return [("two FLUSHes at once lose data, only one is told", factor, seen, 0, "")]
+    return [("two FLUSHes at once lose data, only one is told", factor, 0, 0, NOT_MEASURED)]
 
 
 def fail(room, _factor):
@@ -239,14 +258,11 @@ def fail(room, _factor):
     plugin = Plugin(room, server.socket, timeout=5, max_wait_error=60)
     plugin.wait_state("up")
     require(plugin.tell("fail")["message"].startswith("nothing to fail"), "fail with nothing refused")
-    handle = nbd.NBD()
-    handle.connect_unix(plugin.socket)
+    handle = plugin.connect()
     seen = 0
     handle.pwrite(b"1" * 4096, 0)
     open(server.error_file, "w").close()
-    done = []
-    buffer = nbd.Buffer.from_bytearray(bytearray(b"2" * 4096))
-    handle.aio_pwrite(buffer, 8192, lambda error: done.append(error.value) or 1)
+    done = waiting_write(plugin, handle, b"2" * 4096, 8192)
     plugin.wait_state("parked", 5, "Input/output error")
     require(not done, "an error went up by itself")
     os.unlink(server.error_file)
@@ -275,7 +291,7 @@ def fail(room, _factor):
         seen += 1
     handle.flush()                                      # said once
     require(plugin.status()["lost"] == 4096, "lost bytes are not counted")
-    return [("fail: the operator passes the server's errors up", 2, seen, "(chosen)", "")]
+    return [("fail: the operator passes the server's errors up", 2, seen, "(chosen)", NOT_MEASURED)]
 
 
 def replay(room, factor):
@@ -284,8 +300,7 @@ def replay(room, factor):
     relay = Relay(room, server.socket)
     plugin = Plugin(room, relay.socket, timeout=20)
     plugin.wait_state("up")
-    handle = nbd.NBD()
-    handle.connect_unix(plugin.socket)
+    handle = plugin.connect()
     pieces = 96 * factor                                # 12 MiB, each place written twice: only the second may be there
     for turn in (b"old", b"new"):
         for i in range(pieces // 2):
@@ -313,56 +328,87 @@ def replay(room, factor):
         flapping.join()
     require(done == [0], f"no flush in {30 * factor} s: livelock; {plugin.status()}")
     took = time.monotonic() - repaired
-    right = sum(server.medium(pieces << 16)[i << 17:(i + 1) << 17] == (b"new%012d\n" % i) * 8192 for i in range(pieces // 2))
-    require(right == pieces // 2, f"{right} of {pieces // 2} pieces are on the medium")
-    return [(f"replay of {pieces // 8} MB over a link that drops every second", plugin.status()["sessions"] - 1, 0, 0, took)]
+    lost = differing(b"".join((b"new%012d\n" % i) * 8192 for i in range(pieces // 2)), server.medium(pieces << 16))
+    require(lost == 0, f"{lost} bytes lost on the medium")
+    return [(f"replay of {pieces // 8} MB over a link that drops every second", plugin.status()["sessions"] - 1, 0, lost, took)]
 
 
 def overlap(room, factor):
-    """A client that rewrites the same few blocks with many requests in flight; the server finishes in any order."""
-    server = Server(room, room.image("disk.img"), change_ms=8, overlaps=room.path("overlaps"))
+    """A client that rewrites the same few blocks with many requests in flight; the server finishes in any order. After each
+    round the disk holds what these writes leave in an order that is allowed (order.py), and a replay changes nothing of it."""
+    server = Server(room, room.image("disk.img"), early=30, change_ms=8, overlaps=room.path("overlaps"))
     plugin = Plugin(room, server.socket, timeout=5)
     plugin.wait_state("up")
-    handle = nbd.NBD()
-    handle.connect_unix(plugin.socket)
-    dice, count, failed = random.Random(1), 600 * factor, []
-    for i in range(count):
-        length = dice.choice((4096, 8192, 12288))
-        data = nbd.Buffer.from_bytearray(bytearray(b"%07d\n" % i) * (length // 8))
-        handle.aio_pwrite(data, dice.randrange(4) * 4096, lambda error: failed.append(error.value) if error.value else 1)
-        if i % 200 == 100:
-            server.power_cut()
-            server.power_on()
-        while handle.aio_in_flight() > 16:
+    handle = plugin.connect()
+    area, rounds, each = 6 * BLOCK, 6 * factor, 100
+    dice, failed, content = random.Random(1), [], bytes(area)
+
+    def power_cycle():
+        server.power_cut()
+        server.power_on()
+
+    def submit(write):
+        def answered(error):
+            write.answered = time.monotonic()
+            if error.value:
+                failed.append(error.value)
+            return 1
+        handle.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(write.data)), write.first * BLOCK, answered)
+
+    for _ in range(rounds):
+        before, writes = content, []
+        for i in range(each):
+            writes.append(Write(dice.randrange(4), dice.randbytes(dice.randint(1, 3) * BLOCK), time.monotonic()))
+            submit(writes[-1])
+            if i == each // 2:
+                power_cycle()
+            while handle.aio_in_flight() > 16:
+                handle.poll(1000)
+        while handle.aio_in_flight():
             handle.poll(1000)
-    while handle.aio_in_flight():
-        handle.poll(1000)
-    handle.flush()
+        content = handle.pread(area, 0)
+        require(not failed, f"writes were answered with {failed}, not 0")
+        require(possible(before, writes, content), "no order of the writes leads to what is read")
+        require(not possible(before, writes, before), "the round proves nothing: it may have left all as it was")
+        power_cycle()
+        require(handle.pread(area, 0) == content, "what was read once was another thing after a replay")
+        handle.flush()
+        require(server.medium(area) == content, "what was read and flushed is not on the medium")
     seen = os.path.getsize(room.path("overlaps")) if os.path.exists(room.path("overlaps")) else 0
     require(seen == 0, f"the server saw {seen} overlapping changes under way together")
-    require(handle.pread(24576, 0) == server.medium(24576), "client and medium differ")
-    return [("overlapping writes: never two of them on the way at once", count, len(failed), 0, "")]
+    return [("overlapping writes: one at a time, also in a replay", rounds * each, len(failed), 0, NOT_MEASURED)]
 
 
 def identity(room, _factor):
+    """Another disk in the place of ours gets nothing of what is kept for ours, nor of what waits."""
     right = room.image("right.img")
     with open(right, "r+b") as file:
         file.write(b"LUKS" * 100)
     server = Server(room, right)
     plugin = Plugin(room, server.socket, timeout=5, max_wait_refused=1)
     plugin.wait_state("up")
-    begun = 0
-    for name, mib, reason in (("wrong.img", 64, "first 4096 bytes differ"), ("small.img", 32, "size is 33554432, was 67108864")):
-        server.power_cut()
-        server.image = room.image(name, mib)
-        server.power_on()
-        plugin.wait_state("parked", 10, reason)
+    handle, data = plugin.connect(), os.urandom(MIB + BLOCK)
+    handle.pwrite(data[:MIB], MIB)
     server.power_cut()
-    server.image = right
+    waiting = waiting_write(plugin, handle, data[MIB:], 2 * MIB)
+    for name, mib, reason in (("wrong.img", 64, "first 4096 bytes differ"), ("small.img", 32, "size is 33554432, was 67108864")):
+        wrong = Server(room, room.image(name, mib), early=100)          # whatever is written is on its medium at once
+        plugin.wait_state("parked", 10, reason)
+        wrong.power_cut()
+        require(wrong.medium(64 * MIB) == bytes(mib * MIB), f"{name} was written to")
+    status = plugin.status()
+    require(status["retained"] == MIB and status["waiting"] == 1, "there was nothing that could have been written to it")
     server.power_on()
-    begun = time.monotonic()
-    plugin.wait_state("up", 10)
-    return [("another disk, a smaller disk: parked; then the right one", 2, 0, 0, time.monotonic() - begun)]
+    begin = time.monotonic()
+    plugin.wait_state("up", STALL_MAX)
+    stall = time.monotonic() - begin
+    while not waiting:
+        handle.poll(1000)
+    require(waiting == [0], f"the write that waited was answered with {waiting}")
+    handle.flush()
+    lost = differing(data, server.medium(MIB + len(data))[MIB:])
+    require(lost == 0, f"{lost} bytes lost on the medium")
+    return [("another disk, a smaller disk: parked; then the right one", 2, 0, lost, stall)]
 
 
 def restart(room, factor):
@@ -373,8 +419,7 @@ def restart(room, factor):
     count = 6 * factor
     for i in range(count):
         plugin = Plugin(room, server.socket, retain_file=room.path("retained"))
-        handle = nbd.NBD()
-        handle.connect_unix(plugin.socket)
+        handle = plugin.connect()
         handle.pwrite(b"%08d" % i * 512, 4096)
         handle.pwrite(b"%08d" % i * 131072, MIB)
         handle.pwrite(b"x%07d" % i * 131072, MIB)
@@ -383,19 +428,17 @@ def restart(room, factor):
         server.power_on()
         plugin.start()
         plugin.wait_state("up")
-        handle = nbd.NBD()
-        handle.connect_unix(plugin.socket)
+        handle = plugin.connect()
         lost += differing(handle.pread(4096, 4096), b"%08d" % i * 512)
         handle.flush()
         lost += differing(server.medium(2 * MIB)[MIB:], b"x%07d" % i * 131072)
         plugin.kill()
         os.unlink(room.path("retained"))
     require(lost == 0, f"{lost} acknowledged bytes lost with the plugin")
-    rows = [("plugin killed and server power cut together: retain file", count, 0, lost, "")]
+    rows = [("plugin killed and server power cut together: retain file", count, 0, lost, NOT_MEASURED)]
     for i in range(count):
         plugin = Plugin(room, server.socket)
-        handle = nbd.NBD()
-        handle.connect_unix(plugin.socket)
+        handle = plugin.connect()
         handle.pwrite(b"1%07d" % i * 512, 0)
         if i % 3 == 0:
             handle.pwrite(b"2%07d" % i * 512, 0)
@@ -410,7 +453,7 @@ def restart(room, factor):
         server.power_on()
         lost += differing(server.medium(4096), b"2%07d" % i * 512)
     require(lost == 0, f"{lost} flushed bytes lost")
-    rows.append(("both killed after FLUSH, FUA, overlapping FUA; no file", count, 0, lost, ""))
+    rows.append(("both killed after FLUSH, FUA, overlapping FUA; no file", count, 0, lost, NOT_MEASURED))
     return rows
 
 
@@ -430,25 +473,32 @@ def command(room, factor):
             return int(file.read().split()[-1])
     count = 8 * factor
     work = Work(room, plugin, count * 0.4 + 4)
-    repairs = []
+    faults, last = [], 0
     for _ in range(count):
         time.sleep(0.4)
-        os.kill(newest(), signal.SIGKILL)
-        repairs.append(time.monotonic())
+        wait_for(lambda: newest() != last, 5, "another command after one that was killed")
+        last = newest()
+        with fault(faults):
+            os.kill(last, signal.SIGKILL)
     time.sleep(0.5)
-    stopped = newest()
-    os.kill(stopped, signal.SIGSTOP)
-    wait_for(lambda: newest() != stopped, 8, "another command after one that hangs")
-    wait_for(lambda: not os.path.exists(f"/proc/{stopped}"), 3, "the one that hangs is gone")
+    wait_for(lambda: newest() != last, 5, "another command after one that was killed")
+    last = newest()
+    with fault(faults):
+        os.kill(last, signal.SIGSTOP)
+        wait_for(lambda: newest() != last, 8, "another command after one that hangs")
+    wait_for(lambda: not os.path.exists(f"/proc/{last}"), 3, "the one that hangs is gone")
 
     def medium(length):
         with open(image, "rb") as file:
             return file.read(length)
-    rows = [checked("command on stdio killed, and once stopped", count + 1, work, medium, repairs, room)]
+    rows = [checked("command on stdio killed, and once stopped", count + 1, work, medium, faults)]
+    handle, data = plugin.connect(), os.urandom(MIB + BLOCK)
+    handle.pwrite(data[:MIB], 0)
     open(room.path("refuse"), "w").close()
     os.kill(newest(), signal.SIGKILL)
     status = plugin.wait_state("parked", 5, "Permission denied (publickey)")
     require(status["kind"] == "refused", f"a refusal is taken for {status['kind']}")
+    waiting = waiting_write(plugin, handle, data[MIB:], MIB)
     time.sleep(4)
     dials = plugin.status()["dials"]
     time.sleep(3)
@@ -458,7 +508,14 @@ def command(room, factor):
     begin = time.monotonic()
     require(plugin.tell("resume")["ok"], "resume")
     plugin.wait_state("up", 3)
-    rows.append((f"refused by ssh: {more} dials in 3 s, cause shown; resume", 1, 0, 0, time.monotonic() - begin))
+    stall = time.monotonic() - begin
+    while not waiting:
+        handle.poll(1000)
+    require(waiting == [0], f"the write that waited was answered with {waiting}")
+    handle.flush()
+    lost = differing(data, medium(len(data)))
+    require(lost == 0, f"{lost} bytes lost on the medium")
+    rows.append((f"refused by ssh: {more} dials in 3 s, cause shown; resume", 1, 0, lost, stall))
     return rows
 
 
@@ -467,8 +524,7 @@ def stop(room, _factor):
     server = Server(room, room.image("disk.img"))
     relay = Relay(room, server.socket)
     plugin = Plugin(room, relay.socket, retain_file=room.path("retained"), timeout=2)
-    handle = nbd.NBD()
-    handle.connect_unix(plugin.socket)
+    handle = plugin.connect()
     handle.pwrite(b"1" * 4096, 0)
     handle.shutdown()
     end(plugin.process, signal.SIGTERM)
@@ -477,8 +533,7 @@ def stop(room, _factor):
 
     plugin.start()
     plugin.wait_state("up")
-    handle = nbd.NBD()
-    handle.connect_unix(plugin.socket)
+    handle = plugin.connect()
     handle.pwrite(b"2" * 4096, 0)
     relay.tell("cut")
     plugin.wait_state("parked")
@@ -510,9 +565,7 @@ def orphan(room, factor):
         return len(open(calls).read()) if os.path.exists(calls) else 0
 
     def connect():
-        handle = nbd.NBD()
-        handle.connect_unix(plugin.socket)
-        return handle
+        return plugin.connect()
     for i in range(2 * factor):
         first, second, before = connect(), connect(), count()
         first.shutdown()
@@ -542,15 +595,14 @@ def orphan(room, factor):
     end(plugin.process, signal.SIGTERM)
     slow = Plugin(room, server.socket, on_disconnect=f"echo >>{calls}; sleep 600")
     tried = count()
-    handle = nbd.NBD()
-    handle.connect_unix(slow.socket)
+    handle = slow.connect()
     handle.shutdown()
     wait_for(lambda: count() == tried + 1, 3, "the slow one is run")
     begin = time.monotonic()
     end(slow.process, signal.SIGTERM)
     took = time.monotonic() - begin
     require(took < 3, f"an end while it runs took {took:.1f} s")
-    return [("clients come and go: what connects them again is run when, and only when, none is left", 4 * factor + 1, 0, 0, "")]
+    return [("clients come and go: what connects them again is run when, and only when, none is left", 4 * factor + 1, 0, 0, NOT_MEASURED)]
 
 
 CASES = {case.__name__: case for case in (

@@ -1,5 +1,6 @@
 """What the outage tests are made of: servers whose power can be cut, a link that can fail, the plugin, a workload."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,10 +9,13 @@ import subprocess
 import sys
 import time
 
+import nbd
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(os.path.dirname(HERE), os.environ.get("BUILD", "build"))
 VOLCACHE = f"{BUILD}/test/nbdkit-volcache-plugin.so"
 MIB = 1 << 20
+NOT_MEASURED = "-"
 
 
 class Failure(Exception):
@@ -157,6 +161,12 @@ class Plugin:
     def kill(self):
         end(self.process)
 
+    def connect(self):
+        """A client of its own. Each of its methods but aio_* raises an error that reaches it."""
+        handle = nbd.NBD()
+        handle.connect_unix(self.socket)
+        return handle
+
     def tell(self, word):
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(self.control)
@@ -201,9 +211,24 @@ class Work:
 
 def differing(a, b):
     """Bytes in 4 KiB blocks that are not the same."""
-    return sum(4096 for i in range(0, len(a), 4096) if a[i:i + 4096] != b[i:i + 4096])
+    return sum(4096 for i in range(0, max(len(a), len(b)), 4096) if a[i:i + 4096] != b[i:i + 4096])
 
 
-def longest_stall(pauses, repairs):
-    """From a repair to the first answer after it, in seconds; the longest of all repairs."""
-    return max([0.0] + [stop - t for t in repairs for start, stop in pauses if start <= t < stop])
+@contextlib.contextmanager
+def fault(faults):
+    """Something is broken in here: when it began and when it was repaired goes into FAULTS. What only ends connections is
+    repaired at once."""
+    begin = time.monotonic()
+    yield
+    faults.append((begin, time.monotonic()))
+
+
+def longest_stall(pauses, faults):
+    """The longest stretch of a pause, in seconds, in which nothing was broken; FAULTS are in the order of their times."""
+    longest = 0.0
+    for start, stop in pauses:
+        since = start
+        for begin, repaired in [*faults, (stop, stop)]:
+            longest = max(longest, min(begin, stop) - since)
+            since = max(since, repaired)
+    return longest

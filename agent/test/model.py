@@ -3,7 +3,8 @@
 Writes (some with FUA), zeroes, trims, reads and flushes of 4 to 128 KiB, up to DEPTH in flight and RATE a second, on the
 first 16 MiB, so that each place is rewritten again and again. Requests in flight never overlap, as those of a file system
 do not. Every read is compared. At the end a flush; then the model lies in SOCKET.model. Prints one line of JSON: errors,
-bytes read that were not what was written last, and all pauses of more than 50 ms (begin and end, monotonic clock).
+bytes read that were not what was written last, and all pauses of more than 50 ms (begin and end, monotonic clock): of the
+disk, while something was asked of it.
 """
 
 import json
@@ -79,7 +80,10 @@ def main():
             last[0] = time.monotonic()      # nothing was asked for: not a pause of the disk's
     while handle.aio_in_flight() > 0:
         handle.poll(1000)
-    handle.flush()
+    last[0] = time.monotonic()
+    handle.aio_flush(finished(None))
+    while handle.aio_in_flight() > 0:
+        handle.poll(1000)
     seen["wrong_bytes"] += sum(a != b for a, b in zip(handle.pread(AREA, 0), model))
     with open(socket + ".model", "wb") as file:
         file.write(model)

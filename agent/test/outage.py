@@ -6,7 +6,8 @@
     outage.py --sanitize [CASE…]   the plugin with ASan and UBSan
     outage.py --threads            the core without nbdkit, under TSan
 
-Prints for each case: fault, count, errors that reached the client, bytes lost, longest stall after a repair.
+Prints for each case: fault, count, errors that reached the client, bytes lost, longest stall while nothing was broken; "-"
+where a case does not measure it.
 """
 
 import argparse
@@ -98,7 +99,7 @@ def main():
                 name, rows, ok, _ = future.result()
                 held &= ok
                 for fault, count, errors, lost, stall in rows:
-                    stall = f"{stall:.1f} s" if stall != "" else ""
+                    stall = stall if isinstance(stall, str) else f"{stall:.1f} s"
                     print(f"{name:10} {fault:62} {count:>5} {errors:>6} {lost:>9} {stall:>6}", flush=True)
     finally:
         if options.keep:
