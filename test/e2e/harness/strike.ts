@@ -12,14 +12,6 @@ export const second = {
   mount: { path: "/mnt/second" },
 } satisfies Disk;
 
-/** Resolves once a program of this name runs on the client: the moment to strike. */
-const running = (name: string) =>
-  until(
-    `${name} runs on the client`,
-    180,
-    async () => (await tryOn("client", `pgrep -x ${name}`)).code === 0,
-  );
-
 /** Ids of the provider processes with this parent. */
 function providersOf(engine: number): number[] {
   return readdirSync("/proc")
@@ -128,14 +120,30 @@ async function forgetSecond(): Promise<void> {
   await on("server", `rm -f ${second.file.path}`);
 }
 
-/** Strikes while a second disk is being formatted, next to one that is in use. */
-export async function strikeDuringFormat(strike: Strike): Promise<void> {
+/**
+ * Moments in the formatting of the second disk: what the client is about to run, and the note that tells the next run whose
+ * the half-made thing is. A look at the disk beside it runs none of these with such arguments.
+ */
+const formats = {
+  luksFormat: ["cryptsetup", "luksFormat*", "luks-second"],
+  "the header's way to the device": ["dd", "*of=/dev/netdisk/second*", "luks-second"],
+  "the end of luksFormat": ["rm", "*/intent/luks-second", "luks-second"],
+  "mkfs.xfs": ["mkfs.xfs", "*", "mkfs-second"],
+  "the end of mkfs.xfs": ["sync", "/dev/mapper/second", "mkfs-second"],
+} as const;
+
+export type Format = keyof typeof formats;
+
+/** Strikes at a moment when a second disk is being formatted, next to one that is in use. */
+export async function strikeAtFormat(blow: Strike, format: Format): Promise<void> {
   setDisks({ testdisk });
   await up();
   await forgetSecond();
 
   setDisks({ testdisk, second });
-  await struckUp(strike, () => running("cryptsetup"));
+  const [program, pattern, note] = formats[format];
+  await strikeBefore(blow, program, pattern);
+  expect(await on("client", "ls -A /var/lib/netdisk/intent"), "the note of what was struck").toBe(note);
   await expectConverges();
   await mounted(second.mount.path);
 }
@@ -147,7 +155,9 @@ export async function strikeDuringBuild(strike: Strike): Promise<void> {
   // Without the finished build that is kept, repair means to build.
   await on("client", "rm -rf /var/lib/netdisk/build/nbd-stage");
   await on("client", "cp /bin/true /opt/nbd/sbin/new && mv /opt/nbd/sbin/new /opt/nbd/sbin/nbd-client");
-  await struckUp(strike, () => running("make"));
+  await struckUp(strike, () =>
+    until("make runs on the client", 180, async () => (await tryOn("client", "pgrep -x make")).code === 0),
+  );
   // A build that goes on without its run would be met by the next one.
   await pause(1);
   await expectConverges();
