@@ -100,12 +100,16 @@ const refusal = (): Promise<string | undefined> =>
     (error: unknown) => (error as Error).message,
   );
 
-/** No header, no note, no claim: nothing was begun. */
-const nothingMade = () =>
-  on(
+/** What a format that was begun leaves on the client: claim, header, note. The directories are there by the other disk. */
+const made = async (): Promise<string[]> => {
+  const found = await on(
     "client",
-    "! ls -d /var/lib/netdisk/headers/foreign* /var/lib/netdisk/intent/* /var/lib/netdisk/claims/luks/foreign 2>/dev/null",
+    "cd /var/lib/netdisk && find claims/luks headers intent -path 'claims/luks/foreign/*' -o -path 'headers/foreign*' -o -path 'intent/*'",
   );
+  return found.split("\n").filter(Boolean).sort();
+};
+
+const nothingMade = async (): Promise<void> => expect(await made()).toEqual([]);
 
 beforeAll(async () => {
   await startMounted();
@@ -251,12 +255,20 @@ chown nbd /dev/mapper/bad && mount --bind "$(readlink -f /dev/mapper/bad)" ${fil
 });
 
 it(
-  "a blank one is taken: what was refused was not everything",
+  "a blank one is taken: what was refused was not everything, and what was looked for is there",
   async () => {
     await image("true");
     await swapIn();
     await attached();
+    const real = await on("client", "command -v cryptsetup");
+    const standIn = "/usr/local/sbin/cryptsetup";
+    const text = `#!/bin/sh\ncase "$1" in luksFormat) exit 1 ;; esac\nexec ${real} "$@"\n`;
+    await on("client", `cat >${standIn} && chmod 0755 ${standIn}`, text);
+    expect(await refusal()).toContain("luksFormat");
+    expect(await made()).toEqual(["claims/luks/foreign/netdisk-e2e.e2e.json", "intent/luks-foreign"]);
+    await on("client", `rm ${standIn}`);
     expect(await refusal()).toBeUndefined();
+    expect(await made()).toEqual(["claims/luks/foreign/netdisk-e2e.e2e.json", "headers/foreign.luks"]);
     expect(await on("client", `dd if=${device} bs=4096 count=1 status=none | head -c 4`)).toBe("LUKS");
   },
   minutes(5),
