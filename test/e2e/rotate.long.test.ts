@@ -4,46 +4,23 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bytesOn, mounted, on, tryOn } from "./harness/lab";
-import { passphrase, pulumi, setDisks, testdisk, type Disk } from "./harness/project";
+import { passphrase, pulumi, setDisks, setSecret, testdisk, type Disk } from "./harness/project";
+import { expectRescue as rescue, headerOf, keyOf, opens, slotsOf } from "./harness/rescue";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
 import { expectConverges, strikeBefore } from "./harness/strike";
 import { firstMissing, goesOn, startWriter, type Writer } from "./harness/writer";
 
 const minutes = (n: number) => n * 60_000;
 
-const key = "/etc/netdisk/keys/testdisk.key";
-const header = "/var/lib/netdisk/headers/testdisk.luks";
+const key = keyOf("testdisk");
+const header = headerOf("testdisk");
 const log = "/mnt/disk/log";
-const opens = "cryptsetup open --test-passphrase --key-file";
+const expectRescue = (by: string) => rescue("testdisk", by);
 
 let writer: Writer;
 let slot = 0;
 
 const wish = (to: number): void => setDisks({ testdisk: { ...testdisk, key: { slot: to } } });
-
-const slotsOf = async (place: string) =>
-  (await on("client", `cryptsetup luksDump ${place} | sed -n 's/^  \\([0-9]*\\): luks2$/\\1/p'`))
-    .split("\n")
-    .map(Number);
-
-const setPassphrase = async (path: string, to: string): Promise<void> => {
-  const { code, output } = await pulumi(["config", "set", "--secret", "--path", path, to]);
-  expect(code, output).toBe(0);
-};
-
-/** What the sealed copy in the state holds opens the disk, as docs/recovery.md, C does it: gpg and cryptsetup alone. */
-async function expectRescue(by: string): Promise<void> {
-  const { code, stdout } = await pulumi(["stack", "output", "recovery", "--show-secrets", "--json"]);
-  expect(code).toBe(0);
-  const { testdisk: sealed } = JSON.parse(stdout.toString()) as Record<string, string>;
-  await on(
-    "client",
-    `t=$(mktemp -d /run/rescue.XXXXXX) && cd $t && cat >sealed &&
-     printf '%s\\n' ${JSON.stringify(by)} | gpg --homedir $t --batch --pinentry-mode loopback --passphrase-fd 0 --decrypt sealed 2>/dev/null | tar -xzf - &&
-     cmp key ${key} && cmp header ${header} && ${opens} key header; s=$?; cd / && rm -r $t; exit $s`,
-    sealed,
-  );
-}
 
 /** The old key and the header that it opened are kept aside, to be tried against what is there afterwards. */
 const keepOldKey = () => on("client", `cp ${key} /root/old.key`);
@@ -138,7 +115,7 @@ it(
   "another recovery passphrase seals the copy in the state anew",
   async () => {
     const next = "another recovery passphrase";
-    await setPassphrase("recovery.passphrase", next);
+    await setSecret("recovery.passphrase", next);
     await up();
     await expectRescue(next);
     await expect(expectRescue(passphrase)).rejects.toThrow("exit status");
@@ -158,11 +135,11 @@ it(
         `h=$(mktemp -d) && printf '%s\\n' ${JSON.stringify(by)} | gpg --homedir $h --batch --quiet --pinentry-mode loopback --passphrase-fd 0 -d ${file} 2>/dev/null | sha256sum; rm -r $h`,
       );
     setDisks({ testdisk: { ...testdisk, key: { slot } }, vault });
-    await setPassphrase("disks.vault.key.passphrase", "the first passphrase");
+    await setSecret("disks.vault.key.passphrase", "the first passphrase");
     await up();
     await mounted("/mnt/vault");
     const before = (await decrypt("the first passphrase")).output;
-    await setPassphrase("disks.vault.key.passphrase", "the second passphrase");
+    await setSecret("disks.vault.key.passphrase", "the second passphrase");
     await up();
     expect((await decrypt("the second passphrase")).output).toBe(before);
     expect((await decrypt("the first passphrase")).output).not.toBe(before);

@@ -1,24 +1,28 @@
 /** Acts of `pulumi` that are struck at every one of their steps, and what must hold after the next run. */
 import { existsSync, rmSync } from "node:fs";
 import { expect } from "vitest";
-import { resourceOf, traceLines } from "./commands";
-import { lab, labName, mounted, on, powerCycle } from "./lab";
+import { traceLines } from "./commands";
+import { type HostName, lab, labName, mounted, on } from "./lab";
 import {
   keepProject,
   pulumi,
   restoreProject,
   setDisks,
+  setSecret,
   startPulumi,
   testdisk,
   traceFile,
   type Disk,
 } from "./project";
+import { expectRescue, headerOf, slotsOf } from "./rescue";
 import { pause, until, type Running } from "./run";
 import { destroy, up } from "./scenario";
-import { expectConverges, second, strike } from "./strike";
+import { expectConverges, halt, second, strike } from "./strike";
+import { type Outcome, stepsIn } from "./tally";
 
 /** A disk's content that must survive: on the disk beside the one that is worked on, and on that one. */
 interface Precious {
+  disk: "testdisk" | "second";
   path: string;
   digest: string;
 }
@@ -27,11 +31,13 @@ export interface Act {
   /** Brings hosts and state to where it begins. */
   prepare(): Promise<void>;
   /** Says in the stack file what is wanted, for the acts that a stack file asks for. */
-  wish?(): void;
+  wish?(): unknown;
   command: "up" | "destroy";
   /** Where the disk that is worked on is mounted before and after; undefined where it is not. */
   before?: string;
   after?: string;
+  /** What must hold in the end besides. */
+  proof?(): Promise<unknown>;
 }
 
 const both = (changed: Disk = second) => setDisks({ testdisk, second: changed });
@@ -42,6 +48,8 @@ const changed: Disk = {
   mount: { path: "/mnt/moved", options: ["noatime"] },
   export: { fua: false },
 };
+const rotated: Disk = { ...second, key: { slot: 1 } };
+const nextPassphrase = "another recovery passphrase";
 const grown: Disk = { ...second, file: { ...second.file, size: "384 MiB" } };
 
 const withSecond = async (disk?: Disk) => {
@@ -71,6 +79,21 @@ export const acts: Record<string, Act> = {
     before: second.mount.path,
     after: second.mount.path,
   },
+  "a disk's key and the recovery passphrase change": {
+    prepare: () => withSecond(),
+    wish: () => {
+      both(rotated);
+      return setSecret("recovery.passphrase", nextPassphrase);
+    },
+    command: "up",
+    before: second.mount.path,
+    after: second.mount.path,
+    proof: async () => {
+      expect(await slotsOf(headerOf("second")), "only the new key opens it").toEqual([1]);
+      await expectRescue("second", nextPassphrase);
+      await expectRescue("testdisk", nextPassphrase);
+    },
+  },
   "a disk is removed from the stack file": {
     prepare: () => withSecond(),
     wish: () => setDisks({ testdisk }),
@@ -84,53 +107,51 @@ export const acts: Record<string, Act> = {
   },
 };
 
-export const blows: Record<string, (run: Running) => Promise<unknown>> = {
-  "SIGKILL of the providers": (run) => strike("SIGKILL of the providers", run),
-  "a cut link": async (run) => {
-    await lab("link", "cut");
-    await Promise.race([run.ended, pause(20)]);
-    await lab("link", "heal");
-    await run.ended;
+export interface Blow {
+  /** Returns when the harm is done. */
+  land(run: Running): Promise<unknown>;
+  /** Repairs what the run cannot go on without, or the next one. */
+  pass?(run: Running): Promise<unknown>;
+}
+
+const powerCut = (host: HostName): Blow => ({
+  land: () => lab("power", "cut", host),
+  pass: () => lab("power", "on", host),
+});
+
+export const blows: Record<string, Blow> = {
+  "SIGKILL of the providers": {
+    land: async (run) => expect(await strike("SIGKILL of the providers", run), run.said()).not.toBe(0),
   },
-  "a power cut of the server": async (run) => {
-    await powerCycle("server");
-    await run.ended;
+  "a cut link": {
+    land: () => lab("link", "cut"),
+    pass: async (run) => {
+      await Promise.race([run.ended, pause(20)]);
+      await lab("link", "heal");
+    },
   },
-  "a power cut of the client": async (run) => {
-    await powerCycle("client");
-    await run.ended;
-  },
+  "a power cut of the server": powerCut("server"),
+  "a power cut of the client": powerCut("client"),
 };
 
 const args = { up: ["up", "--yes", "--skip-preview"], destroy: ["destroy", "--yes", "--skip-preview"] };
 
-async function store(path: string): Promise<Precious> {
-  const file = `${path}/precious`;
-  await on("client", `head -c 4M /dev/urandom >${file} && sync -f ${file}`);
-  return { path, digest: await digest(path) };
-}
-
 const digest = (path: string) =>
   on("client", `echo 3 >/proc/sys/vm/drop_caches; sha256sum <${path}/precious | cut -d' ' -f1`);
 
-/** A step as it can be found again in another run: resource, command, and which time it is run. */
-const stepsOf = (): string[] => {
-  const seen = new Map<string, number>();
-  return (existsSync(traceFile) ? traceLines() : [])
-    .filter(({ event }) => event === "begin")
-    .map((line) => {
-      const step = `${resourceOf(line)}: ${line.step}`;
-      const times = (seen.get(step) ?? 0) + 1;
-      seen.set(step, times);
-      return times === 1 ? step : `${step} (${times})`;
-    });
-};
+async function store(disk: Precious["disk"], path: string): Promise<Precious> {
+  const file = `${path}/precious`;
+  await on("client", `head -c 4M /dev/urandom >${file} && sync -f ${file}`);
+  return { disk, path, digest: await digest(path) };
+}
 
-const begin = (act: Act): Running => {
-  act.wish?.();
+const stepsOf = (): Map<string, boolean> => stepsIn(existsSync(traceFile) ? traceLines() : []);
+
+async function begin(act: Act): Promise<Running> {
+  await act.wish?.();
   rmSync(traceFile, { force: true });
   return startPulumi(args[act.command], { NETDISK_TRACE: traceFile });
-};
+}
 
 const snapshot = "act";
 
@@ -144,14 +165,15 @@ export interface Beginning {
 
 export async function prepare(act: Act): Promise<Beginning> {
   await act.prepare();
-  const precious = [await store(testdisk.mount.path)];
-  if (act.before !== undefined) precious.push(await store(act.before));
+  const precious = [await store("testdisk", testdisk.mount.path)];
+  if (act.before !== undefined) precious.push(await store("second", act.before));
   await lab("snapshot", "save", snapshot);
   keepProject(snapshot);
   await back(act);
-  const { code, output } = await begin(act).ended;
+  const { code, output } = await (await begin(act)).ended;
   expect(code, output).toBe(0);
-  return { act, precious, steps: stepsOf() };
+  await act.proof?.();
+  return { act, precious, steps: [...stepsOf().keys()] };
 }
 
 /** The disks have come back by themselves after the hosts' start. */
@@ -160,34 +182,70 @@ async function back({ before }: Act): Promise<void> {
   if (before !== undefined) await mounted(before);
 }
 
-/** @returns Whether the step was met: what a run does side by side may make another one needless. */
+/**
+ * The run stands still from the step until the blow has landed: many steps are shorter than a power cut takes.
+ * @returns Undefined where the step was over before, or did not come at all: what a run does side by side may make another
+ *   one needless. Nothing was struck then.
+ */
 export async function strikeAt(
   step: string,
   { act, precious }: Beginning,
-  blow: (run: Running) => Promise<unknown>,
-): Promise<boolean> {
+  blow: Blow,
+): Promise<Outcome | undefined> {
   await lab("snapshot", "restore", snapshot);
   await restoreProject(snapshot, labName);
   await back(act);
-  const run = begin(act);
+  const run = await begin(act);
   let over = false;
   void run.ended.then(() => (over = true));
-  await until(`the run comes to "${step}"`, 300, async () => over || stepsOf().includes(step));
-  const met = stepsOf().includes(step);
-  await blow(run);
+  const come = async () => over || stepsOf().has(step);
+  await until(`the run comes to "${step}"`, 300, come, 0.005);
+  const halted = halt(run);
+  if (stepsOf().get(step) !== false) {
+    halted("SIGKILL");
+    await run.ended;
+    return undefined;
+  }
+  try {
+    await blow.land(run);
+  } finally {
+    halted("SIGCONT");
+  }
+  await blow.pass?.(run);
+  const outlived = (await run.ended).code === 0;
+  try {
+    await expectHolds(act);
+  } catch (error) {
+    return { outlived, failure: (error as Error).message, lost: [] };
+  }
+  return { outlived, lost: await lostOf(act, precious) };
+}
 
+/** The next run converges, and does what was wished. */
+async function expectHolds(act: Act): Promise<void> {
   if (act.command === "destroy") {
     await pulumi(["cancel", "--yes"]);
     await destroy();
   }
   await expectConverges();
+  await act.proof?.();
   // A disk that is no longer wished for must come back with its data.
   if (act.before !== undefined && act.after === undefined) await withSecond();
-  for (const { path, digest: before } of precious) {
-    const now = path === act.before ? (act.after ?? path) : path;
-    await mounted(now);
-    expect(await digest(now), `the data on ${now}`).toBe(before);
-  }
   if (act.after !== undefined) await mounted(act.after);
-  return met;
+}
+
+/** Each disk is opened anew: a mapping that was open all the time would not show that its key or header is lost. */
+async function lostOf(act: Act, precious: readonly Precious[]): Promise<string[]> {
+  const lost: string[] = [];
+  for (const { disk, path, digest: before } of precious) {
+    const now = path === act.before ? (act.after ?? path) : path;
+    try {
+      await on("client", `systemctl stop netdisk@${disk}.target && systemctl start netdisk@${disk}.target`);
+      await mounted(now);
+      expect(await digest(now)).toBe(before);
+    } catch (error) {
+      lost.push(`${now}: ${(error as Error).message}`);
+    }
+  }
+  return lost;
 }

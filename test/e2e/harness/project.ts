@@ -112,6 +112,10 @@ export function setSection(key: string, value: unknown): void {
 
 export const setDisks = (disks: Record<string, Disk>): void => setSection("disks", disks);
 
+/** As `pulumi config set --secret` does it. */
+export const setSecret = (path: string, secret: string): Promise<Ended> =>
+  mustPulumi("config", "set", "--secret", "--path", path, secret);
+
 /** What a stack file says; secrets come as commands do, by `pulumi config set --secret`. */
 export interface StackSettings {
   server: object;

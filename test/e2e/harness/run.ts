@@ -75,17 +75,18 @@ export async function must(command: string[], options?: RunOptions): Promise<End
 export const pause = (seconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-/** Asks again and again until the answer is neither undefined nor false; gives up with what was awaited. */
+/** Asks every so many seconds until the answer is neither undefined nor false; gives up with what was awaited. */
 export async function until<T>(
   what: string,
   seconds: number,
   ask: () => Promise<T | undefined | false>,
+  every = 0.3,
 ): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
     if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
-    await pause(0.3);
+    await pause(every);
   }
 }

@@ -46,6 +46,16 @@ const strikes = {
 
 export type Strike = keyof typeof strikes;
 
+/** The run's providers stand still, and so each of them in its step, until what is returned lets them go on or ends them. */
+export function halt({ child }: Running): (then: "SIGCONT" | "SIGKILL") => void {
+  const providers = providersOf(child.pid!);
+  for (const pid of providers) process.kill(pid, "SIGSTOP");
+  return (then) => {
+    for (const pid of providers.filter((pid) => readdirSync("/proc").includes(String(pid))))
+      process.kill(pid, then);
+  };
+}
+
 /** Does it to a run, and waits until nobody of it is left. Returns its exit status. */
 export async function strike(blow: Strike, run: Running): Promise<number> {
   const providers = providersOf(run.child.pid!);
