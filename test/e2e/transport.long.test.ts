@@ -5,7 +5,7 @@
 import { beforeAll, expect, it } from "vitest";
 import { lab, mounted, on, powerCycle } from "./harness/lab";
 import { status } from "./harness/outage";
-import { setDisks, testdisk } from "./harness/project";
+import { pulumi, setDisks, testdisk } from "./harness/project";
 import { until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
 import { strikeBefore } from "./harness/strike";
@@ -21,6 +21,14 @@ const expectData = async () => {
 
 const becomes = (wanted: string) =>
   until(`the session is ${wanted}`, 60, async () => (await status("testdisk")).state === wanted);
+
+/** Whatever is made for one transport says so. */
+async function expectNamed(change: string): Promise<void> {
+  const { output } = await pulumi(["preview"]);
+  for (const type of ["Attachment", "Mount", "DiskTarget"])
+    expect(output).toMatch(new RegExp(`~ +netdisk:index:${type} .*~transport`));
+  expect(output.split(`transport: ${change}`), output).toHaveLength(4);
+}
 
 /** Mounted, with nothing left to do, and the data as the server has it. */
 async function expectWhole(): Promise<void> {
@@ -38,6 +46,7 @@ it(
   "a forwarded disk gets a session, and stays mounted through the death of its plugin",
   async () => {
     setDisks({ testdisk: { ...testdisk, transport: "session" } });
+    await expectNamed('"forward" → "session"');
     await up();
     await becomes("up");
     await expectWhole();
@@ -77,6 +86,7 @@ it(
   "and goes back to the forwarded port, by a run that is killed before it has removed the session, and a boot of the client",
   async () => {
     setDisks({ testdisk });
+    await expectNamed('"session" → "forward"');
     await strikeBefore("SIGKILL of the providers", "systemctl", "stop?netdisk-session@testdisk.service");
     // The stand-in must not come back with the boot.
     await on("client", "sync");
