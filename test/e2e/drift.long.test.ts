@@ -2,6 +2,7 @@
 import { beforeAll, describe, it } from "vitest";
 import { moreDisks, namedAndRefused, namedAndRepaired, writeMarker } from "./harness/drift";
 import { ofMoreDisks, ofOneDisk } from "./harness/driftTable";
+import { install } from "./harness/lab";
 import { serialRule } from "./harness/labDisk";
 import { setDisks, testdisk } from "./harness/project";
 import { recordTypical } from "./harness/record";
@@ -11,6 +12,8 @@ const minutes = (n: number) => n * 60_000;
 
 beforeAll(async () => {
   await startMounted();
+  // nbdinfo: what nbd-server really serves.
+  await install("server", "libnbd-bin");
   await writeMarker();
   await recordTypical();
 }, minutes(15));

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { type Field, isObserved } from "../../schema/define";
 import { definitions } from "../../schema/index";
-import { drifts } from "../e2e/harness/driftTable";
+import { drifts, ofMoreDisks, ofOneDisk } from "../e2e/harness/driftTable";
 
 /** TYPE or `TYPE property`, and what shows or forbids its drift instead. */
 const elsewhere: Record<string, string> = {
@@ -64,4 +64,17 @@ it("names only properties that there are, and gives a reason only where there is
   const shown = [...types, ...properties(isObserved)];
   expect(named.filter((name) => !shown.includes(name))).toEqual([]);
   expect(Object.keys(elsewhere).filter((name) => named.includes(name))).toEqual([]);
+});
+
+it("has a proof of every repair, which a missing file is not", () => {
+  const repaired = drifts.filter(({ batch }) => batch !== undefined);
+  expect(repaired.filter(({ restores, same, check }) => !(restores ?? same ?? check))).toEqual([]);
+  expect(drifts.filter(({ check }) => check !== undefined && /! (grep|cmp)/.test(check))).toEqual([]);
+});
+
+it("has one row for each property in a batch, so that none is named for another's sake", () => {
+  for (const { rows } of [...ofOneDisk.batches, ...ofMoreDisks.batches]) {
+    const named = rows.flatMap(({ of, names }) => names.map((name) => `${of}: ${name}`));
+    expect(named).toEqual([...new Set(named)]);
+  }
 });

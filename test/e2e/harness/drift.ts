@@ -1,8 +1,10 @@
 /** Drift made by hand: what is in drift.yaml is done to the hosts, named by `preview` and repaired by a plain `up`. */
 import { expect } from "vitest";
+import { lacking, type Proof, proofOf } from "./driftProof";
 import type { Drift } from "./driftTable";
 import { mounted, on } from "./lab";
 import { labDisk } from "./labDisk";
+import { remarksOn, rowsOf } from "./previewText";
 import { type Disk, pulumi } from "./project";
 import { recordDrift } from "./record";
 import { up } from "./scenario";
@@ -24,43 +26,67 @@ async function expectMarker(): Promise<void> {
   expect(await on("client", `cat ${marker}`)).toBe("still here");
 }
 
-/** The resource is to be updated or made again, for the sake of that property. */
-function expectNamed(output: string, named: string): void {
-  const [type = "", property = ""] = named.split(" ");
-  expect(output).toMatch(new RegExp(`[~+] +netdisk:index:${type} .*${property}`));
+const typeAndProperty = (named: string): [string, string | undefined] => {
+  const [type = "", property] = named.split(" ");
+  return [type, property];
+};
+
+/** The row's resource is to be updated or made again, for the sake of that property. */
+function expectNamed(output: string, { of, names }: Drift): void {
+  for (const named of names) {
+    const [type, property] = typeAndProperty(named);
+    const rows = rowsOf(output, type, of);
+    const change = property === undefined ? "" : `\\[diff: .*[~+,-]${property}\\b`;
+    expect.soft(rows.join("\n"), `${named} of ${of} in\n${output}`).toMatch(new RegExp(`.${change}`));
+  }
 }
 
-/** A property is listed with its old and its new value. */
-function expectShown(output: string, named: string): void {
-  const [, property] = named.split(" ");
-  expectNamed(output, named);
-  if (property !== undefined) expect(output).toMatch(new RegExp(`^\\s*${property}: .+ → .+`, "m"));
+/** Each property is listed with its old and its new value, by its own resource. */
+function expectShown(output: string, drift: Drift): void {
+  expectNamed(output, drift);
+  for (const [type, property] of drift.names.map(typeAndProperty)) {
+    if (property === undefined) continue;
+    const remarks = remarksOn(output, type, drift.of).join("\n");
+    expect
+      .soft(remarks, `remarks on ${type} ${drift.of}`)
+      .toMatch(new RegExp(`^ *${property}: .+ → .+`, "m"));
+  }
 }
 
-async function make({ name, on: host, do: act, names }: Drift): Promise<void> {
-  await on(host, act);
+/** The proof held before, so that it was this very act which broke it. */
+async function make(drift: Drift): Promise<Proof> {
+  const proof = await proofOf(drift);
+  expect.soft(lacking(await proof()), `before "${drift.name}"`).toEqual([]);
+  await on(drift.on, drift.do);
   await recordDrift(
-    name,
-    names.map((named) => named.split(" ")[0] ?? ""),
+    drift.name,
+    drift.names.map((named) => typeAndProperty(named)[0]),
   );
+  return proof;
 }
 
-/** Makes all of them, expects a preview to name each, and one `up` to repair each. */
+/** Makes all of them, expects a preview to name each, and one `up` to repair each. Says of every row what was wrong. */
 export async function namedAndRepaired(rows: readonly Drift[]): Promise<void> {
   let repaired = false;
   try {
-    for (const drift of rows) await make(drift);
+    const made: { drift: Drift; proof: Proof }[] = [];
+    for (const drift of rows) made.push({ drift, proof: await make(drift) });
+    for (const { drift, proof } of made) {
+      if (drift.heals === true) continue;
+      expect.soft(await proof(), `"${drift.name}" is made, and its proof holds`).not.toContain(undefined);
+    }
 
     const preview = await pulumi(["preview", "--expect-no-changes"]);
     const healed = preview.code === 0 && rows.every(({ heals }) => heals === true);
     if (!healed) {
       expect(preview.code, preview.output).not.toBe(0);
-      for (const named of rows.flatMap(({ names }) => names)) expectShown(preview.output, named);
+      for (const drift of rows) expectShown(preview.output, drift);
     }
 
     await up();
     repaired = true;
-    for (const drift of rows) if (drift.check !== undefined) await on(drift.on, drift.check);
+    for (const { drift, proof } of made)
+      expect.soft(lacking(await proof()), `after "${drift.name}"`).toEqual([]);
     await expectMarker();
   } finally {
     // What was not named must not be the next ones' drift, too.
@@ -74,7 +100,7 @@ export async function namedAndRefused(drift: Drift): Promise<void> {
   try {
     const preview = await pulumi(["preview", "--expect-no-changes"]);
     expect(preview.code, preview.output).not.toBe(0);
-    for (const named of drift.names) expectNamed(preview.output, named);
+    expectNamed(preview.output, drift);
     const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
     expect(code, output).not.toBe(0);
     expect(output.replace(/\s+/g, " ")).toContain(drift.refused);

@@ -8,11 +8,17 @@ export interface Drift {
   name: string;
   batch?: number;
   on: HostName;
+  /** The name of the resource that `names` are about. */
+  of: string;
   do: string;
   /** `TYPE` or `TYPE property`. */
   names: string[];
   heals?: boolean;
-  /** Proof of the repair. */
+  /** Proof of the repair: files that are as they were before. */
+  restores?: string[];
+  /** Proof of the repair: a command that says what it said before. */
+  same?: string;
+  /** Proof of the repair: a command that succeeds. */
   check?: string;
   /** What `up` says where only the user can mend it, and what the user then does. */
   refused?: string;

@@ -1,0 +1,18 @@
+/** What a preview says of one resource, as a person reads it. `type` is a pattern. */
+
+/** Its lines in the table: ` ~  netdisk:index:Mount testdisk update [diff: ~active]`; that it was read is said of every one. */
+export const rowsOf = (output: string, type: string, name: string): string[] => {
+  const own = new RegExp(`^ *[~+-]+ +netdisk:index:${type} +${name} (?!refresh)`);
+  return output.split("\n").filter((line) => own.test(line));
+};
+
+/** What the provider remarks on it, below `Diagnostics:`. */
+export function remarksOn(output: string, type: string, name: string): string[] {
+  const own = new RegExp(`^ +netdisk:index:${type} \\(${name}\\):$`);
+  let listens = false;
+  return output.split("\n").filter((line) => {
+    // The next resource's, or the next section.
+    if (/^ {0,2}\S/.test(line)) listens = own.test(line);
+    return listens;
+  });
+}
