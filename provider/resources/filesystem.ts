@@ -144,12 +144,12 @@ export const filesystem = resourceType<typeof definition>({
     ]);
     const begun = intent === "begun";
     if (signature?.type === "xfs") {
+      const refused = pinned === undefined && !begun ? await unmountable(host, device) : undefined;
+      if (refused) return refused;
       const superblock = await ask(host, xfsSuperblock, device);
       if (!superblock.inProgress) {
         if (pinned !== undefined && superblock.uuid !== pinned)
           return lost(device, pinned, `found ${superblock.uuid}`);
-        const refused = pinned === undefined && !begun ? await unmountable(host, device) : undefined;
-        if (refused) return refused;
         return present(inputs, superblock, await ask(host, xfsSize, device), !begun);
       }
       if (!begun)
