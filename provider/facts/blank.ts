@@ -6,8 +6,9 @@
  * - 32 samples of 64 KiB evenly between them, 512 beside the disk;
  * - 64 KiB at each place where a common file system keeps a copy of its superblock, for one whose beginning was
  *   wiped: ext2/3/4 (groups 1, 3, 5, 7, 9, 25, 27, 49, with blocks of 1 and 4 KiB), btrfs (64 MiB, 256 GiB), XFS (each
- *   quarter; 1 TiB), NTFS (the middle); and of one in a first partition, which begins at 63 sectors, within these 64 KiB, or at
- *   1 MiB. The quarters of a partition are near those of its disk: beside the disk, 2.5 MiB around them are read.
+ *   quarter; 1 TiB), NTFS (the middle); and of one in a first partition, which begins at 63 sectors, within these
+ *   64 KiB, or at 1 MiB. The quarters of a partition are near those of its disk: beside the disk, 2.5 MiB around
+ *   them are read.
  * Where all that is zero, blkid and wipefs must find nothing either; where it is not, they give it a name.
  */
 import type { Fact } from "../fact";
