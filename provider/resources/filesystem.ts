@@ -105,8 +105,9 @@ async function unmountable(host: Host, device: string): Promise<Seen | undefined
   if (sectors.made >= sectors.device) return undefined;
   return foreign(
     `${device} holds an XFS with sectors of ${sectors.made} bytes, which cannot be mounted over blocks of ${sectors.device}`,
-    "Take the disk out of the stack file, with its line under `adopt`, and run `pulumi up`, which gives it back unharmed; " +
-      `then write both again, with \`blockSize: ${sectors.made}\`.`,
+    "Take the disk out of the stack file, with its line under `adopt`, and run `pulumi up` (where it is the only one, " +
+      "`pulumi destroy` with the file as it is), which gives it back unharmed; " +
+      `then write both, with \`blockSize: ${sectors.made}\`.`,
   );
 }
 

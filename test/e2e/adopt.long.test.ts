@@ -14,12 +14,11 @@ import {
   newProject,
   pulumi,
   setDisks,
-  setSection,
   stackFile,
   state,
   type StackSettings,
 } from "./harness/project";
-import { expectNoChanges, ladder, pristine, up } from "./harness/scenario";
+import { destroy, expectNoChanges, ladder, pristine, up } from "./harness/scenario";
 
 const minutes = (n: number) => n * 60_000;
 const key = "/root/testdisk-key.asc";
@@ -43,13 +42,9 @@ const digests = async () => ({
 });
 
 /** As they are in the stack file, with the passphrase. */
-const sections = () => {
-  const { config } = parse(readFileSync(stackFile, "utf8")) as { config: Record<string, unknown> };
-  return {
-    disks: config["netdisk-e2e:disks"] as Record<string, Disk>,
-    adopt: config["netdisk-e2e:adopt"] as Record<string, string>,
-  };
-};
+const disksAsWritten = () =>
+  (parse(readFileSync(stackFile, "utf8")) as { config: { "netdisk-e2e:disks": Record<string, Disk> } })
+    .config["netdisk-e2e:disks"];
 
 const filesystemUuid = () => on("client", "blkid -p -o value -s UUID /dev/mapper/testdisk");
 
@@ -133,7 +128,7 @@ describe("a disk that was made by hand", () => {
   step(
     "a block size that its file system does not mount with is refused with the right one, and can be put right",
     async () => {
-      const { disks, adopt } = sections();
+      const disks = disksAsWritten();
       // The default is 4096.
       setDisks({ testdisk: { ...disks.testdisk!, blockSize: undefined } });
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
@@ -141,15 +136,13 @@ describe("a disk that was made by hand", () => {
       expect(output).toContain("the key is the first line of");
       expect(output).toContain(
         "/dev/mapper/testdisk holds an XFS with sectors of 512 bytes, which cannot be mounted over blocks of 4096. " +
-          "Take the disk out of the stack file, with its line under `adopt`, and run `pulumi up`, which gives it back unharmed; " +
-          "then write both again, with `blockSize: 512`.",
+          "Take the disk out of the stack file, with its line under `adopt`, and run `pulumi up` (where it is the only one, " +
+          "`pulumi destroy` with the file as it is), which gives it back unharmed; " +
+          "then write both, with `blockSize: 512`.",
       );
-      setDisks({});
-      setSection("adopt", undefined);
-      await up();
+      await destroy();
       expect(await digests()).toEqual(before);
       setDisks(disks);
-      setSection("adopt", adopt);
     },
     minutes(40),
   );
