@@ -216,7 +216,7 @@ export const attachment = define({
     blockSize: field(z.literal([512, 1024, 2048, 4096]).default(4096), {
       doc: "Logical block size of the device, bytes. A file system made with one does not mount with another.",
       role: "fixed",
-      cure: "Keep the block size that the disk was made with. A disk that was attached with a wrong one is taken out of the stack, which gives it back unharmed, and put in again with the right one.",
+      cure: "Keep the block size that the disk was made with. A disk that was attached with a wrong one is given back first, which leaves it unharmed: `pulumi destroy`, or, beside other disks, `pulumi up` without it.",
     }),
     timeout: field(z.int().min(0).default(30), {
       doc: "`nbd-client -timeout`: seconds until the kernel gives up a request; 0 waits for ever. A session never gives one up.",
