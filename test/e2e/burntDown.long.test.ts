@@ -144,10 +144,16 @@ describe("a server that burned down, but not its data disk", () => {
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
       expect(code, output).not.toBe(0);
       expect(output).toMatch(/another file than the disk's lies at \S+: inode .*; noted is inode /);
-      await on("client", "head -c 1M /dev/urandom >/mnt/survivor/late");
+      // Waits with all that touches the disk.
+      const late = "/mnt/survivor/late";
+      await on("client", `systemd-run --collect --unit=late sh -c 'head -c 1M /dev/urandom >${late}'`);
       await on("server", mountDataDisk);
       await until("the disk's own is served", 60, async () => (await status("survivor")).state === "up");
-      await on("client", "sync -f /mnt/survivor");
+      await until(
+        "what waited is written",
+        30,
+        async () => (await on("client", `sync -f /mnt/survivor; stat -c %s ${late}`)) === "1048576",
+      );
       expect(await checksum()).toBe(sum);
       await expectNoChanges();
     },
