@@ -192,7 +192,8 @@ function climb(variant: Variant, start: Start): void {
       expect(await on("server", "ls /etc/nbd-server/conf.d")).toBe("");
       expect(await on("server", "ss -Hltn 'sport = :10809'")).toBe("");
       expect(await on("server", "losetup --list")).toBe("");
-      expect(await on("server", "find /etc -name '*netdisk*'")).toBe("");
+      // Which file it is; it goes with the file only.
+      expect(await on("server", "find /etc -path '*netdisk*' ! -type d")).toBe("/etc/netdisk/made/testdisk");
       for (const host of hosts) {
         expect(await on(host, "find /var/lib/netdisk/claims -type f")).toBe("");
       }
