@@ -606,7 +606,7 @@ describe("a host that lacks what a type needs", () => {
       const { inputs } = await engine.check(urn, { ...wish, size });
       const failure = await failureOf(engine.create(urn, inputs, preview));
       expect([failure.message, failure.initFailed]).toEqual([
-        "sandbox (root@sandbox:22) is too old; take another one.",
+        "CONFIG: sandbox (root@sandbox:22) is too old; take another one.",
         undefined,
       ]);
     }
