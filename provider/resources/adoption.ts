@@ -22,7 +22,7 @@ export const takenDown =
  * Whether what lies at a path of the server is served already, by hand or as another disk: its lease would not keep this one
  * out, nor ours that one.
  */
-export async function servedAlready(
+async function servedAlready(
   host: Host,
   { name, path, adopt }: { name: string; path: string; adopt: string | undefined },
 ): Promise<Foreign | undefined> {
@@ -35,12 +35,17 @@ export async function servedAlready(
   );
 }
 
-/** Whether what lies at a path of the server is the disk that is to be adopted, by its LUKS UUID. Undefined where none is. */
-export async function adoptable(
+/**
+ * Whether what lies at a path of the server may become the disk: nobody serves it, and where a disk is to be adopted, it is that
+ * one, by its LUKS UUID. Undefined where nothing is to be said.
+ */
+export async function takeable(
   host: Host,
-  { path, adopt }: { path: string; adopt: string | undefined },
+  wish: { name: string; path: string; adopt: string | undefined },
 ): Promise<Foreign | { is: "it"; note: string } | undefined> {
-  if (adopt === undefined) return undefined;
+  const { path, adopt } = wish;
+  const refused = await servedAlready(host, wish);
+  if (refused !== undefined || adopt === undefined) return refused;
   const uuids = await ask(host, rawUuid, path);
   if (!uuids.includes(adopt)) {
     const found = uuids.length === 0 ? "no LUKS header" : `LUKS UUID ${uuids.join(", ")}`;

@@ -11,7 +11,7 @@ import { takeover } from "../facts/takeover";
 import { statAllocation } from "../facts/allocation";
 import { exempted } from "../facts/tmpfiles";
 import type { Host } from "../host/host";
-import { adoptable, servedAlready, takenDown } from "./adoption";
+import { takeable, takenDown } from "./adoption";
 import { type Command, sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
 
@@ -225,10 +225,7 @@ export const backingFile = resourceType<typeof definition>({
     const identity = identityOf(note?.toString(), found.is);
     // What is blank, or ordered to be adopted, becomes the disk's whatever was noted. With a header it may be an old copy.
     const judged = holds === "blank" || (before === undefined && inputs.adopt !== undefined);
-    const adopted =
-      before === undefined
-        ? ((await servedAlready(host, inputs)) ?? (await adoptable(host, inputs)))
-        : undefined;
+    const adopted = before === undefined ? await takeable(host, inputs) : undefined;
     if (adopted?.is === "foreign") return adopted;
     return {
       is: "present",

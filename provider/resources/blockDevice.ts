@@ -15,7 +15,7 @@ import { udevIdentity } from "../facts/udev";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { type Observation, resourceType, type Step } from "../resource";
-import { adoptable, servedAlready, takenDown } from "./adoption";
+import { takeable, takenDown } from "./adoption";
 import { isPlainForUdev, udevReload, udevRule } from "./udevRule";
 
 type Wish = Inputs<typeof definition>;
@@ -154,9 +154,7 @@ export const blockDevice = resourceType<typeof definition>({
       const users = ours ? [] : await ask(host, usersOfDevice, path);
       if (users.length > 0) return inUse(users);
     }
-    const adopted = pinned
-      ? undefined
-      : ((await servedAlready(host, inputs)) ?? (await adoptable(host, inputs)));
+    const adopted = pinned ? undefined : await takeable(host, inputs);
     if (adopted?.is === "foreign") return adopted;
     return {
       is: "present",
