@@ -40,3 +40,8 @@ it("takes no look at a resource for a change of it", () => {
   expect(rowsOf(output, "Packages", "client")).toEqual([]);
   expect(rowsOf(output, "Mount", "testdisk").join("\n")).not.toContain("refresh");
 });
+
+it("takes the refusal of a change for its row", () => {
+  const refused = " ~  netdisk:index:BackingFile testdisk refresh [diff: ~size]; error: property size has a problem";
+  expect(rowsOf(`${output}\n${refused}`, "BackingFile", "testdisk")).toEqual([refused]);
+});

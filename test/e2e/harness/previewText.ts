@@ -1,8 +1,11 @@
 /** What a preview says of one resource, as a person reads it. `type` is a pattern. */
 
-/** Its lines in the table: ` ~  netdisk:index:Mount testdisk update [diff: ~active]`; that it was read is said of every one. */
+/**
+ * Its lines in the table: ` ~  netdisk:index:Mount testdisk update [diff: ~active]`. That it was read is said of every one,
+ * and counts only with an error behind it: a change that is refused before it is planned has no line of its own.
+ */
 export const rowsOf = (output: string, type: string, name: string): string[] => {
-  const own = new RegExp(`^ *[~+-]+ +netdisk:index:${type} +${name} (?!refresh)`);
+  const own = new RegExp(`^ *[~+-]+ +netdisk:index:${type} +${name} (?!refresh(?!.*; error: ))`);
   return output.split("\n").filter((line) => own.test(line));
 };
 
