@@ -5,7 +5,14 @@
 import { describe, expect } from "vitest";
 import { faultTable, times, wished } from "./harness/faults";
 import { lab, powerCycle, rebootServer } from "./harness/lab";
-import { breakages, path, type Patient, patientOf, startSession } from "./harness/outage";
+import {
+  breakages,
+  longestAfterBreakage,
+  path,
+  type Patient,
+  patientOf,
+  startSession,
+} from "./harness/outage";
 import { pause } from "./harness/run";
 import { ladder } from "./harness/scenario";
 import { startWork } from "./harness/work";
@@ -50,7 +57,8 @@ describe("endurance", () => {
   for (const [breakage, act] of Object.entries(breakages)) {
     step(
       breakage,
-      async () => expect(await faults.endure(patient, breakage, act, times(5))).toBeLessThan(15),
+      async () =>
+        expect(await faults.endure(patient, breakage, act, times(5))).toBeLessThan(longestAfterBreakage),
       minutes(10),
     );
   }

@@ -5,6 +5,7 @@ import { lab, mounted, on, powerCycle, rebootServer, tryOn } from "./harness/lab
 import { startCopy } from "./harness/load";
 import {
   breakages,
+  longestAfterBreakage,
   name,
   path,
   type Patient,
@@ -88,7 +89,7 @@ describe("an outage", () => {
 
   for (const [breakage, act] of Object.entries(breakages)) {
     step(`${breakage} is a pause`, async () => {
-      expect(await faults.endure(ours(), breakage, act)).toBeLessThan(15);
+      expect(await faults.endure(ours(), breakage, act)).toBeLessThan(longestAfterBreakage);
     });
   }
 

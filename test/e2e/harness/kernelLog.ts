@@ -13,9 +13,18 @@ const allowed: readonly { line: RegExp; reason: string }[] = [
       "a request has waited for one io_timeout (10 s) more: the kernel says so, and lets it wait for the next one",
   },
   {
-    line: /^block nbd\d+: Receive control failed \(result -(32|104)\)$/,
+    line: /^block nbd\d+: (Receive|Send) (control|data) failed \(result -(32|104)\)$/,
     reason:
       "the connection to the plugin has ended, as where that is killed: what was on the way is kept for the next one",
+  },
+  {
+    line: /^block nbd\d+: Request send failed, requeueing$/,
+    reason: "the same of a request that was about to be sent",
+  },
+  {
+    line: /^block nbd\d+: Dead connection, failed to find a fallback$/,
+    reason:
+      "a request came meanwhile: it waits for the next connection. Where none comes in time, an I/O error follows",
   },
   {
     line: /^block nbd\d+: reconnected socket$/,

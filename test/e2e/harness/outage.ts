@@ -106,6 +106,12 @@ export async function status(
 
 const hangUp = readFileSync(join(__dirname, "hangUp.pl"), "utf8");
 
+/**
+ * Seconds. What a dead plugin or connection left behind is sent again when the kernel next looks after it, an io_timeout
+ * (10 s) after the new connection at the latest.
+ */
+export const longestAfterBreakage = 20;
+
 /** What is on the way is broken, piece by piece. */
 export const breakages: Record<string, () => Promise<unknown>> = {
   "SIGKILL of ssh": () =>
