@@ -87,7 +87,7 @@ function notForeseen(error: NetdiskError, label: string, late: number | undefine
 
 /**
  * Says what `up` would do. Reads the host, changes nothing. A host that a create cannot read may be one that
- * `up` is still going to make. Of wishes that are not all known, only whether the host is suitable.
+ * `up` is still going to make. Of wishes that are not all known, only what differs and whether the host is suitable.
  *
  * @param limitMs What takes longer is not foreseen.
  */
@@ -112,7 +112,10 @@ export async function preview(
   try {
     await orAborted(request.suitable(), limit.signal, 0, host.label);
     await type.suitable?.(host);
-    if (unknownFields(type, wanted.inputs).length > 0) return;
+    if (unknownFields(type, wanted.inputs).length > 0) {
+      if (differs.length > 0) progress.say(differs.join("\n"));
+      return;
+    }
     isSuitable = true;
     const [look, all] = await Promise.all([
       type.observe(host, wishes, known),

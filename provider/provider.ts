@@ -136,7 +136,8 @@ export class Provider {
   /** What `up` will make of it, as far as it is known before; says on the way what it would run. */
   async #preview(type: ResourceType, wish: Wish, existing?: Existing): Promise<Properties> {
     const { definition } = type;
-    const foreseeable = unknownFields(type, wish.inputs).length === 0 || type.suitable !== undefined;
+    const foreseeable =
+      existing !== undefined || unknownFields(type, wish.inputs).length === 0 || type.suitable !== undefined;
     if (this.#configuration?.known && foreseeable) {
       const name = existing ? nameOf(type, existing.id) : type.name(knownWishes(type, wish.inputs));
       await preview(this.#request(type, wish, { mask: [wish.inputs, existing] }), {

@@ -550,6 +550,16 @@ describe("preview", () => {
     for (const text of [message, engine.messages.at(-1)?.message]) expect(text).toMatch(said);
   });
 
+  it("of an update shows what differs, also while an input is unknown", async () => {
+    const engine = await play();
+    const created = await up(engine);
+    const { inputs } = await engine.check(urn, { ...wish, size: unknown, labels: ["new"] });
+    engine.messages.length = 0;
+    await engine.update(urn, created, inputs, true);
+    const said = engine.messages.map(({ message }) => message).join("\n");
+    expect(said).toBe('size: "1024 MiB" → <known later>\nlabels: [] → ["new"]');
+  });
+
   it("reaches nobody while an input or the host is unknown", async () => {
     const engine = await play();
     const { inputs, failures } = await engine.check(urn, { ...wish, size: unknown });
