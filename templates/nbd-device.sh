@@ -12,6 +12,9 @@ knows_netlink() { grep -q nonetlink "$client"; }
 free_device() {
   for dir in /sys/block/nbd*; do
     if [ -e "$dir/size" ] && [ ! -e "$dir/pid" ] && [ "$(cat "$dir/size")" = 0 ]; then
+      # A queue that somebody has told to write through remembers it for later connections (Linux 6.11 and newer), as if
+      # their servers did not announce flush. Whether they do, the connection itself tells the kernel.
+      { echo "write back" >"$dir/queue/write_cache"; } 2>/dev/null
       basename "$dir"
       return
     fi

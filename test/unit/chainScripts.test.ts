@@ -573,6 +573,12 @@ describe("the device of a session's disk", () => {
     );
   });
 
+  it("is not refused for what an earlier connection's queue was told by hand", () => {
+    connect("nbd3", 8);
+    shell.write("/sys/block/nbd4/queue/write_cache", "write through\n");
+    expect(attach("start").stdout).toMatch(/^attached as \/dev\/nbd4/);
+  });
+
   describe("by its own connection", () => {
     beforeEach(() => connect("nbd3", 7));
 
