@@ -156,6 +156,7 @@ async function carryOut({ type, host, known, progress, unless }: Work, step: Ste
 ${step.command}`
         : step.command;
       const said = await host.run(command, {
+        title: describe(step),
         stdin: step.stdin,
         timeoutMs: step.timeoutMs ?? defaultStepMs,
         inUse: step.inUse,

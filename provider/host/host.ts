@@ -12,6 +12,8 @@ export interface ExecResult {
 export interface ExecOptions {
   /** Written to the command's standard input, which is then closed. The only way for a secret. */
   stdin?: string | Buffer | Secret | Secret<Buffer>;
+  /** What errors call the command; without, its own text or the beginning of that. */
+  title?: string;
   /** Milliseconds until the command is ended and the call rejects; default 60 000. */
   timeoutMs?: number;
   /** Ends the command on the host (SIGTERM to its process group) and rejects the call. */

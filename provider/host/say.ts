@@ -1,10 +1,11 @@
 /** Wording that several errors of the host layer share. */
+import type { ExecOptions } from "./host";
 import type { Command } from "./sh";
 import type { Login } from "./transport";
 
-/** A command in a message: whole when short, otherwise its beginning. */
-export function shown(command: Command): string {
-  const text = command.text.trim();
+/** A command in a message: by its title, whole when short, otherwise its beginning. */
+export function shown(command: Command, { title }: Pick<ExecOptions, "title"> = {}): string {
+  const text = (title ?? command.text).trim();
   return `\`${text.length > 300 ? `${text.slice(0, 300)}…` : text}\``;
 }
 

@@ -71,7 +71,7 @@ export class ShellHost implements Host {
     }
     throw new NetdiskError(
       "COMMAND",
-      `${this.label}: ${shown(command)} ended with status ${result.exitCode}: ` +
+      `${this.label}: ${shown(command, options)} ended with status ${result.exitCode}: ` +
         `${tail(result.stderr.trim() ? result.stderr : result.stdout)}\n` +
         `Put right on the host what it complains about, then run \`pulumi up\` again: it continues from there.`,
     );
@@ -138,7 +138,7 @@ export class ShellHost implements Host {
     const { signal } = options;
     const locks = typeof options.lock === "string" ? [options.lock] : (options.lock ?? []);
     const login = await this.#loggedIn();
-    if (signal?.aborted) throw this.#cancelled(command, "It was not started.");
+    if (signal?.aborted) throw this.#cancelled(shown(command, options), "It was not started.");
     const run = randomBytes(6).toString("hex");
     const line = wrap(command, { run, as: elevationOf(login), locks });
     const stdout = new Output(options.onLine);
@@ -174,16 +174,18 @@ export class ShellHost implements Host {
         };
         const limit = () => {
           const ms = options.timeoutMs ?? defaultTimeoutMs;
-          timer("limit", ms, () => interrupt((outcome) => this.#tooLong(shown(command), ms, outcome)));
+          timer("limit", ms, () =>
+            interrupt((outcome) => this.#tooLong(shown(command, options), ms, outcome)),
+          );
         };
         const receive = (output: Output, chunk: Buffer) => {
           output.add(chunk);
           if (exitCode !== undefined) timer("linger", lingerMs, finish);
           if (stdout.size + stderr.size > outputLimit)
-            interrupt((outcome) => this.#tooMuch(command, outcome));
+            interrupt((outcome) => this.#tooMuch(shown(command, options), outcome));
         };
 
-        onAbort = () => interrupt((outcome) => this.#cancelled(command, outcome));
+        onAbort = () => interrupt((outcome) => this.#cancelled(shown(command, options), outcome));
         signal?.addEventListener("abort", onAbort);
         if (locks.length > 0) stderr.expect(lockNotice(locks), limit);
 
@@ -312,18 +314,18 @@ export class ShellHost implements Host {
     );
   }
 
-  #tooMuch(command: Command, outcome: string): NetdiskError {
+  #tooMuch(what: string, outcome: string): NetdiskError {
     return new NetdiskError(
       "UNREADABLE",
-      `${this.label}: ${shown(command)} printed more than ${outputLimit / 1024 / 1024} MiB. ${outcome} ` +
+      `${this.label}: ${what} printed more than ${outputLimit / 1024 / 1024} MiB. ${outcome} ` +
         `Run the command on the host; if its output is in order, please report it.`,
     );
   }
 
-  #cancelled(command: Command, outcome: string): NetdiskError {
+  #cancelled(what: string, outcome: string): NetdiskError {
     return new NetdiskError(
       "CANCELLED",
-      `${this.label}: ${shown(command)} was cancelled. ${outcome} Run \`pulumi up\` to continue.`,
+      `${this.label}: ${what} was cancelled. ${outcome} Run \`pulumi up\` to continue.`,
     );
   }
 }

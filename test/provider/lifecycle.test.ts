@@ -93,7 +93,7 @@ describe("create", () => {
     engine.host.write("testdisk", "broken", "");
     const { initFailed } = await failureOf(up(engine));
     expect(initFailed).toMatchObject({ id: "thing/testdisk", refresh: true });
-    expect(initFailed!.reasons[0]).toMatch(/^COMMAND: [^]*ended with status 3/);
+    expect(initFailed!.reasons[0]).toMatch(/^COMMAND: sandbox .*: `activate` ended with status 3/);
     // The size was written, the activation was not.
     expect(initFailed!.outputs).toMatchObject({ size: "1024 MiB", active: false, claimed: true });
     const { inputs } = await engine.check(urn, wish);
