@@ -14,8 +14,9 @@ client={{client}}
 block_size={{blockSize}}
 queue={{queue}}
 lock={{lock}}
-# Bytes; a device of another size is another disk.
+# Bytes; a device of another size is another disk. Linux makes it of whole blocks of what the server serves.
 size={{size}}
+served={{served}}
 # Seconds, ten years: requests wait this long for a plugin that died.
 dead_timeout=315360000
 
@@ -96,6 +97,20 @@ start() {
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"
 }
 
+# Below a disk that stays open: the settings of this script as it is now, of which only the size can have changed.
+reload() {
+  if ! attached; then
+    echo "the device is not attached; run: systemctl restart {{target}}" >&2
+    exit 1
+  fi
+  "$session" grow "$served" || exit 1
+  # While Linux waits for a moment at which nothing is on the way, nobody can give the device a connection. So not before
+  # the new plugin answers there.
+  dd if="/dev/$node" of=/dev/null bs=4096 count=1 iflag=direct status=none || exit 1
+  "$helper" resize "/dev/$node" "$pid" "$size" && fits "$node" || exit 1
+  say "/dev/$node has grown to $(cat "/sys/block/$node/size") sectors"
+}
+
 # Whatever is above has been stopped by now. What is on its way to the server is seen safe before the device goes; by
 # hand that is waited for, a shutdown gives up after a while (session.sh).
 stop() {
@@ -138,9 +153,10 @@ stop() {
 
 case "${1-}" in
   start) start ;;
+  reload) reload ;;
   stop) stop ;;
   *)
-    echo "usage: $0 start|stop" >&2
+    echo "usage: $0 start|reload|stop" >&2
     exit 2
     ;;
 esac

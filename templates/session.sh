@@ -16,6 +16,8 @@ nonce=$dir/nonce
 given_up={{givenUp}}
 # The same for as long as this host runs: its own disk may take nothing any more.
 given_up_now=$dir/given-up
+# Bytes that the disk is to have, for the plugin that starts next; while `grow` is under way.
+larger=$dir/larger
 # There while the unit runs only because a stop that is under way needs it.
 woken=$dir/woken
 helper={{helper}}
@@ -86,10 +88,11 @@ start() {
   is_id "$nonce" || make_nonce || exit 1
   rm -f "$socket"
   fit_retain
+  [ ! -s "$larger" ] || set -- "grow-to=$(cat "$larger")"
   exec nbdkit -f -U "$socket" -t {{requests}} "$plugin" \
     name="$name" export="$name" control="$control" retain-file="$retained" retain="$retain" \
     chunk={{chunk}} timeout=20 dial-timeout=30 max-wait=1 max-wait-refused=30 max-wait-error=30 stop-timeout=20 one-flush=true \
-    on-disconnect="$0 reconnect" \
+    on-disconnect="$0 reconnect" "$@" \
     command=ssh arg=-F arg="$ssh_config" arg=server arg="serve $(identity "$(cat "$nonce")")"
 }
 
@@ -97,6 +100,27 @@ start() {
 reconnect() {
   attached || return 0
   "$helper" reconnect "/dev/$node" "$pid" "$socket"
+}
+
+until_up() {
+  tries=0
+  until [ "$(value state)" = up ]; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 60 ]; then
+      echo "no session with the server: $(value reason). \`netdisk status $name\` says what to do" >&2
+      return 1
+    fi
+    sleep 1
+  done
+}
+
+# The disk has $1 bytes on the server by now: a new plugin takes that over. Users wait, as when a plugin dies.
+grow() {
+  until_up || return 1
+  trap 'rm -f "$larger"' EXIT
+  echo "$1" >"$larger" && systemctl restart {{unit}} && until_up || return 1
+  found=$(value size)
+  [ "$found" = "$1" ] || { echo "the server serves the disk $name with $found bytes, not with $1" >&2; return 1; }
 }
 
 # For ExecStop: whether the unit is started again as soon as it has stopped.
@@ -217,10 +241,11 @@ unharmed() {
 case "${1-}" in
   start | reconnect | stop | status | left | dismiss | unharmed | lease | takeover) "$1" ;;
   abort) abort "${2:-by hand}" ;;
+  grow) grow "$2" ;;
   watch) watch "$2" ;;
   value) value "$2" ;;
   *)
-    echo "usage: $0 start|reconnect|stop|status|left|dismiss|unharmed|value KEY|watch PID|abort [WHY]|lease|takeover" >&2
+    echo "usage: $0 start|reconnect|stop|status|left|dismiss|unharmed|grow BYTES|value KEY|watch PID|abort [WHY]|lease|takeover" >&2
     exit 2
     ;;
 esac

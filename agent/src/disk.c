@@ -33,6 +33,7 @@ disk_init (struct disk *d, const struct options *o, char *text, size_t size)
   TAILQ_INIT (&d->pool_free);
   if (!retain_open (&d->retain, o->retain_file, o->retain ? o->retain : CONTROL_RETAIN, text, size))
     return false;
+  d->growing = retain_identity (&d->retain)->known && retain_identity (&d->retain)->geometry.size < o->grow_to;
   d->change = calloc (d->retain.slots, sizeof *d->change);
   d->pool = calloc (POOL, sizeof *d->pool);
   if (!d->change || !d->pool) {
@@ -94,7 +95,7 @@ disk_wait_known (struct disk *d)
   bool known;
 
   pthread_mutex_lock (&d->lock);
-  while (!(known = retain_identity (&d->retain)->known) && d->state != ENDED)
+  while (!(known = retain_identity (&d->retain)->known && !d->growing) && d->state != ENDED)
     pthread_cond_wait (&d->known, &d->lock);
   pthread_mutex_unlock (&d->lock);
   return known && d->state != ENDED;

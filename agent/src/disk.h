@@ -36,6 +36,7 @@ struct options {
   unsigned max_wait_s, max_wait_refused_s, max_wait_error_s;    /* back-off limits */
   unsigned stop_timeout_s;      /* for the last flush when nbdkit ends */
   uint32_t identify;            /* how many first bytes are compared */
+  uint64_t grow_to;             /* bytes: a known disk that is smaller takes this size if the server shows just that */
   bool lock_memory;
   bool one_flush;               /* the server's word for a sync is proof by itself; see finish_confirmed in send.c */
 };
@@ -85,7 +86,8 @@ struct disk {
 
   pthread_mutex_t lock;
   pthread_cond_t room;          /* room was made; or the state is ENDED */
-  pthread_cond_t known;         /* the export is known; or the state is ENDED */
+  pthread_cond_t known;         /* the export is known, and as large as it will be; or the state is ENDED */
+  bool growing;                 /* grow_to is more than we know, and no session has shown yet whether the server has it */
   int kick_fd;                  /* eventfd that wakes the engine */
   bool engine_asleep;
 
@@ -133,7 +135,7 @@ bool disk_start (struct disk *d, char *text, size_t size);
 /* Flushes if a session is up (within stop_timeout_s), ends threads and session, frees. No request may be waiting. */
 void disk_stop (struct disk *d);
 
-/* Blocks until the export is known (at once if the retain file knows it). False: aborted. */
+/* Blocks until the export is known (at once if the retain file knows it, and it is not to grow). False: aborted. */
 bool disk_wait_known (struct disk *d);
 
 /* The way of a request. They block for as long as it takes; 0, or an errno that somebody chose by `fail` or `abort`, or

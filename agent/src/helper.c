@@ -7,6 +7,7 @@
  *   reconnect DEVICE PID SOCKET
  *                              gives a device whose connection died a new one, once the plugin is ready; PID: what
  *                              /sys/block/DEVICE/pid has to say, or the device is another disk's by now
+ *   resize DEVICE PID BYTES    gives the device another size under its users; its connection has to have that already
  *
  * nbd-client can neither keep nor reconnect: it has no switch for the dead-connection timeout, and its -persist loop
  * never reconnects in netlink mode.
@@ -109,10 +110,10 @@ index_of (const char *device)
   return (int) index;
 }
 
-/* NBD_CMD_RECONFIGURE. SECONDS: dead-connection timeout, 0: leave it. FD: the new connection, -1: none. Returns 0 or -errno
- * (libnl's negative codes, of which only the kernel's NLE_* matter here). */
+/* NBD_CMD_RECONFIGURE. SECONDS: dead-connection timeout, 0: leave it. BYTES: the device's size, 0: leave it. FD: the new
+ * connection, -1: none. Returns 0 or -errno (libnl's negative codes, of which only the kernel's NLE_* matter here). */
 static int
-reconfigure (int index, uint64_t seconds, int fd)
+reconfigure (int index, uint64_t seconds, uint64_t bytes, int fd)
 {
   struct nl_sock *netlink = nl_socket_alloc ();
   struct nl_msg *message = nlmsg_alloc ();
@@ -129,6 +130,8 @@ reconfigure (int index, uint64_t seconds, int fd)
     goto out;
   if (seconds > 0 && nla_put_u64 (message, NBD_ATTR_DEAD_CONN_TIMEOUT, seconds) < 0)
     goto out;
+  if (bytes > 0 && nla_put_u64 (message, NBD_ATTR_SIZE_BYTES, bytes) < 0)
+    goto out;
   if (fd != -1) {
     if (!(sockets = nla_nest_start (message, NBD_ATTR_SOCKETS)) || !(item = nla_nest_start (message, NBD_SOCK_ITEM)) ||
         nla_put_u32 (message, NBD_SOCK_FD, (uint32_t) fd) < 0)
@@ -144,20 +147,29 @@ out:
   return error;
 }
 
+/* A positive number, or 0 with a complaint: TEXT is no number of WHAT. */
+static uint64_t
+number_of (const char *text, const char *what)
+{
+  char *end, complaint[64];
+  unsigned long long number = strtoull (text, &end, 10);
+
+  if (*text >= '0' && *text <= '9' && *end == 0 && number > 0)
+    return number;
+  snprintf (complaint, sizeof complaint, "is no number of %s", what);
+  complain (text, complaint);
+  return 0;
+}
+
 static int
 keep (const char *device, const char *text)
 {
   int index = index_of (device), error;
-  char *end;
-  unsigned long long seconds = strtoull (text, &end, 10);
+  uint64_t seconds = number_of (text, "seconds");
 
-  if (index == -1)
+  if (index == -1 || seconds == 0)
     return EXIT_FAILURE;
-  if (*text == 0 || *end != 0 || seconds == 0) {
-    complain (text, "is no number of seconds");
-    return EXIT_FAILURE;
-  }
-  if ((error = reconfigure (index, seconds, -1)) < 0) {
+  if ((error = reconfigure (index, seconds, 0, -1)) < 0) {
     complain (device, nl_geterror (error));
     return EXIT_FAILURE;
   }
@@ -218,11 +230,32 @@ reconnect (const char *device, const char *pid, const char *socket)
     complain (socket, nbd_get_error ());
     return EXIT_FAILURE;
   }
-  if ((error = reconfigure (index, 0, fd)) < 0) {
+  if ((error = reconfigure (index, 0, 0, fd)) < 0) {
     complain (device, nl_geterror (error));
     return EXIT_FAILURE;
   }
   printf ("%s is connected again\n", device);
+  return EXIT_SUCCESS;
+}
+
+/* Linux may wait until nothing is on the way, and lets nobody connect the device meanwhile: not before it has a connection
+ * that answers. */
+static int
+resize (const char *device, const char *pid, const char *text)
+{
+  int index = index_of (device), error;
+  uint64_t bytes = number_of (text, "bytes");
+
+  if (index == -1 || bytes == 0)
+    return EXIT_FAILURE;
+  if (!attached_by (index, pid)) {
+    complain (device, "is not attached any more");
+    return EXIT_FAILURE;
+  }
+  if ((error = reconfigure (index, 0, bytes, -1)) < 0) {
+    complain (device, nl_geterror (error));
+    return EXIT_FAILURE;
+  }
   return EXIT_SUCCESS;
 }
 
@@ -254,6 +287,9 @@ main (int argc, char *argv[])
     return keep (argv[2], argv[3]);
   if (argc == 5 && strcmp (argv[1], "reconnect") == 0)
     return reconnect (argv[2], argv[3], argv[4]);
-  fprintf (stderr, "usage: netdisk-helper ask SOCKET WORD | dial HOST PORT | keep DEVICE SECONDS | reconnect DEVICE PID SOCKET\n");
+  if (argc == 5 && strcmp (argv[1], "resize") == 0)
+    return resize (argv[2], argv[3], argv[4]);
+  fprintf (stderr, "usage: netdisk-helper ask SOCKET WORD | dial HOST PORT | keep DEVICE SECONDS | reconnect DEVICE PID SOCKET |\n"
+           "       resize DEVICE PID BYTES\n");
   return 2;
 }

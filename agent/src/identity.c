@@ -9,7 +9,7 @@ identity_same_geometry (const struct identity *id, const struct geometry *found,
 {
   const struct geometry *known = &id->geometry;
   const struct { const char *name; uint64_t known, found; bool may_grow; } facts[] = {
-    { "size", known->size, found->size, true },      /* grown: served as it was known until the plugin starts anew */
+    { "size", known->size, found->size, true },      /* grown: served as it was known, see identity_grow */
     { "read-only", known->read_only, found->read_only, false },
     { "minimum block size", known->block_min, found->block_min, false },
     { "maximum block size", known->block_max, found->block_max, false },
@@ -55,6 +55,12 @@ identity_learn_head (struct identity *id, const void *head)
   memcpy (id->head, head, id->head_bytes);
   atomic_signal_fence (memory_order_release);
   id->head_known = 1;
+}
+
+void
+identity_grow (struct identity *id, uint64_t size)
+{
+  id->geometry.size = size;
 }
 
 bool

@@ -40,6 +40,9 @@ bool identity_same_head (const struct identity *id, const void *head);
 void identity_learn_geometry (struct identity *id, const struct geometry *found, uint32_t head_bytes);
 void identity_learn_head (struct identity *id, const void *head);
 
+/* The server has grown the disk, and the client wants it so. Killed on the way, a process leaves one size or the other. */
+void identity_grow (struct identity *id, uint64_t size);
+
 /* Is this range part of what is compared? If so and it is about to be changed: identity_forget_head. */
 bool identity_covers (const struct identity *id, uint64_t offset);
 void identity_forget_head (struct identity *id);

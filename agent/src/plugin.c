@@ -148,6 +148,8 @@ session_config (const char *key, const char *value)
   }
   if (strcmp (key, "retain") == 0)
     return set_size (key, value, MIB, 4096 * MIB, &options.retain);
+  if (strcmp (key, "grow-to") == 0)
+    return set_size (key, value, 1, INT64_MAX, &options.grow_to);
   if (strcmp (key, "identify") == 0 || strcmp (key, "chunk") == 0) {
     bool chunk = key[0] == 'c';
     if (set_size (key, value, chunk ? 4096 : 0, chunk ? MIB : IDENTITY_BYTES, &size) == -1)

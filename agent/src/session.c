@@ -251,17 +251,21 @@ check_export (struct disk *d, struct nbd_handle *h, uint64_t deadline)
     pthread_cond_broadcast (&d->known);
     pthread_mutex_unlock (&d->lock);
   }
-  if (id->head_bytes == 0)
-    return true;
-  if (!read_head (d, h, id->head_bytes, deadline))
+  if (id->head_bytes > 0 && !read_head (d, h, id->head_bytes, deadline))
     return false;
-  if (!identity_same_head (id, d->probe_buffer)) {
+  if (id->head_bytes > 0 && !identity_same_head (id, d->probe_buffer)) {
     session_fault (s, REFUSED, "not the disk we know: its first %u bytes differ", id->head_bytes);
     return false;
   }
   pthread_mutex_lock (&d->lock);
-  if (!id->head_known && !head_in_doubt (d))
+  if (id->head_bytes > 0 && !id->head_known && !head_in_doubt (d))
     identity_learn_head (id, d->probe_buffer);
+  if (d->growing) {
+    if (g.size == d->options.grow_to)
+      identity_grow (id, g.size);
+    d->growing = false;         /* also where it is not grown: nobody must wait for that */
+    pthread_cond_broadcast (&d->known);
+  }
   pthread_mutex_unlock (&d->lock);
   return true;
 }

@@ -457,6 +457,50 @@ def restart(room, factor):
     return rows
 
 
+def grown(room, _factor):
+    """The disk was grown on the server: served as it is known, until a plugin is told of the new size; what the one before
+    has kept is there."""
+    old, new = 64 * MIB, 96 * MIB
+    image = room.image("disk.img", old // MIB)
+    server, kept = Server(room, image), room.path("retained")
+    plugin = Plugin(room, server.socket, retain_file=kept)
+    data = os.urandom(MIB)
+    plugin.connect().pwrite(data, MIB)
+
+    def again(size, **parameters):
+        nonlocal plugin
+        plugin.kill()
+        server.power_cut()
+        os.truncate(image, size)
+        server.power_on()
+        plugin = Plugin(room, server.socket, retain_file=kept, **parameters)
+        return plugin.connect()
+
+    for parameters, size, wanted in (({}, new, old), ({"grow_to": new}, old, old), ({"grow_to": new + MIB}, new, old),
+                                     ({"grow_to": new}, new, new), ({}, new, new)):
+        handle = again(size, **parameters)
+        plugin.wait_state("up")
+        found = (handle.get_size(), plugin.status()["size"])
+        require(found == (wanted, wanted), f"with {parameters} a server of {size} is {found}, not {wanted}")
+    handle.pwrite(data, new - MIB)
+    handle.flush()
+    medium = server.medium(new)
+    lost = differing(data, medium[MIB:2 * MIB]) + differing(data, medium[-MIB:])
+    require(lost == 0, f"{lost} bytes lost")
+    plugin.kill()
+    server.power_cut()
+    waits = Plugin(room, server.socket, retain_file=kept, grow_to=new + MIB)
+    client = threading.Thread(target=waits.connect, daemon=True)
+    client.start()
+    client.join(1)
+    require(client.is_alive(), "a client was told a size before the server was asked")
+    os.truncate(image, new + MIB)
+    server.power_on()
+    client.join(STALL_MAX)
+    require(not client.is_alive() and waits.status()["size"] == new + MIB, f"it did not grow: {waits.status()}")
+    return [("grown on the server: taken over when told, and only then", 6, 0, lost, NOT_MEASURED)]
+
+
 def command(room, factor):
     """The way is a command on stdio, as ssh is: killed, stopped, gone."""
     image, pids = room.image("disk.img"), room.path("pids")
@@ -562,5 +606,5 @@ def stop(room, _factor):
 
 
 CASES = {case.__name__: case for case in (
-    replay, command, power, cuts, errors, hole, slow, power4, mixed, control, restart, overlap, identity, idle, fail, stop,
+    replay, command, power, cuts, errors, hole, slow, power4, mixed, control, restart, grown, overlap, identity, idle, fail, stop,
     together)}

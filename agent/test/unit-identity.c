@@ -38,6 +38,11 @@ main (void)
   other = g, other.block_preferred = 65536, other.can_multi_conn = 1;   /* harmless */
   CHECK (identity_same_geometry (&id, &other, text, sizeof text));
 
+  other = g, other.size++;                                      /* taken over: now the old one is another disk's */
+  identity_grow (&id, other.size);
+  CHECK (identity_same_geometry (&id, &other, text, sizeof text));
+  CHECK (!identity_same_geometry (&id, &g, text, sizeof text));
+
   /* what is about to be changed is no longer known */
   CHECK (identity_covers (&id, 0));
   CHECK (identity_covers (&id, 4095));

@@ -129,6 +129,8 @@ function unitOf(inputs: Wish): ChainUnit {
         session: sessionScript(name),
         sessionUnit: sessionUnit(name),
         helper: sessionHelper,
+        served: sizeBytes(inputs.size) ?? 0,
+        target,
       },
       service: { target, session: sessionUnit(name) },
     },
@@ -195,7 +197,7 @@ ${bringUp("the device is attached", inputs)}`,
 
 /**
  * Another connection in the place of the one that is there: a disk that is open goes over to it, and its users only
- * wait for a moment.
+ * wait for a moment. With a session the device stays the same, and takes the size of another plugin's.
  */
 const exchange = (unit: ChainUnit): RunStep => ({
   ...systemctl("reload", unit),
@@ -284,9 +286,12 @@ export const attachment = resourceType<typeof definition>({
         (state.client === inputs.client &&
           state.timeout === inputs.timeout &&
           state.revision === inputs.revision));
-    // Leading the open disk over takes the key, which a sealed disk has no more.
-    const kept = state?.active && inputs.transport === "forward" && !isSealed(inputs);
     const grown = inputs.transport === "session" && size !== undefined && size < wanted;
+    // Leading the open disk over, and having its mapping grow, take the key, which a sealed disk has no more.
+    const kept =
+      state?.active &&
+      !isSealed(inputs) &&
+      (inputs.transport === "forward" || (grown && state.flush && state.blockSize === inputs.blockSize));
     if (!asWished)
       return [
         ...steps,

@@ -355,6 +355,22 @@ describe("session.sh start", () => {
   });
 
   it.each([
+    ["takes over a size that it was told", `${MiB}\n`, [`grow-to=${MiB}`]],
+    ["keeps the size that is known", undefined, []],
+  ])("%s", (_, larger, expected) => {
+    shell.write("/run/netdisk/t1/nonce", id);
+    if (larger !== undefined) shell.write("/run/netdisk/t1/larger", larger);
+    shell.stub("df", "echo Avail; echo 400000");
+    expect(retained()).toBeDefined();
+    expect(
+      shell
+        .calls()
+        .join("\n")
+        .match(/grow-to=\S*/g) ?? [],
+    ).toEqual(expected);
+  });
+
+  it.each([
     ["makes an id for the attachment", undefined, 'exec /usr/bin/od "$@"', 0, /^[0-9a-f]{32}$/],
     ["keeps the one that is there", id, 'exec /usr/bin/od "$@"', 0, new RegExp(`^${id}$`)],
     ["replaces half of one", "0123", 'exec /usr/bin/od "$@"', 0, /^[0-9a-f]{32}$/],
@@ -441,6 +457,49 @@ it("is another client to the server where another machine runs a copy of its dis
   expect(new Set([without, original, asked()]).size).toBe(3);
 });
 
+describe("session.sh grow", () => {
+  const larger = "/run/netdisk/t1/larger";
+  const grow = () => shell.run(sessionScript, "grow", String(2 * MiB));
+  const restarts = () => shell.calls().filter((call) => call.startsWith("systemctl restart"));
+  /** The new plugin, where it was told. */
+  const takesOver = (size: number) =>
+    shell.stub(
+      "systemctl",
+      `test "$1" != restart || ! test -s ${larger.slice(1)} || echo '{"state":"up","size":${size}}' >status`,
+    );
+
+  beforeEach(() => {
+    shell.run("mkdir -p /run/netdisk/t1");
+    shell.write("status", `{"state":"up","size":${MiB}}`);
+    shell.stub("netdisk-helper", `test "$3" != status || cat status`);
+    shell.stub("sleep", "");
+    takesOver(2 * MiB);
+  });
+
+  it("has the plugin that starts next take the size over, and none after it", () => {
+    expect(grow()).toMatchObject({ status: 0, stderr: "" });
+    expect(shell.read(larger)).toBeUndefined();
+    expect(restarts()).toEqual(["systemctl restart netdisk-session@t1.service"]);
+  });
+
+  it("says what the server has, where that is another size", () => {
+    takesOver(MiB);
+    const { status, stderr } = grow();
+    expect([status, stderr]).toEqual([
+      1,
+      `the server serves the disk t1 with ${MiB} bytes, not with ${2 * MiB}\n`,
+    ]);
+    expect(shell.read(larger)).toBeUndefined();
+  });
+
+  it("leaves a plugin alone that waits for the server", () => {
+    shell.write("status", `{"state":"parked","reason":"no route"}`);
+    const { status, stderr } = grow();
+    expect([status, stderr]).toEqual([1, expect.stringContaining("no session with the server: no route")]);
+    expect(restarts()).toEqual([]);
+  });
+});
+
 describe("session.sh left", () => {
   const procs = `/sys/fs/cgroup${/^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1] ?? ""}/cgroup.procs`;
   /** In a shutdown: what is left of a unit where these processes are in its cgroup, besides the script and who runs it. */
@@ -510,6 +569,8 @@ describe("the device of a session's disk", () => {
     queue: "scheduler=none nr_requests=64 rq_affinity=1 read_ahead_kb=8192",
     lock: "/run/netdisk/lock/attach",
     size: MiB,
+    served: MiB,
+    target: "netdisk@t1.target",
     nbdDevice: part("nbd-device.sh"),
     setQueue: part("queue.sh"),
   });
@@ -614,6 +675,47 @@ describe("the device of a session's disk", () => {
       shell.write("state", "parked\n");
       expect(attach("start").status).toBe(0);
       expect(shell.read("/sys/block/nbd3/queue/nr_requests")).toBe("4096\n");
+    });
+
+    describe("that is to be larger", () => {
+      const grows = () =>
+        shell.calls().filter((call) => /^(session grow|dd|netdisk-helper resize)/.test(call));
+
+      beforeEach(() => {
+        shell.write("/sys/block/nbd3/size", "1024\n");
+        shell.stub("dd", "");
+        shell.stub("netdisk-helper", `test "$1" != resize || echo $(($4 / 512)) >sys/block/nbd3/size`);
+      });
+
+      it("takes the size once the new plugin answers, and stays open", () => {
+        expect(attach("reload").stdout).toContain("/dev/nbd3 has grown to");
+        expect(grows()).toEqual([
+          `session grow ${MiB}`,
+          "dd if=/dev/nbd3 of=/dev/null bs=4096 count=1 iflag=direct status=none",
+          `netdisk-helper resize /dev/nbd3 7 ${MiB}`,
+        ]);
+        expect(acts()).toEqual([]);
+        expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([true, "nbd3 7\n"]);
+      });
+
+      it.each<[string, string, string]>([
+        ["the server does not have it", "session", "exit 1"],
+        ["the new plugin does not answer", "dd", "exit 1"],
+        ["Linux refuses", "netdisk-helper", "exit 1"],
+        ["Linux keeps the old one", "netdisk-helper", "exit 0"],
+      ])("is left as it is where %s", (_why, program, text) => {
+        shell.stub(program, text);
+        expect(attach("reload").status).toBe(1);
+        expect(shell.read("/sys/block/nbd3/size")).toBe("1024\n");
+        expect(acts()).toEqual([]);
+      });
+
+      it("is not asked for where the device is another disk's by now", () => {
+        shell.write("/sys/block/nbd3/pid", "8\n");
+        const { status, stderr } = attach("reload");
+        expect([status, stderr]).toEqual([1, expect.stringContaining("systemctl restart netdisk@t1.target")]);
+        expect(grows()).toEqual([]);
+      });
     });
 
     it("is flushed and detached, and forgotten", () => {
