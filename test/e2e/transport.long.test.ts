@@ -5,6 +5,7 @@
 import { beforeAll, expect, it } from "vitest";
 import { lab, mounted, on, powerCycle } from "./harness/lab";
 import { status } from "./harness/outage";
+import { remarksOn, rowsOf } from "./harness/previewText";
 import { pulumi, setDisks, testdisk } from "./harness/project";
 import { until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
@@ -25,9 +26,10 @@ const becomes = (wanted: string) =>
 /** Whatever is made for one transport says so. */
 async function expectNamed(change: string): Promise<void> {
   const { output } = await pulumi(["preview"]);
-  for (const type of ["Attachment", "Mount", "DiskTarget"])
-    expect(output).toMatch(new RegExp(`~ +netdisk:index:${type} .*~transport`));
-  expect(output.split(`transport: ${change}`), output).toHaveLength(4);
+  for (const type of ["Attachment", "Mount", "DiskTarget"]) {
+    expect(rowsOf(output, type, "testdisk").join("\n"), output).toMatch(/\[diff: .*[~,]transport\b/);
+    expect(remarksOn(output, type, "testdisk").join("\n")).toContain(`transport: ${change}`);
+  }
 }
 
 /** Mounted, with nothing left to do, and the data as the server has it. */
