@@ -226,7 +226,7 @@ export const attachment = define({
       doc: "Read-ahead, KiB. The default is twice what ssh has on the way, and so enough for any link (docs/session.md). A change reaches an open disk at once, where its server answers.",
     }),
     size: field(size, {
-      doc: "Size of the disk. A device of another size is not attached: it is another disk. A larger one is attached in the place of the device that is there, without detaching it.",
+      doc: "Size of the disk. A device of another size is not attached: it is another disk. One that is to be larger grows while the disk is in use: with `forward` another device takes its place, with a session it grows itself.",
       role: "fixed",
       cure: "A disk only grows: keep the size that it has.",
       example: "20 GiB",

@@ -6,8 +6,12 @@ set -u
 name={{name}}
 link={{device}}
 note={{note}}
+# There during a reload.
+growing=$note.growing
 socket={{socket}}
 session={{session}}
+# The script of the mapping above, which grows with the device.
+open={{open}}
 session_unit={{sessionUnit}}
 helper={{helper}}
 client={{client}}
@@ -97,19 +101,50 @@ start() {
   say "attached as /dev/$device, $(cat "/sys/block/$device/size") sectors"
 }
 
-# Below a disk that stays open: the settings of this script as it is now, of which only the size can have changed.
-reload() {
+thaw() {
+  for mapping in $frozen; do dmsetup resume "$mapping"; done
+  frozen=
+}
+
+# Until then requests that the plugin before has left behind wait for the kernel's next look (io_timeout).
+freeze() {
+  for holder in "/sys/block/$node/holders"/*; do
+    [ -e "$holder" ] || continue
+    mapping=$(cat "$holder/dm/name")
+    frozen="$frozen $mapping"
+    if ! timeout 60 dmsetup suspend --noflush --nolockfs "$mapping"; then
+      echo "$mapping still waits for the server after 60 s" >&2
+      return 1
+    fi
+  done
+}
+
+grow() {
   if ! attached; then
     echo "the device is not attached; run: systemctl restart {{target}}" >&2
-    exit 1
+    return 1
   fi
-  "$session" grow "$served" || exit 1
-  # While Linux waits for a moment at which nothing is on the way, nobody can give the device a connection. So not before
-  # the new plugin answers there.
-  dd if="/dev/$node" of=/dev/null bs=4096 count=1 iflag=direct status=none || exit 1
-  "$helper" resize "/dev/$node" "$pid" "$size" && fits "$node" || exit 1
+  "$session" grow "$served" || return 1
+  # Linux changes the size once nothing is on the way, and until then lets nobody give the device a connection: with
+  # something on the way to a plugin that has died it would wait for ever. So the new one has to answer, and nothing
+  # comes from above.
+  dd if="/dev/$node" of=/dev/null bs=4096 count=1 iflag=direct status=none || return 1
+  frozen=
+  trap thaw EXIT
+  freeze && "$helper" resize "/dev/$node" "$pid" "$size" || return 1
+  thaw
+  fits "$node" && "$open" widen || return 1
   say "/dev/$node has grown to $(cat "/sys/block/$node/size") sectors"
 }
+
+# Below a disk that stays open: the settings of this script as it is now, of which only the size can have changed.
+reload() {
+  : >"$growing"
+  if grow; then rm -f "$growing"; else rm -f "$growing" && exit 1; fi
+}
+
+# systemd does not run ExecStop where the stop comes during a reload.
+left() { [ ! -e "$growing" ] || { rm -f "$growing" && stop; }; }
 
 # Whatever is above has been stopped by now. What is on its way to the server is seen safe before the device goes; by
 # hand that is waited for, a shutdown gives up after a while (session.sh).
@@ -155,8 +190,9 @@ case "${1-}" in
   start) start ;;
   reload) reload ;;
   stop) stop ;;
+  left) left ;;
   *)
-    echo "usage: $0 start|reload|stop" >&2
+    echo "usage: $0 start|reload|stop|left" >&2
     exit 2
     ;;
 esac

@@ -189,20 +189,44 @@ start() {
   echo "opened over $real with $cipher"
 }
 
+# For what an open disk, $1, is only done with its key.
+need_key() {
+  if [ "$sealed" != no ]; then
+    echo "the key of $name is sealed, and nobody is here to open it: an open disk is not $1; run: systemctl restart netdisk@$name.target" >&2
+    exit 1
+  fi
+  # The layer that brings the key back comes after the connection.
+  if [ ! -e "$key" ]; then
+    echo "$key is gone, and without it an open disk is not $1; run: systemctl restart netdisk@$name.target, and then pulumi up again, which puts the key back" >&2
+    exit 1
+  fi
+}
+
+# Some kernels forget it with the table.
+hand_on_read_ahead() {
+  cat "/sys/class/block/${real##*/}/queue/read_ahead_kb" >"/sys/class/block/$(basename "$(readlink -f "/dev/mapper/$name")")/queue/read_ahead_kb" ||
+    echo "the read-ahead of $name is not that of $real"
+}
+
+# The device has grown: so does the open mapping.
+widen() {
+  exists "$name" || return 0
+  need_key "made larger"
+  look_at "$device"
+  if [ "$reading" = "first line" ]; then
+    whole_key | cryptsetup resize --header "$header" "$name" || exit 1
+  else
+    cryptsetup resize --header "$header" --key-file "$key" "$name" || exit 1
+  fi
+  hand_on_read_ahead
+}
+
 # Leads the open mapping over to another connection of the same disk, $1, without closing it. Its table is taken from
 # a second mapping, which is closed again; the kernel writes out what is under way and exchanges the tables in one step,
 # during which users wait.
 move() {
   exists "$name" || return 0
-  if [ "$sealed" != no ]; then
-    echo "the key of $name is sealed, and nobody is here to open it: an open disk is not led over to another connection; run: systemctl restart netdisk@$name.target" >&2
-    exit 1
-  fi
-  # The layer that brings the key back comes after the connection.
-  if [ ! -e "$key" ]; then
-    echo "$key is gone, and without it an open disk is not led over to another connection; run: systemctl restart netdisk@$name.target, and then pulumi up again, which puts the key back" >&2
-    exit 1
-  fi
+  need_key "led over to another connection"
   look_at "$1"
   next=$name-next
   ! exists "$next" || dmsetup remove --retry "$next"
@@ -216,9 +240,7 @@ move() {
     dmsetup resume "$name"
     exit 1
   fi
-  # Some kernels forget it with the table.
-  cat "/sys/class/block/${real##*/}/queue/read_ahead_kb" >"/sys/class/block/$(basename "$(readlink -f "/dev/mapper/$name")")/queue/read_ahead_kb" ||
-    echo "the read-ahead of $name is not that of $real"
+  hand_on_read_ahead
   echo "led over to $real"
 }
 
@@ -230,10 +252,11 @@ left() {
 case "${1-}" in
   start) patiently start ;;
   move) move "$2" ;;
+  widen) widen ;;
   stop) ! exists "$name" || release ;;
   left) left ;;
   *)
-    echo "usage: $0 start|stop|left|move DEVICE" >&2
+    echo "usage: $0 start|stop|left|move DEVICE|widen" >&2
     exit 2
     ;;
 esac

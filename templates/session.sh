@@ -104,8 +104,7 @@ reconnect() {
 
 until_up() {
   tries=0
-  until [ "$(value state)" = up ]; do
-    tries=$((tries + 1))
+  until case $(value state) in up) true ;; replaying) false ;; *) tries=$((tries + 1)) && false ;; esac; do
     if [ "$tries" -gt 60 ]; then
       echo "no session with the server: $(value reason). \`netdisk status $name\` says what to do" >&2
       return 1
@@ -117,10 +116,15 @@ until_up() {
 # The disk has $1 bytes on the server by now: a new plugin takes that over. Users wait, as when a plugin dies.
 grow() {
   until_up || return 1
+  # An earlier try came as far.
+  [ "$(value size)" != "$1" ] || return 0
   trap 'rm -f "$larger"' EXIT
-  echo "$1" >"$larger" && systemctl restart {{unit}} && until_up || return 1
+  trap 'exit 143' TERM HUP INT
+  echo "$1" >"$larger" || return 1
+  systemctl restart {{unit}} || { echo "{{unit}} did not come back with a session: $(value reason)" >&2; return 1; }
+  until_up || return 1
   found=$(value size)
-  [ "$found" = "$1" ] || { echo "the server serves the disk $name with $found bytes, not with $1" >&2; return 1; }
+  [ "$found" = "$1" ] || { echo "the disk $name still has $found bytes: the server does not serve it with $1" >&2; return 1; }
 }
 
 # For ExecStop: whether the unit is started again as soon as it has stopped.

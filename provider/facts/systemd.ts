@@ -15,6 +15,10 @@ const activeStates = [
   "maintenance",
 ] as const;
 
+/** It runs, also while it reloads its configuration. */
+export const isRunning = ({ activeState }: Pick<SystemdUnit, "activeState">): boolean =>
+  activeState === "active" || activeState === "reloading" || activeState === "refreshing";
+
 export interface SystemdUnit {
   /** The unit's real name: an alias asked for comes back as what it stands for. */
   id: string;

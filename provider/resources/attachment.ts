@@ -130,6 +130,7 @@ function unitOf(inputs: Wish): ChainUnit {
         sessionUnit: sessionUnit(name),
         helper: sessionHelper,
         served: sizeBytes(inputs.size) ?? 0,
+        open: unitScript("open", name),
         target,
       },
       service: { target, session: sessionUnit(name) },
@@ -199,9 +200,9 @@ ${bringUp("the device is attached", inputs)}`,
  * Another connection in the place of the one that is there: a disk that is open goes over to it, and its users only
  * wait for a moment. With a session the device stays the same, and takes the size of another plugin's.
  */
-const exchange = (unit: ChainUnit): RunStep => ({
+const exchange = (unit: ChainUnit, { transport }: Wish): RunStep => ({
   ...systemctl("reload", unit),
-  title: `systemctl reload ${unit.unit} (a new connection; the disk stays open)`,
+  title: `systemctl reload ${unit.unit} (${transport === "session" ? "a new plugin: a pause of some 12 s" : "a new connection"}; the disk stays open)`,
 });
 
 const panicking = (seconds: number): string =>
@@ -295,7 +296,7 @@ export const attachment = resourceType<typeof definition>({
     if (!asWished)
       return [
         ...steps,
-        kept ? exchange(unit) : restart(inputs, grown ? sessionUnit(inputs.name) : undefined),
+        kept ? exchange(unit, inputs) : restart(inputs, grown ? sessionUnit(inputs.name) : undefined),
       ];
     if (state.readAhead === inputs.readAhead && state.queue) return steps;
     // Can change under a mounted file system, whose users wait until what is on the way is answered.

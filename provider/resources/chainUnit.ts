@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import type { Transport } from "../../schema/fields";
 import { unitDir, unitScript } from "../../schema/paths";
 import { ask } from "../fact";
-import { systemdUnit } from "../facts/systemd";
+import { isRunning, systemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { type RunStep, type Step, type WriteStep, writeStep } from "../resource";
@@ -91,7 +91,7 @@ export async function observeUnit(host: Host, { unit, files }: ChainUnit): Promi
       state.fragmentPath === `${unitDir}/${unit}` &&
       state.dropInPaths.length === others.length &&
       !state.needDaemonReload,
-    active: state.activeState === "active",
+    active: isRunning(state),
     ...(others.length > 0 && {
       note: `${unit} is changed by drop-ins that are not for it alone, and that netdisk leaves as they are: ${others.join(", ")}`,
     }),

@@ -13,7 +13,7 @@ import {
   upUnit,
 } from "../../schema/paths";
 import { ask } from "../fact";
-import { systemdUnits } from "../facts/systemd";
+import { isRunning, systemdUnits } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type Step, resourceType } from "../resource";
 import { type ChainUnit, install, noteOf, observeUnit, stopTimeout, unitOnly, uninstall } from "./chainUnit";
@@ -69,7 +69,7 @@ export const diskTarget = resourceType<typeof definition>({
         transport,
         installed: units.every(({ installed }) => installed),
         enabled: whole[0]?.unitFileState === "enabled",
-        active: whole.every(({ activeState }) => activeState === "active"),
+        active: whole.every(isRunning),
         unit: target,
         locked,
       },

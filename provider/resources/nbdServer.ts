@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { nbdServerConfig, nbdServerIncludeDir, nbdServerRecord, nbdServerUnit } from "../../schema/paths";
 import { ask, askFile } from "../fact";
 import { type LoadRecord, parseLoadRecord } from "../facts/nbdServer";
-import { systemdUnit, type SystemdUnit } from "../facts/systemd";
+import { isRunning, type SystemdUnit, systemdUnit } from "../facts/systemd";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import type { RunStep } from "../resource";
@@ -25,7 +25,7 @@ async function look(host: Host): Promise<Running> {
     ask(host, systemdUnit, nbdServerUnit),
     askFile(host, nbdServerRecord, parseLoadRecord, rewriteNotes),
   ]);
-  const active = unit.activeState === "active" || unit.activeState === "reloading";
+  const active = isRunning(unit);
   // A record of an earlier start says nothing about the process that runs now.
   return { unit, active, record: active && record?.invocation === unit.invocationId ? record : undefined };
 }

@@ -485,11 +485,15 @@ describe("session.sh grow", () => {
   it("says what the server has, where that is another size", () => {
     takesOver(MiB);
     const { status, stderr } = grow();
-    expect([status, stderr]).toEqual([
-      1,
-      `the server serves the disk t1 with ${MiB} bytes, not with ${2 * MiB}\n`,
-    ]);
+    const said = `the disk t1 still has ${MiB} bytes: the server does not serve it with ${2 * MiB}\n`;
+    expect([status, stderr]).toEqual([1, said]);
     expect(shell.read(larger)).toBeUndefined();
+  });
+
+  it("needs no other plugin where the one that runs knows the size already", () => {
+    shell.write("status", `{"state":"up","size":${2 * MiB}}`);
+    expect(grow().status).toBe(0);
+    expect(restarts()).toEqual([]);
   });
 
   it("leaves a plugin alone that waits for the server", () => {
@@ -570,6 +574,7 @@ describe("the device of a session's disk", () => {
     lock: "/run/netdisk/lock/attach",
     size: MiB,
     served: MiB,
+    open: "open",
     target: "netdisk@t1.target",
     nbdDevice: part("nbd-device.sh"),
     setQueue: part("queue.sh"),
@@ -679,11 +684,12 @@ describe("the device of a session's disk", () => {
 
     describe("that is to be larger", () => {
       const grows = () =>
-        shell.calls().filter((call) => /^(session grow|dd|netdisk-helper resize)/.test(call));
+        shell.calls().filter((call) => /^(session grow|dd|dmsetup|netdisk-helper resize|open)/.test(call));
 
       beforeEach(() => {
         shell.write("/sys/block/nbd3/size", "1024\n");
         shell.stub("dd", "");
+        shell.stub("open", "");
         shell.stub("netdisk-helper", `test "$1" != resize || echo $(($4 / 512)) >sys/block/nbd3/size`);
       });
 
@@ -692,9 +698,11 @@ describe("the device of a session's disk", () => {
         expect(grows()).toEqual([
           `session grow ${MiB}`,
           "dd if=/dev/nbd3 of=/dev/null bs=4096 count=1 iflag=direct status=none",
+          "dmsetup suspend --noflush --nolockfs t1",
           `netdisk-helper resize /dev/nbd3 7 ${MiB}`,
+          "dmsetup resume t1",
+          "open widen",
         ]);
-        expect(acts()).toEqual([]);
         expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([true, "nbd3 7\n"]);
       });
 
@@ -703,11 +711,24 @@ describe("the device of a session's disk", () => {
         ["the new plugin does not answer", "dd", "exit 1"],
         ["Linux refuses", "netdisk-helper", "exit 1"],
         ["Linux keeps the old one", "netdisk-helper", "exit 0"],
+        ["something still waits", "dmsetup", `test "$1" != suspend`],
       ])("is left as it is where %s", (_why, program, text) => {
         shell.stub(program, text);
         expect(attach("reload").status).toBe(1);
         expect(shell.read("/sys/block/nbd3/size")).toBe("1024\n");
-        expect(acts()).toEqual([]);
+        // Nothing stays suspended.
+        const ofMapping = acts().map((act) => act.split(" ")[1]);
+        expect([[], ["suspend", "resume"]]).toContainEqual(ofMapping);
+        // A stop that comes later is systemd's own.
+        attach("left");
+        expect(linked()).toBe(true);
+      });
+
+      it("is detached by a stop that comes in between, for which systemd does not run ExecStop", () => {
+        shell.write("/run/netdisk/t1/attached.growing", "");
+        attach("left");
+        expect(acts()).toContain("nbd-client -d /dev/nbd3");
+        expect(linked()).toBe(false);
       });
 
       it("is not asked for where the device is another disk's by now", () => {
