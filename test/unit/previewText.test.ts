@@ -42,6 +42,7 @@ it("takes no look at a resource for a change of it", () => {
 });
 
 it("takes the refusal of a change for its row", () => {
-  const refused = " ~  netdisk:index:BackingFile testdisk refresh [diff: ~size]; error: property size has a problem";
+  const refused =
+    " ~  netdisk:index:BackingFile testdisk refresh [diff: ~size]; error: property size has a problem";
   expect(rowsOf(`${output}\n${refused}`, "BackingFile", "testdisk")).toEqual([refused]);
 });
