@@ -5,7 +5,7 @@
 import { beforeAll, expect, it } from "vitest";
 import { lab, mounted, on, powerCycle } from "./harness/lab";
 import { status } from "./harness/outage";
-import { remarksOn, rowsOf } from "./harness/previewText";
+import { remarksOn } from "./harness/previewText";
 import { pulumi, setDisks, testdisk } from "./harness/project";
 import { until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
@@ -26,10 +26,11 @@ const becomes = (wanted: string) =>
 /** Whatever is made for one transport says so. */
 async function expectNamed(change: string): Promise<void> {
   const { output } = await pulumi(["preview"]);
-  for (const type of ["Attachment", "Mount", "DiskTarget"]) {
-    expect(rowsOf(output, type, "testdisk").join("\n"), output).toMatch(/\[diff: .*[~,]transport\b/);
+  const named = /netdisk:index:(\w+) testdisk update \[diff: [^\]]*[~,]transport\b/g;
+  const types = new Set([...output.matchAll(named)].map(([, type]) => type));
+  expect(types, output).toEqual(new Set(["Attachment", "Mount", "DiskTarget"]));
+  for (const type of ["Attachment", "Mount", "DiskTarget"])
     expect(remarksOn(output, type, "testdisk").join("\n")).toContain(`transport: ${change}`);
-  }
 }
 
 /** Mounted, with nothing left to do, and the data as the server has it. */
