@@ -110,10 +110,10 @@ index_of (const char *device)
   return (int) index;
 }
 
-/* NBD_CMD_RECONFIGURE. SECONDS: dead-connection timeout, 0: leave it. BYTES: the device's size, 0: leave it. FD: the new
- * connection, -1: none. Returns 0 or -errno (libnl's negative codes, of which only the kernel's NLE_* matter here). */
-static int
-reconfigure (int index, uint64_t seconds, uint64_t bytes, int fd)
+/* NBD_CMD_RECONFIGURE of DEVICE, which is number INDEX. SECONDS: dead-connection timeout, 0: leave it. BYTES: the device's size, 0: leave it. FD: the new
+ * connection, -1: none. False, with a complaint: it was not done. */
+static bool
+reconfigure (const char *device, int index, uint64_t seconds, uint64_t bytes, int fd)
 {
   struct nl_sock *netlink = nl_socket_alloc ();
   struct nl_msg *message = nlmsg_alloc ();
@@ -144,7 +144,9 @@ reconfigure (int index, uint64_t seconds, uint64_t bytes, int fd)
 out:
   nlmsg_free (message);
   nl_socket_free (netlink);
-  return error;
+  if (error < 0)
+    complain (device, nl_geterror (error));
+  return error >= 0;
 }
 
 /* A positive number, or 0 with a complaint: TEXT is no number of WHAT. */
@@ -164,16 +166,10 @@ number_of (const char *text, const char *what)
 static int
 keep (const char *device, const char *text)
 {
-  int index = index_of (device), error;
+  int index = index_of (device);
   uint64_t seconds = number_of (text, "seconds");
 
-  if (index == -1 || seconds == 0)
-    return EXIT_FAILURE;
-  if ((error = reconfigure (index, seconds, 0, -1)) < 0) {
-    complain (device, nl_geterror (error));
-    return EXIT_FAILURE;
-  }
-  return EXIT_SUCCESS;
+  return index != -1 && seconds > 0 && reconfigure (device, index, seconds, 0, -1) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* A connection of its own with the handshake done, or -1. libnbd does the talking; closing its handle says no goodbye. */
@@ -213,7 +209,7 @@ attached_by (int index, const char *pid)
 static int
 reconnect (const char *device, const char *pid, const char *socket)
 {
-  int index = index_of (device), fd = -1, error;
+  int index = index_of (device), fd = -1;
 
   if (index == -1)
     return EXIT_FAILURE;
@@ -230,10 +226,8 @@ reconnect (const char *device, const char *pid, const char *socket)
     complain (socket, nbd_get_error ());
     return EXIT_FAILURE;
   }
-  if ((error = reconfigure (index, 0, 0, fd)) < 0) {
-    complain (device, nl_geterror (error));
+  if (!reconfigure (device, index, 0, 0, fd))
     return EXIT_FAILURE;
-  }
   printf ("%s is connected again\n", device);
   return EXIT_SUCCESS;
 }
@@ -243,7 +237,7 @@ reconnect (const char *device, const char *pid, const char *socket)
 static int
 resize (const char *device, const char *pid, const char *text)
 {
-  int index = index_of (device), error;
+  int index = index_of (device);
   uint64_t bytes = number_of (text, "bytes");
 
   if (index == -1 || bytes == 0)
@@ -252,11 +246,7 @@ resize (const char *device, const char *pid, const char *text)
     complain (device, "is not attached any more");
     return EXIT_FAILURE;
   }
-  if ((error = reconfigure (index, 0, bytes, -1)) < 0) {
-    complain (device, nl_geterror (error));
-    return EXIT_FAILURE;
-  }
-  return EXIT_SUCCESS;
+  return reconfigure (device, index, 0, bytes, -1) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int
