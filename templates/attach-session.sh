@@ -140,7 +140,10 @@ grow() {
 # Below a disk that stays open: the settings of this script as it is now, of which only the size can have changed.
 reload() {
   : >"$growing"
-  if grow; then rm -f "$growing"; else rm -f "$growing" && exit 1; fi
+  grow
+  status=$?
+  rm -f "$growing"
+  return "$status"
 }
 
 # systemd does not run ExecStop where the stop comes during a reload.
@@ -182,7 +185,7 @@ stop() {
   fi
   # First of all the note, so that the plugin does not take this for a connection that Linux has ended.
   rm -f "$note" "$link"
-  for mapping in $frozen; do dmsetup resume "$mapping"; done
+  thaw
   "$session" dismiss
 }
 
