@@ -43,7 +43,7 @@ const keySlot = field(z.int().min(0).max(7).optional(), {
 export const luksKey = define({
   token: "netdisk:index:LuksKey",
   kind: "luks-key",
-  doc: "The disk's key: random bytes from the client's kernel, kept on the client (0400), never sent anywhere. Stays when the resource is removed.",
+  doc: "The disk's key: random bytes from the client's kernel, kept on the client (0400). It leaves it only sealed, by Recovery, in the stack's state. Stays when the resource is removed.",
   shared: false,
   inputs: {
     name: nameField,

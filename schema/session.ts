@@ -63,7 +63,7 @@ export const sessionPlugin = define({
 export const session = define({
   token: "netdisk:index:Session",
   kind: "session",
-  doc: "netdisk-session@NAME.service: nbdkit with netdisk's plugin and its ssh to the server. It keeps what the server has not made safe and waits out every outage; restarting it is a pause of a few seconds.",
+  doc: "netdisk-session@NAME.service: nbdkit with netdisk's plugin and its ssh to the server. It keeps what the server has not made safe and waits out every outage; restarting it is a pause of some 12 s.",
   shared: false,
   inputs: {
     name: nameField,

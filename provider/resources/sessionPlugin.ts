@@ -17,7 +17,9 @@ import {
 } from "../../schema/paths";
 import { sessionPlugin as definition } from "../../schema/session";
 import { agentSources } from "../agentSources";
+import { NetdiskError } from "../errors";
 import { ask, askFile } from "../fact";
+import { aptCandidate } from "../facts/apt";
 import { fileDigests } from "../facts/nbdBuild";
 import { parsePluginManifest } from "../facts/pluginManifest";
 import { statPath } from "../facts/stat";
@@ -47,6 +49,12 @@ const command = (): string => render("netdisk.sh", commandHoles());
 const sleepUnitFile = `${unitDir}/${sleepUnit}`;
 const sleepUnitLink = `${unitDir}/sleep.target.requires/${sleepUnit}`;
 const sleepUnitText = (): string => render("netdisk-sleep.service", { command: netdiskCommand });
+
+/** Whether a Debian version of nbdkit is one that the plugin can be built with (agent/Makefile looks at the same). */
+function suffices(version: string): boolean {
+  const [, major = 0, minor = 0] = /^(?:\d+:)?(\d+)\.(\d+)/.exec(version)?.map(Number) ?? [];
+  return major > 1 || (major === 1 && minor >= 34);
+}
 
 /** One command under one lock: of two stacks that build at once, neither takes the directory from under the other. */
 const build = (digest: string, archive: string): Step => ({
@@ -84,6 +92,17 @@ export const sessionPlugin = resourceType<typeof definition>({
   definition,
   name: () => "netdisk",
   predict: () => ({ plugin: sessionPluginFile }),
+
+  // Without lists of packages nobody knows before `up` has fetched them; then the build refuses it.
+  async suitable(host) {
+    const nbdkit = await ask(host, aptCandidate, "nbdkit");
+    if (nbdkit === undefined || suffices(nbdkit)) return;
+    throw new NetdiskError(
+      "CONFIG",
+      `${host.label} has nbdkit ${nbdkit} in its package lists, and netdisk's plugin needs 1.34 or newer. ` +
+        "Take a client that has it (Debian 13 and Ubuntu 24.04 do), or `transport: forward` for its disks.",
+    );
+  },
 
   async observe(host) {
     const [manifest, tool, unit, link] = await Promise.all([

@@ -10,7 +10,7 @@ import { startMounted, up } from "./harness/scenario";
 import { linkRate, makeSource, sequential, type Sequential, type Small, smallFiles } from "./harness/speed";
 
 const minutes = (n: number) => n * 60_000;
-const size = "512 MiB";
+const size = "1536 MiB";
 const paths = { forward: "/mnt/forward", session: "/mnt/session" } as const;
 type Transport = keyof typeof paths;
 const transports = Object.keys(paths) as Transport[];
@@ -99,7 +99,7 @@ describe.each([
       expect(found.readSmallCalls / received, "read in 32 KiB calls").toBeGreaterThanOrEqual(0.95);
       expect(1 / found.appends, "append").toBeLessThanOrEqual(3 * roundTrip + hostsOwn);
     },
-    minutes(10),
+    minutes(20),
   );
 
   if (roundTrip === 0.03)
