@@ -3,29 +3,23 @@
  * data: foreign.yaml. Each is put into the server's file of one disk and reaches the client by the real way, where the
  * real provider is told to format it.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
-import { engine, urnOf } from "../provider/client";
-import { on, tryOn } from "./harness/lab";
-import { config, pulumi, setDisks, stack, testdisk, type Disk } from "./harness/project";
-import { checkout, start, until, type Running } from "./harness/run";
+import {
+  type Asked,
+  askProvider,
+  forgetImages,
+  image,
+  imageFile,
+  installTools,
+  kinds,
+  mib,
+  size,
+} from "./harness/foreign";
+import { on } from "./harness/lab";
+import { pulumi, setDisks, testdisk, type Disk } from "./harness/project";
 import { startMounted } from "./harness/scenario";
 
-interface Kind {
-  name: string;
-  make: string;
-  says: string;
-  attach?: string;
-  done?: string;
-}
-
 const minutes = (n: number) => n * 60_000;
-const kinds = parse(readFileSync(join(__dirname, "foreign.yaml"), "utf8")) as Kind[];
-
-const mib = 2 ** 20;
-const size = 320 * mib;
 const file = "/var/lib/netdisk/foreign.img";
 const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
 const attach = "netdisk-attach@foreign.service";
@@ -36,20 +30,6 @@ const disk: Disk = {
   file: { path: file, size: "320 MiB" },
   mount: { path: "/mnt/foreign" },
 };
-
-const tools =
-  "btrfs-progs f2fs-tools exfatprogs ntfs-3g dosfstools reiserfsprogs jfsutils nilfs-tools lvm2 mdadm bcache-tools fdisk genisoimage squashfs-tools erofs-utils udftools ocfs2-tools gfs2-utils xfsprogs e2fsprogs util-linux-extra cryptsetup-bin dmsetup";
-
-/** Makes the image of a kind on the server, with its own tools. */
-const image = (script: string) =>
-  on(
-    "server",
-    `set -e; img=/var/tmp/foreign/img; mkdir -p /var/tmp/foreign; rm -f $img; truncate -s ${size} $img
-dev=$(losetup --find --show $img); trap 'losetup -d $dev' EXIT
-said=$( { ${script}
-} 2>&1 </dev/null) || { echo "$said" >&2; exit 1; }
-sync`,
-  );
 
 /** The whole device, as the server stores it. */
 const digest = () => on("server", `sha256sum ${file}`);
@@ -66,39 +46,11 @@ const attached = () =>
 /** Puts the image into the disk's own file while nobody is connected. */
 async function swapIn(): Promise<void> {
   await on("client", `systemctl stop ${attach}`);
-  await on("server", `cp --sparse=always /var/tmp/foreign/img ${file} && sync ${file}`);
+  await on("server", `cp --sparse=always ${imageFile} ${file} && sync ${file}`);
 }
 
-/**
- * The provider that the engine would start, told to make the disk's Luks: what a run does at this place, without the
- * half minute around it. Whole runs are the first tests of this file.
- */
-let provider: Running;
-let create: () => Promise<unknown>;
-
-async function startProvider(): Promise<void> {
-  provider = start([join(checkout, "provider/pulumi-resource-netdisk"), "127.0.0.1:1"]);
-  const client = engine(
-    Number(await until("its port", 60, async () => /^[0-9]+/.exec(provider.said())?.[0])),
-  );
-  const { host, sshConfig } = config.client;
-  await client.configure({ role: "client", host, sshConfig });
-  const urn = urnOf("foreign", { type: "netdisk:index:Luks", stack, project: "netdisk-e2e" });
-  const { inputs, failures } = await client.check(urn, {
-    name: "foreign",
-    device,
-    keyFile: "/etc/netdisk/keys/foreign.key",
-  });
-  expect(failures).toEqual([]);
-  create = () => client.create(urn, inputs);
-}
-
-/** What it says to what is there, or undefined when it was formatted. */
-const refusal = (): Promise<string | undefined> =>
-  create().then(
-    () => undefined,
-    (error: unknown) => (error as Error).message,
-  );
+/** The disk's Luks. Whole runs are the first tests of this file. */
+let luks: Asked;
 
 /** What a format that was begun leaves on the client: claim, header, note. The directories are there by the other disk. */
 const made = async (): Promise<string[]> => {
@@ -113,15 +65,12 @@ const nothingMade = async (): Promise<void> => expect(await made()).toEqual([]);
 
 beforeAll(async () => {
   await startMounted();
-  await on(
-    "server",
-    `apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${tools} >/dev/null`,
-  );
+  await installTools();
 }, minutes(20));
 
 afterAll(async () => {
-  provider.child.kill("SIGKILL");
-  await tryOn("server", "rm -rf /var/tmp/foreign");
+  luks.end();
+  await forgetImages();
 });
 
 describe("a file that was there before netdisk", () => {
@@ -137,7 +86,7 @@ describe("a file that was there before netdisk", () => {
     "is refused on the server when it holds %s, and nothing of it is changed",
     async (_, make, found) => {
       await image(make);
-      await on("server", `cp --sparse=always /var/tmp/foreign/img ${file} && chmod 640 ${file}`);
+      await on("server", `cp --sparse=always ${imageFile} ${file} && chmod 640 ${file}`);
       const before = await untouched();
       setDisks({ testdisk, foreign: disk });
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
@@ -169,7 +118,7 @@ describe("a file that was there before netdisk", () => {
       await image(
         `echo secret-of-theirs | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --uuid ${uuid} $img`,
       );
-      await on("server", `cp --sparse=always /var/tmp/foreign/img ${file}`);
+      await on("server", `cp --sparse=always ${imageFile} ${file}`);
       const before = await digest();
       setDisks({ testdisk, foreign: disk });
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
@@ -185,7 +134,10 @@ describe("a file that was there before netdisk", () => {
 });
 
 describe("refused, by its name, and unchanged", () => {
-  beforeAll(startProvider, minutes(2));
+  beforeAll(async () => {
+    const keyFile = "/etc/netdisk/keys/foreign.key";
+    luks = await askProvider("client", "Luks", { name: "foreign", device, keyFile });
+  }, minutes(2));
 
   it.each(kinds)(
     "$name",
@@ -195,7 +147,7 @@ describe("refused, by its name, and unchanged", () => {
       const before = await digest();
       await attached();
       if (kind.attach !== undefined) await on("client", `d=$(readlink -f ${device}); ${kind.attach}`);
-      const said = await refusal();
+      const said = await luks.refusal();
       if (kind.done !== undefined) await on("client", `d=$(readlink -f ${device}); ${kind.done}`);
       expect(said).toMatch(new RegExp(kind.says));
       expect(said).toContain(device);
@@ -223,7 +175,7 @@ TABLE
 chown nbd /dev/mapper/bad && mount --bind "$(readlink -f /dev/mapper/bad)" ${file}`,
       );
       await attached();
-      const said = await refusal();
+      const said = await luks.refusal();
       await on("client", `systemctl stop ${attach}`);
       await on(
         "server",
@@ -243,7 +195,7 @@ chown nbd /dev/mapper/bad && mount --bind "$(readlink -f /dev/mapper/bad)" ${fil
       await on("server", `truncate -s 0 ${file}`);
       await on("client", `systemctl start --no-block ${attach}; sleep 3; systemctl stop ${attach}`);
       await on("client", `systemctl start --no-block ${attach}; sleep 3`);
-      const said = await refusal();
+      const said = await luks.refusal();
       expect(said).toMatch(
         /cannot be seen: (netdisk-attach@foreign.service is|\/dev\/netdisk\/foreign is not)/,
       );
@@ -264,10 +216,10 @@ it(
     const standIn = "/usr/local/sbin/cryptsetup";
     const text = `#!/bin/sh\ncase "$1" in luksFormat) exit 1 ;; esac\nexec ${real} "$@"\n`;
     await on("client", `cat >${standIn} && chmod 0755 ${standIn}`, text);
-    expect(await refusal()).toContain("luksFormat");
+    expect(await luks.refusal()).toContain("luksFormat");
     expect(await made()).toEqual(["claims/luks/foreign/netdisk-e2e.e2e.json", "intent/luks-foreign"]);
     await on("client", `rm ${standIn}`);
-    expect(await refusal()).toBeUndefined();
+    expect(await luks.refusal()).toBeUndefined();
     expect(await made()).toEqual(["claims/luks/foreign/netdisk-e2e.e2e.json", "headers/foreign.luks"]);
     expect(await on("client", `dd if=${device} bs=4096 count=1 status=none | head -c 4`)).toBe("LUKS");
   },

@@ -16,6 +16,7 @@
  */
 import { beforeAll, describe, expect } from "vitest";
 import { hosts, lab, mounted, on, powerCycle, type HostName } from "./lab";
+import { upAsForeseen } from "./foreseen";
 import { defaultStack, pulumi, testdisk, type StackSettings } from "./project";
 import { until } from "./run";
 import { bootIds, destroy, expectNoChanges, ladder, makePrepared, prepared, pristine, up } from "./scenario";
@@ -151,7 +152,7 @@ function climb(variant: Variant, start: Start): void {
         expect(preview.code, preview.output).toBe(0);
         expect(preview.output).toMatch(start.wouldRun);
         expect(await Promise.all(hosts.map(traces))).toEqual(before);
-        const output = await up();
+        const output = await upAsForeseen(preview.output);
         expect(output).toMatch(/\+ \d+ created/);
         await mounted();
         await variant.made?.();

@@ -19,3 +19,19 @@ export function remarksOn(output: string, type: string, name: string): string[] 
     return listens;
   });
 }
+
+/** Steps in their order, by resource: `TYPE (NAME)`, as the engine heads its messages. */
+export type Steps = Map<string, string[]>;
+
+/** What it says that `up` would run. */
+export function foreseenSteps(output: string): Steps {
+  const steps: Steps = new Map();
+  let resource = "";
+  for (const line of output.split("\n")) {
+    const head = /^ {2}netdisk:index:(\w+ \(.+\)):$/.exec(line)?.[1];
+    if (head !== undefined) resource = head;
+    const step = /^ *(?:info: )?would run: (.*)$/.exec(line)?.[1];
+    if (step !== undefined) steps.set(resource, [...(steps.get(resource) ?? []), step]);
+  }
+  return steps;
+}
