@@ -100,6 +100,24 @@ describe("the client shuts down without its server", () => {
     minutes(5 + 5 * shutdowns),
   );
 
+  step(
+    "a boot does not wait for a server that is out of reach, and the disk is there soon after it is",
+    async () => {
+      await lab("link", "cut");
+      await shutDown("client", "reboot", limit);
+      await until("the client is there", 120, async () => (await tryOn("client", "true")).code === 0);
+      await until("its boot is over", 60, async () =>
+        (await tryOn("client", "systemctl is-active multi-user.target")).output.startsWith("active"),
+      );
+      expect((await tryOn("client", `findmnt ${path}`)).code).not.toBe(0);
+      // What waits for the disk is not what a boot waits for.
+      expect(await on("client", "systemctl list-jobs --no-legend | grep -v netdisk || true")).toBe("");
+      await lab("link", "heal");
+      await mounted(path);
+    },
+    minutes(10),
+  );
+
   for (const [unit, { program, prepare }] of Object.entries(startings))
     step(
       `one ends within ${limit} s while ${unit} is still starting`,

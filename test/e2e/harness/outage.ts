@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { complaintsAfter, kernelLogEnd } from "./kernelLog";
+import { complaintsIn, kernelLogAfter, kernelLogEnd } from "./kernelLog";
 import { lab, mounted, on, tryOn } from "./lab";
 import { type Disk, setDisks } from "./project";
 import { startMounted, up } from "./scenario";
@@ -22,6 +22,9 @@ const damage = `journalctl --dmesg --boot --quiet --output cat | grep -E 'I/O er
 /** What of it the client's kernel has said since its boot. */
 export const kernelDamage = async (): Promise<string[]> =>
   (await tryOn("client", damage)).output.split("\n").filter((line) => line !== "");
+
+const pluginProcess = (): Promise<string> =>
+  on("client", `systemctl show -P MainPID netdisk-session@${name}`);
 
 export interface Patient {
   /** Does harm, ends it, and waits until the writer goes on; prints and returns the seconds from the repair until then. */
@@ -57,10 +60,26 @@ export async function startSession(
 
 /** Work that must notice an outage as a pause, and nothing else. From now on the kernel says only what is allowed, too. */
 export async function patientOf(work: Work): Promise<Patient> {
-  const logBegin = await kernelLogEnd();
+  let logEnd = await kernelLogEnd();
+  let plugin = await pluginProcess();
+  const complaints: string[] = [];
+  const listen = async (broken: boolean): Promise<void> => {
+    const { log, end } = await kernelLogAfter(logEnd);
+    complaints.push(...complaintsIn(log, broken));
+    logEnd = end;
+  };
+  /** A plugin that has died by itself is told, too: its successor would hide it. */
+  const look = async (fault = ""): Promise<void> => {
+    await listen(endsConnection.some((breakage) => fault.startsWith(breakage)));
+    const now = await pluginProcess();
+    if (now !== plugin && !fault.startsWith(killOfPlugin))
+      complaints.push(`the plugin ${plugin} is ${now} now`);
+    plugin = now;
+  };
   const errors = async (): Promise<string[]> => {
+    await look();
     const failure = work.failure();
-    return [...(failure === undefined ? [] : [failure]), ...(await complaintsAfter(logBegin))];
+    return [...(failure === undefined ? [] : [failure]), ...complaints];
   };
   const unharmed = async (): Promise<void> => expect(await errors()).toEqual([]);
   return {
@@ -71,6 +90,7 @@ export async function patientOf(work: Work): Promise<Patient> {
       const repaired = Date.now();
       await goesOn(work.writer, 90);
       const stall = (Date.now() - repaired) / 1000;
+      await look(fault);
       await unharmed();
       console.log(`${fault}: goes on after ${stall.toFixed(1)} s`);
       return stall;
@@ -112,15 +132,20 @@ const hangUp = readFileSync(join(__dirname, "hangUp.pl"), "utf8");
  */
 export const longestAfterBreakage = 20;
 
+const killOfPlugin = "SIGKILL of the plugin";
+const hangUpOfKernel = "end of the kernel's connection to the plugin";
+
+/** After these alone the kernel may speak of a connection. */
+const endsConnection: readonly string[] = [killOfPlugin, hangUpOfKernel];
+
 /** What is on the way is broken, piece by piece. */
 export const breakages: Record<string, () => Promise<unknown>> = {
   "SIGKILL of ssh": () =>
     on("client", `kill -KILL $(pgrep -x -P $(systemctl show -P MainPID netdisk-session@${name}) ssh)`),
   "SIGKILL of nbd-server": () =>
     on("server", `kill -KILL $(pgrep -f '^nbd-server -d -C /etc/netdisk/serve/${name}.conf')`),
-  "SIGKILL of the plugin": () =>
-    on("client", `kill -KILL $(systemctl show -P MainPID netdisk-session@${name})`),
-  "end of the kernel's connection to the plugin": () =>
+  [killOfPlugin]: () => on("client", `kill -KILL $(systemctl show -P MainPID netdisk-session@${name})`),
+  [hangUpOfKernel]: () =>
     on(
       "client",
       `perl - $(systemctl show -P MainPID netdisk-session@${name}) /run/netdisk/${name}/nbd.sock`,

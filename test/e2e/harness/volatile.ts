@@ -127,6 +127,17 @@ function loseCache(mark: string): number {
   });
 }
 
+/** Waits until more than a MiB has been written since the disk's last flush, and a moment longer. */
+const waitForData = `flushed= since=0
+for i in $(seq 600); do
+  set -- $(cat /sys/block/ubdb/stat)
+  [ "\${16}" = "$flushed" ] || { flushed=\${16} since=$7; }
+  [ $(($7 - since)) -lt 2048 ] || { sleep "0.$(($(od -An -N1 -tu1 /dev/urandom) % 5))"; exit 0; }
+  sleep 0.05
+done
+echo 'nothing was written for 30 s' >&2
+exit 1`;
+
 let cuts = 0;
 
 /**
@@ -136,6 +147,7 @@ let cuts = 0;
  */
 export async function cutPowerAndCache(): Promise<number> {
   const mark = `cut-${++cuts}`;
+  await on("server", waitForData);
   await lab("link", "cut");
   await on("server", `dmsetup message volatile 0 mark ${mark}`);
   await until(`"${mark}" is in the log`, 60, async () =>
