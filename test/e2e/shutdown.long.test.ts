@@ -138,6 +138,21 @@ describe("the client shuts down without its server", () => {
       minutes(10),
     );
 
+  step(
+    `one ends within ${limit} s where the file system is mounted a second time`,
+    async () => {
+      await on("client", `mkdir -p /mnt/second && mount --bind ${path} /mnt/second`);
+      await on("client", `head -c 20M /dev/urandom >${path}/unsafe`);
+      await lab("link", "cut");
+      const seconds = await shutDown("client", "reboot", limit);
+      await lab("link", "heal");
+      await mounted(path);
+      console.log(`reboot with a second mount: ${seconds.toFixed(1)} s`);
+      expect(await journal(-1)).toMatch(givenUp);
+    },
+    minutes(10),
+  );
+
   for (const [what, stop] of Object.entries(stops))
     step(
       `${what} has what waits written though the session was stopped by hand`,

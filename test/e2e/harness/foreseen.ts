@@ -13,10 +13,27 @@ interface Exception {
 }
 
 /** Foreseen, and not run: a step of another resource, which is run before, has made it needless. */
-export const needless: readonly Exception[] = [];
+const needless: readonly Exception[] = [
+  {
+    resource: /^(Attachment|Mapping|Mount|DiskTarget) /,
+    step: /^systemctl (re)?start netdisk/,
+    why: "a link of the chain that is started again takes along what is above it",
+  },
+];
 
 /** Run, and not foreseen. */
-export const later: readonly Exception[] = [];
+const later: readonly Exception[] = [
+  {
+    resource: /^ServerConfig /,
+    step: /^cp \S+ \S+\.before-netdisk$/,
+    why: "the package that the same run installs brings the file which is kept",
+  },
+];
+
+/** Of these nothing may have been foreseen, because an input is an output of what the same run changes. */
+const unknown: readonly Omit<Exception, "step">[] = [
+  { resource: /^Attachment /, why: "its `revision` is the export's, which is another after a change" },
+];
 
 const isExcused = (exceptions: readonly Exception[], resource: string, step: string): boolean =>
   exceptions.some((exception) => exception.resource.test(resource) && exception.step.test(step));
@@ -25,13 +42,14 @@ const isExcused = (exceptions: readonly Exception[], resource: string, step: str
 export function surprises(foreseen: Steps, ran: Steps): string[] {
   const found: string[] = [];
   for (const resource of new Set([...foreseen.keys(), ...ran.keys()])) {
-    const did = [...(ran.get(resource) ?? [])];
-    for (const step of foreseen.get(resource) ?? []) {
+    const shown = foreseen.get(resource) ?? [];
+    if (shown.length === 0 && unknown.some((exception) => exception.resource.test(resource))) continue;
+    const did = (ran.get(resource) ?? []).filter((step) => !isExcused(later, resource, step));
+    for (const step of shown) {
       if (did[0] === step) did.shift();
       else if (!isExcused(needless, resource, step)) found.push(`${resource} did not run: ${step}`);
     }
-    for (const step of did)
-      if (!isExcused(later, resource, step)) found.push(`${resource} ran unforeseen: ${step}`);
+    for (const step of did) found.push(`${resource} ran unforeseen: ${step}`);
   }
   return found;
 }
@@ -45,13 +63,19 @@ function ranSteps(): Steps {
   return steps;
 }
 
-/** `up` after this preview; returns what it said. */
-export async function upAsForeseen(preview: string): Promise<string> {
+/**
+ * `up` after this preview; returns what it said.
+ *
+ * @param isFirst Nothing was made yet, so what stands on what this run makes could not be foreseen.
+ */
+export async function upAsForeseen(preview: string, isFirst = false): Promise<string> {
   rmSync(traceFile, { force: true });
   const { code, output } = await pulumi(["up", "--yes", "--skip-preview"], { NETDISK_TRACE: traceFile });
   expect(code, output).toBe(0);
   const foreseen = foreseenSteps(preview);
   expect(foreseen.size, preview).toBeGreaterThan(0);
-  expect.soft(surprises(foreseen, ranSteps())).toEqual([]);
+  const ran = ranSteps();
+  if (isFirst) for (const resource of ran.keys()) if (!foreseen.has(resource)) ran.delete(resource);
+  expect.soft(surprises(foreseen, ran)).toEqual([]);
   return output;
 }
