@@ -140,6 +140,7 @@ describe("the report", () => {
     "| xfs/004 | 1 passed | 1 skipped |",
     "| passed each time | 2 | 0 |",
     "| differs from run to run | 0 | 1 |",
+    "| not run yet | 1 | 1 |",
   ])("says %s", (line) => expect(report.split("\n")).toContain(line));
 
   it("has no row for what was not run, and counts it", () => {

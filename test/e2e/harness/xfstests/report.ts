@@ -13,10 +13,13 @@ export function rowsOf(tests: readonly string[], results: readonly Result[]): Ro
     results
       .filter((result) => result.test === test && result.side === side)
       .sort((a, b) => a.round - b.round);
-  return tests
-    .map((test): Row => ({ test, results: { local: of(test, "local"), netdisk: of(test, "netdisk") } }))
-    .filter((row) => sides.some((side) => row.results[side].length > 0));
+  return tests.map((test): Row => ({
+    test,
+    results: { local: of(test, "local"), netdisk: of(test, "netdisk") },
+  }));
 }
+
+const hasRun = ({ results }: Row): boolean => sides.some((side) => results[side].length > 0);
 
 const count = (results: readonly Result[], status: Status): number =>
   results.filter((result) => result.status === status).length;
@@ -162,7 +165,9 @@ export function reportOf(extent: Extent, results: readonly Result[]): string {
     "### All",
     table(
       ["test", "local", "netdisk"],
-      rows.map(({ test, results: { local, netdisk } }) => [test, cellOf(local), cellOf(netdisk)]),
+      rows
+        .filter(hasRun)
+        .map(({ test, results: { local, netdisk } }) => [test, cellOf(local), cellOf(netdisk)]),
     ),
   ].join("\n\n");
 }
