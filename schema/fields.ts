@@ -95,7 +95,7 @@ export const keyReadings = ["whole", "first line"] as const;
 export type KeyReading = (typeof keyReadings)[number];
 
 export const keyReading = field(z.enum(keyReadings).default("whole"), {
-  doc: "How much of the key file is the key. `first line`: up to its first line break, as cryptsetup reads a pipe that it is not told to read to its end (`--key-file -`).",
+  doc: "How much of the key file is the key. `first line`: up to its first line break, as cryptsetup reads a pipe that it is not told to read to its end (`--key-file -`). The other way is tried where this one does not open the disk.",
   role: "unobserved",
 });
 

@@ -8,7 +8,8 @@ header={{header}}
 # A key of random bytes, or where it is sealed, that key as gpg wrote it.
 key={{key}}
 sealed={{sealed}}
-# How much of it is the key: all of it, or only its first line, as for a disk that was made by a bare pipe.
+# How much of it was the key when this was written: all of it, or only its first line, as for a disk that was made by a bare
+# pipe.
 reading={{reading}}
 question={{question}}
 uuid={{uuid}}
@@ -135,6 +136,32 @@ look_at() {
   fi
 }
 
+# by_reading READING ACTION ARGUMENT...: cryptsetup with the key, of which so much is read.
+by_reading() {
+  much=$1 action=$2
+  shift 2
+  if [ "$much" = "first line" ]; then
+    whole_key | cryptsetup "$action" "$@"
+  elif [ "$sealed" = no ]; then
+    cryptsetup "$action" --key-file "$key" "$@"
+  else
+    # Unlike a bare pipe, `-` does not end at the first line break.
+    plain_key | cryptsetup "$action" --key-file - "$@"
+  fi
+}
+
+# with_key ACTION ARGUMENT...: the same, read in the way that opens the disk. A run that changed the key, or brought an older
+# one back, may have ended before it wrote that here.
+with_key() {
+  if by_reading "$reading" "$@"; then return 0; else status=$?; fi
+  # The key opens no key slot.
+  [ "$status" = 2 ] || return "$status"
+  other=whole
+  [ "$reading" != whole ] || other="first line"
+  echo "$key, read as \"$reading\", does not open $name; reading it as \"$other\""
+  by_reading "$other" "$@"
+}
+
 # open_as NAME [OPTION...]: opens $real under a name, with the client's own header.
 open_as() {
   opened=$1
@@ -142,14 +169,7 @@ open_as() {
   # One after the other: at a boot, all disks of a small client would take their memory at once.
   set -- --type luks --serialize-memory-hard-pbkdf {{options}} --header "$header" "$@"
   # cryptsetup has a status 3 of its own, for too little memory: that passes.
-  if [ "$reading" = "first line" ]; then
-    whole_key | cryptsetup open "$@" "$real" "$opened" || exit 1
-  elif [ "$sealed" = no ]; then
-    cryptsetup open "$@" --key-file "$key" "$real" "$opened" || exit 1
-  else
-    # Unlike a bare pipe, `-` does not end at the first line break.
-    plain_key | cryptsetup open "$@" --key-file - "$real" "$opened" || exit 1
-  fi
+  with_key open "$@" "$real" "$opened" || exit 1
   if [ "$(runs "$opened")" != "$cipher $number" ]; then
     found=$(runs "$opened")
     dmsetup remove --retry "$opened"
@@ -213,11 +233,7 @@ widen() {
   exists "$name" || return 0
   need_key "made larger"
   look_at "$device"
-  if [ "$reading" = "first line" ]; then
-    whole_key | cryptsetup resize --header "$header" "$name" || exit 1
-  else
-    cryptsetup resize --header "$header" --key-file "$key" "$name" || exit 1
-  fi
+  with_key resize --header "$header" "$name" || exit 1
   hand_on_read_ahead
 }
 

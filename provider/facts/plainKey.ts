@@ -59,13 +59,28 @@ plain_key >/dev/null || { echo ${`the passphrase does not open ${keyFile}; give 
  * breaks; its standard input without that option only up to the first one.
  */
 export function withKey(
-  keyFile: string,
+  keyFile: string | Command,
   sealed: boolean,
   use: (option: Command) => Command,
   reading: KeyReading = "whole",
 ): Command {
   if (reading === "first line") return sh`${sealed ? sh`plain_key` : sh`cat ${keyFile}`} | ${use(sh``)}`;
   return sealed ? sh`plain_key | ${use(sh`--key-file -`)}` : use(sh`--key-file ${keyFile}`);
+}
+
+/**
+ * The same, and where the key opens nothing (status 2 of cryptsetup), once more with the other reading. For what only needs
+ * the disk open: `reading` is what was last seen, and a run that was killed between a change of the key and the saving of
+ * what follows from it leaves a key, or a sealed copy, of the other kind.
+ */
+export function withEitherReading(
+  keyFile: string | Command,
+  sealed: boolean,
+  use: (option: Command) => Command,
+  reading: KeyReading = "whole",
+): Command {
+  const by = (how: KeyReading) => withKey(keyFile, sealed, use, how);
+  return sh`{ ${by(reading)} || { [ $? = 2 ] && ${by(reading === "whole" ? "first line" : "whole")}; }; }`;
 }
 
 /** A pipe's first line, without its line break: what cryptsetup takes for the key without `--key-file -`. */

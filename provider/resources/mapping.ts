@@ -13,7 +13,7 @@ import {
 import { ask } from "../fact";
 import { luksHeader } from "../facts/cryptsetup";
 import { dmsetupCrypt } from "../facts/dmsetup";
-import { derivationMs, isSealed, keyInput, unseal, withKey } from "../facts/plainKey";
+import { derivationMs, isSealed, keyInput, unseal, withEitherReading } from "../facts/plainKey";
 import { blockDevice } from "../facts/sysfs";
 import { type Command, sh } from "../host/sh";
 import { type RunStep, resourceType } from "../resource";
@@ -64,14 +64,11 @@ function withDiskKey(
 ): RunStep {
   const { header, keyFile, keyReading } = inputs;
   const sealed = isSealed(inputs);
-  const command = withKey(keyFile, sealed, (key) => use(sh`--header ${header} ${key}`), keyReading);
+  const command = withEitherReading(keyFile, sealed, (key) => use(sh`--header ${header} ${key}`), keyReading);
   return {
     do: "run",
     title,
-    command:
-      sealed || keyReading === "first line"
-        ? sh`${unseal(keyFile, sealed)}${command}`
-        : sh`${command} </dev/null`,
+    command: sealed ? sh`${unseal(keyFile, sealed)}${command}` : sh`${command} </dev/null`,
     stdin: keyInput(inputs),
     timeoutMs: derivationMs,
   };

@@ -12,10 +12,10 @@ import { luksHeader } from "../facts/cryptsetup";
 import { gpgCheck, gpgHeader, secretsDirectory, tarOfSecrets, unpackSecrets } from "../facts/gpg";
 import { gpgBy, sealing } from "../facts/gpgCommand";
 import { inMemory } from "../facts/inMemory";
-import { isSealed, keyInput, plainKey, tryingKey, unseal, withKey } from "../facts/plainKey";
+import { isSealed, keyInput, plainKey, tryingKey, unseal, withEitherReading } from "../facts/plainKey";
 import { statPath } from "../facts/stat";
 import type { Host } from "../host/host";
-import { sh } from "../host/sh";
+import { Command, sh } from "../host/sh";
 import { resourceType, type RunStep, type Step, writeStep } from "../resource";
 
 /** Only what opens the disk is sealed: a blob that does may be the last one. */
@@ -23,11 +23,11 @@ function seal(inputs: Inputs<typeof definition>): RunStep {
   const { name, keyFile, keyReading, header, luksUuid, passphrase } = inputs;
   const kept = recoveryFile(name);
   const sealed = isSealed(inputs);
-  const opens = withKey(keyFile, sealed, (key) => sh`${tryingKey} ${key} ${header}`, keyReading);
+  const opens = withEitherReading(keyFile, sealed, (key) => sh`${tryingKey} ${key} ${header}`, keyReading);
   return {
     do: "run",
     title: "seal key and header (gpg --symmetric)",
-    command: sh`${unseal(keyFile, sealed)}[ "$(cryptsetup luksUUID ${header})" = ${luksUuid} ] && { ${opens}; } </dev/null || { echo ${`${keyFile} and ${header} do not open the disk with LUKS UUID ${luksUuid}: not sealed, the blob that is there stays. Put both back from it (docs/recovery.md).`} >&2; exit 1; }
+    command: sh`${unseal(keyFile, sealed)}[ "$(cryptsetup luksUUID ${header})" = ${luksUuid} ] && ${opens} </dev/null || { echo ${`${keyFile} and ${header} do not open the disk with LUKS UUID ${luksUuid}: not sealed, the blob that is there stays. Put both back from it (docs/recovery.md).`} >&2; exit 1; }
 install -d -m 0700 ${dirname(kept)} && (
 ${secretsDirectory(keyFile, header, sealed)}
 { ${tarOfSecrets(sealed)} || : >"$t/failed"; } | ${gpgBy(3)} ${sealing} --output "$t/sealed" && [ ! -e "$t/failed" ] || exit 1
@@ -78,10 +78,12 @@ function restore(inputs: Inputs<typeof definition>): RunStep {
     ? sh`if [ -e ${keyFile} ] && ${plainKey(keyFile)} | cmp -s - "$t/key"; then exit 0; fi
 printf '%s\\n' "$passphrase" | { exec 3<&0 </dev/null && ${gpgBy(3)} ${sealing} --output "$t/sealed" "$t/key"; } && put "$t/sealed" ${keyFile} 0400`
     : sh`put "$t/key" ${keyFile} 0400`;
-  const opens =
-    keyReading === "first line"
-      ? sh`${tryingKey} "$t/header" <"$t/key"`
-      : sh`${tryingKey} --key-file "$t/key" "$t/header"`;
+  const opens = withEitherReading(
+    new Command('"$t/key"'),
+    false,
+    (key) => sh`${tryingKey} ${key} "$t/header"`,
+    keyReading,
+  );
   return {
     do: "run",
     title: "put key and header back from the blob (gpg --decrypt)",

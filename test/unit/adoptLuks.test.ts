@@ -112,6 +112,16 @@ describe("the header on the device", () => {
     });
   });
 
+  it.each([
+    ["first line", "whole", "whole"],
+    ["whole", "line 188", "first line"],
+  ])("says how the key is read by now, where that was: %s, and is: %s", async (last, opens, keyReading) => {
+    expect(await observe({ copy: true, opens }, { uuid, keyReading: last })).toMatchObject({
+      is: "present",
+      state: { keyReading, keySlot: 0 },
+    });
+  });
+
   it("says nothing of a key that nobody can guess", async () => {
     expect(await observe({ copy: true, opens: "whole" })).toEqual({
       is: "present",

@@ -238,15 +238,52 @@ describe("open.sh start", () => {
     expect(read).toEqual(["1\n", "50\n", "10\n"]);
   });
 
-  it.each([
-    ["whole", "all\nof it\n"],
-    ["first line", "all"],
-  ])("gives cryptsetup the key: %s", (reading, key) => {
-    shell.write("/etc/netdisk/keys/t1.key", "all\nof it\n");
-    const takes = `case $* in *--key-file\\ */t1.key*) cat ${shell.path("etc/netdisk/keys/t1.key")} ;; *) IFS= read -r line; printf %s "$line" ;; esac >given; touch open`;
-    shell.stub("cryptsetup", `case $1 in luksUUID) echo ${uuid} ;; open) ${takes} ;; esac`);
-    expect(shell.run(scriptFor(reading), "start").status).toBe(0);
-    expect(shell.read("given")).toBe(key);
+  describe("gives cryptsetup the key", () => {
+    const all = "all\nof it\n";
+    const first = "all";
+    /** What cryptsetup was given, one after the other, until it was `opens`. */
+    function given(script: string, action: string, opens: string): [number, string[]] {
+      const file = shell.path("etc/netdisk/keys/t1.key");
+      shell.write("/etc/netdisk/keys/t1.key", all);
+      shell.write("opens", opens);
+      shell.write("tries", "");
+      shell.stub("systemd-ask-password", "echo secret");
+      shell.stub("gpg", `exec cat ${file}`);
+      // A start that does not succeed at once would go on trying.
+      shell.stub("sleep", "exit 1");
+      const reads = `case $* in *--key-file\\ -*) cat ;; *--key-file\\ */t1.key*) cat ${file} ;; *) IFS= read -r line; printf %s "$line" ;; esac >given`;
+      const takes = `${reads}; { cat given; echo END; } >>tries; cmp -s given opens || exit 2; touch open`;
+      shell.stub("cryptsetup", `case $1 in luksUUID) echo ${uuid} ;; open | resize) ${takes} ;; esac`);
+      const { status } = shell.run(script, action);
+      return [status, (shell.read("tries") ?? "").split("END\n").slice(0, -1)];
+    }
+
+    // In the last two, a new key took the old one's place, or the other way round, and no run came to write it there.
+    it.each([
+      ["whole", all, [all]],
+      ["first line", first, [first]],
+      ["first line", all, [first, all]],
+      ["whole", first, [all, first]],
+    ])("last read: %s; %j opens the disk", (reading, opens, tries) => {
+      expect(given(scriptFor(reading), "start", opens)).toEqual([0, tries]);
+      expect(given(scriptFor(reading), "widen", opens)).toEqual([0, tries]);
+      shell.run("rm open");
+      expect(given(scriptFor(reading, "yes"), "start", opens)).toEqual([0, tries]);
+      expect(shell.calls().filter((call) => call.startsWith("systemd-ask-password"))).toHaveLength(1);
+    });
+
+    it("not a third time at once, where it opens nothing", () => {
+      shell.write("open", "");
+      expect(given(scriptFor("whole"), "widen", "another")).toEqual([1, [all, first]]);
+    });
+
+    it("no other way where something else is wrong", () => {
+      shell.stub("cryptsetup", `case $1 in luksUUID) echo ${uuid} ;; *) exit 3 ;; esac`);
+      shell.write("open", "");
+      shell.write("/etc/netdisk/keys/t1.key", all);
+      expect(shell.run(script, "widen").status).toBe(1);
+      expect(shell.calls().filter((call) => call.startsWith("cryptsetup resize"))).toHaveLength(1);
+    });
   });
 
   it("leads no open disk over without its key, and says how it comes back", () => {
@@ -297,7 +334,10 @@ describe("open.sh start", () => {
     );
     shell.stub("sleep", "touch cured");
     expect(start().status).toBe(0);
-    expect(shell.calls().filter((call) => call.startsWith("cryptsetup open"))).toHaveLength(2);
+    // 2: it is no key of the disk, so the other reading of it is tried.
+    expect(shell.calls().filter((call) => call.startsWith("cryptsetup open"))).toHaveLength(
+      status === 2 ? 3 : 2,
+    );
   });
 
   it("asks for the passphrase of a sealed key, and leaves nothing of it behind", () => {

@@ -1,11 +1,14 @@
 /**
  * A change of the key, run as the shell text that it is over a cryptsetup that keeps its slots in a file, and killed before
- * each command that changes a file under its name: what is left always opens, and going on ends as if nothing had happened.
+ * each command that changes a file under its name: what is left always opens, by the script that a boot runs, too, and going
+ * on ends as if nothing had happened.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { beforeEach, expect, it, vi } from "vitest";
+import type { KeyReading } from "../../schema/fields";
 import { leftovers, planKeyChange, changeNote } from "../../provider/resources/keyChange";
+import { part, raw, render } from "../../provider/template";
 import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
 
 // Some hundred processes.
@@ -38,9 +41,16 @@ keep() { { head -c 32768 "$1"; cat; } >"$1.s" && truncate -s ${used} "$1.s" && c
 digest() { sha256sum | cut -c 1-64; }
 case "$1 $*" in
 luksDump*) echo "Area offset: 32768"; echo "Area length: ${used - 32768}" ;;
-open*)
+luksUUID*) echo ${uuid} ;;
+open*--test-passphrase*)
   given=$(digest); all="$*"; slot=\${all#*--key-slot }
   slots "$(last "$@")" | grep -qx "\${slot%% *} $given" || exit 2 ;;
+open*)
+  header= file=
+  while [ $# -gt 2 ]; do case $1 in --header) header=$2 ;; --key-file) file=$2 ;; esac; shift; done
+  case $file in ?*) given=$(digest <"$file") ;; *) given=$(head -n 1 | tr -d '\\n' | digest) ;; esac
+  slots "$header" | grep -q " $given$" || exit 2
+  touch open ;;
 luksAddKey*)
   shift; to=$3; header= ; old=$(digest <&3)
   while [ "$2" != "" ]; do header=$1; shift; done
@@ -66,6 +76,12 @@ beforeEach(() => {
     shell.stub(tool, `${struck}\n${direct}\nPATH=/usr/bin:/bin exec ${tool} "$@"`);
   }
   shell.stub("cryptsetup", cryptsetup);
+  shell.stub(
+    "dmsetup",
+    `[ -e open ] || exit 1; case $1 in table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
+  );
+  shell.write("/sys/class/block/t1/dev", "43:0\n");
+  shell.stub("sleep", "exit 1");
   shell.write("/dev/netdisk/.keep", "");
   for (const [file, content] of [
     [key, "k".repeat(64)],
@@ -92,6 +108,20 @@ const slotsOf = (file: string): [number, string][] =>
       .toString("latin1")
       .matchAll(/(?:^|\n|\0|M)([0-7]) ([0-9a-f]{64})(?=\n)/g),
   ].map((found) => [Number(found[1]), found[2] ?? ""]);
+
+/** The script of a boot, as it was written before the change. */
+const openScript = (reading: KeyReading): string =>
+  render("open.sh", {
+    ...{ name: "t1", unit: "netdisk-open@t1.service", device, header, key, uuid, sealed: "no", reading },
+    ...{ patiently: part("patiently.sh"), question: "netdisk:t1", gnupgHome: "/run/netdisk-key.XXXXXX" },
+    ...{ cipher: "aes-xts-plain64", options: raw(""), session: "" },
+  });
+
+/** After a kill, of the client this time. */
+function boot(reading: KeyReading) {
+  shell.run("rm -f open");
+  return shell.run(openScript(reading), "start");
+}
 
 /** As luks.ts observes it. */
 function seen() {
@@ -186,12 +216,20 @@ it("reads as much of a key that was made by hand as opens the disk, and makes on
   expect(seen()).toMatchObject({ keySlot: 1, keyReading: "whole" });
 });
 
-it("is finished by the next run wherever a kill ends it", () => {
-  const [before, bytes] = [bytesOf(key), bytesOf(header)];
+/** How the key is read, the file, and what of it opens the disk. */
+const before: [KeyReading, string, string][] = [
+  ["whole", "k".repeat(64), "k".repeat(64)],
+  ["first line", `first line\n${"k".repeat(53)}`, "first line"],
+];
+
+it.each(before)("opens, and is finished by the next run, wherever a kill ends it: %s", (how, file, opens) => {
+  old = sha256(opens);
+  const bytes = bytesOf(header);
+  bytes.write(`0 ${old}\n`, 32768);
   let kills = 0;
   for (let strike = 1; ; strike++) {
     shell.run(`rm -rf /var/lib/netdisk/intent /etc/netdisk/keys /var/lib/netdisk/headers; mkdir -p /run`);
-    shell.write(key, before);
+    shell.write(key, file);
     shell.write(header, bytes);
     shell.write(device, bytes);
     shell.write("count", "0");
@@ -206,6 +244,7 @@ it("is finished by the next run wherever a kill ends it", () => {
     if (ended) break;
     kills++;
     shell.write("strike", "0");
+    expect(boot(how), `a boot after a kill at command ${strike}`).toMatchObject({ status: 0 });
     expect(run(1), `after a kill at command ${strike}`).toBe(true);
     expectChanged();
   }

@@ -7,6 +7,7 @@ import { luks } from "../../provider/resources/luks";
 import { luksKey } from "../../provider/resources/luksKey";
 import { makeHeader, writeHeader } from "../../provider/resources/luksSteps";
 import { recovery } from "../../provider/resources/recovery";
+import { type KeyReading, keyReadings } from "../../schema/fields";
 import { Secret } from "../../schema/secret";
 import { commandOf, stubbedShell, type StubbedShell } from "./stubbedShell";
 
@@ -20,6 +21,14 @@ const header = "/var/lib/netdisk/headers/t1.luks";
 const key = "/etc/netdisk/keys/t1.key";
 const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
 const used = 65536;
+
+const readings = keyReadings.flatMap((last) => keyReadings.map((reading) => [last, reading] as const));
+
+/** The header of this disk, which its key opens if it is read so. */
+const opensBy = (reading: KeyReading): string => {
+  const [whole, line] = reading === "whole" ? [0, 2] : [2, 0];
+  return `case "$1 $*" in luksUUID*) echo ${uuid} ;; *--key-file*) exit ${whole} ;; *) exit ${line} ;; esac`;
+};
 
 /** Magic, UUID, and key slots that are never all zero. */
 function luksHeader(ofUuid = uuid, fill = 7): Buffer {
@@ -142,10 +151,10 @@ describe("seal", () => {
   const blob = "/var/lib/netdisk/recovery/t1.gpg";
   const wish = {
     ...{ name: "t1", keyFile: key, keyPassphrase: undefined, keySlot: undefined, header, luksUuid: uuid },
-    keyReading: "whole" as const,
     passphrase: new Secret("long enough"),
   };
-  const seal = () => shell.run(commandOf(recovery.plan({ is: "absent" }, wish, { name: "t1" })[0]));
+  const seal = (keyReading: KeyReading = "whole") =>
+    shell.run(commandOf(recovery.plan({ is: "absent" }, { ...wish, keyReading }, { name: "t1" })[0]));
 
   it.each([
     ["another key", `case $1 in luksUUID) echo ${uuid} ;; *) exit 2 ;; esac`],
@@ -160,6 +169,15 @@ describe("seal", () => {
     expect(shell.read(blob)).toBe("the last copy");
     expect(shell.calls().some((call) => call.startsWith("gpg"))).toBe(false);
   });
+
+  it.each(readings)("takes a key that was last read: %s, and opens the disk: %s", (last, reading) => {
+    shell.write(key, "the key");
+    shell.write(header, "the header");
+    shell.stub("cryptsetup", opensBy(reading));
+    shell.stub("gpg", `while [ "$1" != --output ]; do shift; done; cat >/dev/null; echo sealed >"$2"`);
+    expect(seal(last)).toMatchObject({ status: 0 });
+    expect(shell.read(blob)).toBe("sealed\n");
+  });
 });
 
 describe("restore", () => {
@@ -168,15 +186,14 @@ describe("restore", () => {
     name: "t1",
     keyFile: key,
     keyPassphrase: undefined,
-    keyReading: "whole" as const,
     keySlot: undefined,
     header,
     luksUuid: uuid,
     passphrase: new Secret("long enough"),
   };
   const state = { kept: true, inPlace: false, current: false, sealed: new Secret("-") };
-  const restore = () =>
-    shell.run(commandOf(recovery.plan({ is: "present", state }, wish, { name: "t1" })[0]));
+  const restore = (keyReading: KeyReading = "whole") =>
+    shell.run(commandOf(recovery.plan({ is: "present", state }, { ...wish, keyReading }, { name: "t1" })[0]));
   const opensWith = (luksUuid: string, status = 0) =>
     shell.stub("cryptsetup", `case $1 in luksUUID) echo ${luksUuid} ;; *) exit ${status} ;; esac`);
 
@@ -194,6 +211,13 @@ describe("restore", () => {
     expect(statSync(shell.path(key)).mode & 0o777).toBe(0o400);
     expect(shell.run("ls /run/netdisk-*").stderr).toContain("No such file");
     expect(restore()).toMatchObject({ status: 0, stdout: "" });
+  });
+
+  // Of another kind is the old pair, where a run was killed before it sealed the new one.
+  it.each(readings)("puts back a key that was last read: %s, and opens the disk: %s", (last, reading) => {
+    shell.stub("cryptsetup", opensBy(reading));
+    expect(restore(last)).toMatchObject({ status: 0 });
+    expect([shell.read(key), shell.read(header)]).toEqual(["the key", "the header"]);
   });
 
   it("sets aside what differs, each time under another name", () => {
@@ -232,7 +256,8 @@ describe("restore", () => {
 
   it("comes after the state's blob where the client's is none, which is set aside", () => {
     const lost = { ...state, kept: false, sealed: new Secret("GOOD") };
-    const [room, write] = recovery.plan({ is: "present", state: lost }, wish, { name: "t1" });
+    const wishes = { ...wish, keyReading: "whole" as const };
+    const [room, write] = recovery.plan({ is: "present", state: lost }, wishes, { name: "t1" });
     for (const said of [/set-aside now\n$/, /^/]) {
       // Still there, in case that what comes finds no room; and no second time aside then.
       expect(shell.run(commandOf(room))).toMatchObject({

@@ -30,6 +30,15 @@ it("gives the key back where it was wiped", () => {
   );
 });
 
+it("gives a key back that is read otherwise than the last one was", () => {
+  shell.stub("dmsetup", "exit 1");
+  shell.stub("cryptsetup", "case $* in *--key-file*) exit 2 ;; esac");
+  expect(shell.run(resume()).status).toBe(0);
+  expect(shell.calls().at(-1)).toBe(
+    `cryptsetup luksResume --header ${shell.path("var/lib/netdisk/headers/t1.luks")} t1`,
+  );
+});
+
 it("needs no passphrase of a sealed key either where the kernel still has the key", () => {
   shell.stub("dmsetup", "");
   shell.stub("gpg", "exit 2");
