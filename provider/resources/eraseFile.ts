@@ -33,12 +33,12 @@ ${usersOfFile.command(path)}
 )
 size=gone
 if test -e ${path}; then
-  if test -e ${note}; then [ "$(cat ${note})" = ${identityOf(inputs)} ] || refuse ${`${path} is another file than the one that was to be erased`}; fi
-  is_it ${path} || zero ${path} || refuse ${`${path} holds something else than the disk with LUKS UUID ${luksUuid}, its header says:`}" $(uuids ${path})"
+  if test -e ${note}; then [ "$(cat ${note})" = ${identityOf(inputs)} ] || refuse ${`${path} is another file than the one that was to be erased`} "Put that right"; fi
+  is_it ${path} || zero ${path} || refuse ${`${path} is not the file of the disk with LUKS UUID ${luksUuid}, it holds`}" $(held ${path})" "Put that right"
   tries=0
   while found=$(users) || exit 1; [ -n "$found" ]; do
     tries=$((tries + 1))
-    if [ $tries -gt 20 ]; then echo ${`${path} is in use: `}"$found. Nothing was destroyed" >&2; exit ${inUse}; fi
+    if [ $tries -gt 20 ]; then echo ${`${path} is in use: `}"$found. This run destroyed nothing" >&2; exit ${inUse}; fi
     sleep 0.5
   done
   size=$(size_of ${path}) || exit 1

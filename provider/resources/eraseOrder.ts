@@ -32,19 +32,28 @@ export const begunNote = (name: string): string => intentPath("erase", name);
 
 /**
  * Shell functions for a command that destroys: `size_of PATH`, bytes; `room_of PATH`, the length of its header area;
- * `zero PATH`: that holds nothing but zeros; `is_it PATH`: its headers have this UUID and no other; `begun`: the
- * destruction was; `refuse WHY`.
+ * `zero PATH`: that holds nothing but zeros; `is_it PATH`: its headers have this UUID and no other; `named_at PATH BYTE`: the
+ * UUID is there; `begun`: the destruction was; `held PATH`: what its header area holds, in words; `refuse WHAT CURE`.
  */
 export const guards = ({
   name,
   luksUuid,
-}: Order): Command => sh`refuse() { echo "$1. Nothing was destroyed. Put that right, then run the same again." >&2; exit 1; }
+}: Order): Command => sh`refuse() { echo "$1. This run destroyed nothing. $2, then run the same again." >&2; exit 1; }
 size_of() { if test -b "$1"; then blockdev --getsize64 "$1"; else stat -L -c %s -- "$1"; fi; }
 room_of() { size=$(size_of "$1") && [ "$size" -gt 0 ] || return 1; if [ "$size" -lt ${luks2HeaderRoom} ]; then echo "$size"; else echo ${luks2HeaderRoom}; fi; }
 zero() { room=$(room_of "$1") && dd if="$1" bs=1M count="$room" iflag="count_bytes$(test ! -b "$1" || echo ,direct)" status=none | cmp -s -n "$room" - /dev/zero; }
 ${uuids}
 is_it() { [ "$(uuids "$1")" = ${luksUuid} ]; }
-begun() { ${hasIntent(begunNote(name), luksUuid)}; }`;
+beginning() { dd if="$1" bs=32768 count=1 iflag="fullblock$(test ! -b "$1" || echo ,direct)" status=none; }
+named_at() { beginning "$1" | tail -c +$(($2 + 1)) | head -c 36 | grep -aqxF ${luksUuid}; }
+begun() { ${hasIntent(begunNote(name), luksUuid)}; }
+held() {
+  beginning "$1" >/dev/null || { echo "what cannot be read"; return; }
+  set -- "$1" $(uuids "$1")
+  if [ $# -gt 1 ]; then shift; echo "LUKS UUID $*"
+  elif zero "$1"; then echo "nothing but zeros in its first $room bytes"
+  else echo "no LUKS UUID, and not only zeros in its first $(room_of "$1") bytes"; fi
+}`;
 
 /** Why nothing may be made or changed of a disk whose destruction was begun, or undefined. */
 export async function halfErased(

@@ -100,7 +100,7 @@ describe("the client's part", () => {
     const { status, stderr } = run();
     expect(status).toBe(1);
     expect(stderr).toMatch(
-      /is not the disk with LUKS UUID .*its header says: 00000000-.*Nothing was destroyed/,
+      /is not the disk with LUKS UUID .*, it holds LUKS UUID 00000000-.*This run destroyed nothing\. Put that right/,
     );
     intact();
   });
@@ -130,7 +130,7 @@ describe("the client's part", () => {
     shell.stub("systemctl", "exit 1");
     const { status, stderr } = run();
     expect(status).toBe(1);
-    expect(stderr).toContain("Nothing was destroyed");
+    expect(stderr).toContain("This run destroyed nothing");
     intact();
   });
 
@@ -142,18 +142,80 @@ describe("the client's part", () => {
     intact();
   });
 
-  it.each(["dd", "cryptsetup", "shred", "rm"])("finishes when it was killed at its first %s", (tool) => {
+  it.each(["cryptsetup", "shred", "rm"])("finishes when it was killed at its first %s", (tool) => {
     // What was begun ends with the program that stands for the kill.
-    const dies = tool === "dd" ? "case $* in *if=/dev/zero*) kill -KILL $PPID ;; esac" : "kill -KILL $PPID";
-    shell.stub(tool, `${dies}; exec /bin/${tool} $(echo $* | sed s/=direct,/=/)`);
+    shell.stub(tool, `kill -KILL $PPID`);
     expect(run).toThrow("ended by SIGKILL");
     expect(left()).toContain(begun);
-    for (const mended of [tool])
-      shell.stub(mended, `exec /bin/${mended} $(echo $* | sed 's/=direct,/=/;s/iflag=direct //')`);
+    shell.stub(tool, `exec /bin/${tool} "$@"`);
     shell.stub("cryptsetup", "");
     const { status, stderr } = run();
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(left()).toEqual([device]);
+  });
+
+  describe.each([
+    ["LUKS1, data up to the end of what is zeroed", () => Buffer.alloc(17 * mib, 7), [168], [2, 3]],
+    [
+      "LUKS2, key slots of 290 KiB",
+      () => Buffer.alloc(17 * mib).fill(7, 512, 290 * 1024),
+      [168, 16552],
+      [2, 3],
+    ],
+    [
+      "LUKS2 of which the first header is lost",
+      () => Buffer.alloc(17 * mib).fill(7, 512, 290 * 1024),
+      [16552],
+      [1, 2, 3],
+    ],
+  ])("%s", (_, bytesOf, places, writes) => {
+    /** Only that half of its write reaches the device. */
+    const dies = (nth: number, half: string) => `case $* in *if=/dev/zero*)
+  echo >>writes
+  if [ "$(wc -l <writes)" = ${nth} ]; then
+    for word; do case $word in of=*) of=\${word#*=} ;; seek=*) seek=\${word#*=} ;; count=*) count=\${word#*=} ;; esac; done
+    count=$((count / 1024 * 512))
+    /bin/dd if=/dev/zero of="$of" bs=1M seek=$((seek + ${half === "second" ? 1 : 0} * count)) count=$count oflag=seek_bytes iflag=count_bytes conv=notrunc status=none
+    kill -KILL $PPID
+    exit
+  fi
+esac`;
+    const content = () => places.reduce((made, at) => (made.write(uuid, at), made), bytesOf());
+
+    it.each(writes.flatMap((nth) => ["first", "second"].map((half) => ({ nth, half }))))(
+      "is finished when it was killed in write $nth with only a half of it on the device: the $half",
+      ({ nth, half }) => {
+        const whole = shell.read("bin/dd") ?? "";
+        shell.write(device, content());
+        shell.stub("dd", `${dies(nth, half)}\n${whole}`);
+        expect(run).toThrow("ended by SIGKILL");
+        expect(left()).toEqual([device, key, header, sealed, order, begun]);
+        shell.write("bin/dd", whole);
+        const { status, stderr } = run();
+        expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+        expect(left()).toEqual([device]);
+        expect(bytes().equals(content().fill(0, 0, 16 * mib))).toBe(true);
+      },
+    );
+  });
+
+  it.each([
+    [
+      "a file system that begins behind 32 KiB of zeros",
+      disk("", 0),
+      /it holds no LUKS UUID, and not only zeros/,
+    ],
+    ["another disk", disk(another), /it holds LUKS UUID 00000000-/],
+  ])("that was begun refuses %s, and says what it found", (_, bytesOfIt, found) => {
+    shell.write(begun, `${uuid}\n`);
+    shell.write(device, bytesOfIt);
+    const { status, stderr } = run();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(found);
+    expect(stderr).toContain("This run destroyed nothing. Bring that disk back behind it");
+    expect(stderr.includes("write zeros")).toBe(!stderr.includes(another));
+    expect(bytes().equals(bytesOfIt)).toBe(true);
+    expect(left()).toContain(key);
   });
 });
 
@@ -197,7 +259,7 @@ describe("the server's part", () => {
     shell.write(file, disk(another));
     const { status, stderr } = run();
     expect(status).toBe(1);
-    expect(stderr).toContain(`${another}. Nothing was destroyed`);
+    expect(stderr).toContain(`it holds LUKS UUID ${another}. This run destroyed nothing`);
     expect(left()).toEqual([file, made, order]);
   });
 
