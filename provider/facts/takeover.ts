@@ -13,7 +13,7 @@ export type Takeover =
   | "made"
   /** Zeros from end to end. */
   | "blank"
-  /** Begins with a LUKS header; whose, the client is the judge of. */
+  /** Begins with a LUKS header; whose, only an order to adopt it or a note that is renewed by hand says. */
   | "LUKS"
   /** Anything else, in words. */
   | { foreign: string };

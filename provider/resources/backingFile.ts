@@ -14,6 +14,7 @@ import type { Host } from "../host/host";
 import { takeable, takenDown } from "./adoption";
 import { type Command, sh } from "../host/sh";
 import { resourceType, type Step } from "../resource";
+import { identityOf, noted, noteMade, refusal, unnoted } from "./whichFile";
 
 const minutes = 60_000;
 /** Reserving is instant on most file systems; where zeros must be written, 10 MB/s is slow enough to expect. */
@@ -64,23 +65,6 @@ ${fill}
 sync -- "$path"`;
 }
 
-const noted = "noted";
-const unnoted = "not noted";
-const noteForm = /^([0-9]+) ([0-9]+)\n?$/;
-
-/** How `is` of a file (facts/allocation.ts) stands to the disk's note: as templates/same-file.sh judges and says it. Pure. */
-export function identityOf(note: string | undefined, is: string): string {
-  const [, wasInode, wasBirth] = noteForm.exec(note ?? "") ?? [];
-  const [, inode, birth] = noteForm.exec(is) ?? [];
-  if (wasInode === undefined) return unnoted;
-  if (inode === wasInode && (birth === wasBirth || birth === "0" || wasBirth === "0")) return noted;
-  const words = (at?: string, since?: string): string =>
-    since === "0"
-      ? `inode ${at}`
-      : `inode ${at} of ${new Date(Number(since) * 1000).toISOString().replace(".000", "")}`;
-  return `${words(inode, birth)}; noted is ${words(wasInode, wasBirth)}`;
-}
-
 interface Wanted {
   name: string;
   path: string;
@@ -89,10 +73,6 @@ interface Wanted {
   owner: string;
   mode: string;
 }
-
-/** Notes which file is the disk's (templates/same-file.sh): the words of `create`, also for a human who knows. */
-const noteMade = (name: string, path: string): Command =>
-  sh`mkdir -p ${madeDir} && stat -c '%i %W' -- ${path} >${madeNote(name)}`;
 
 /**
  * Made whole under another name, then renamed without replacing anything: a half-made file is never taken for
@@ -200,17 +180,10 @@ export const backingFile = resourceType<typeof definition>({
         cure: "Name another path, or, if the file is a disk of netdisk, give the disk exactly this size.",
       };
     }
+    const identity = identityOf(note?.toString(), found.is);
     const holds = before === undefined ? await ask(host, takeover, path, madeNote(name)) : "made";
-    // What is to be adopted is judged by its UUID.
-    if (typeof holds === "object" && inputs.adopt === undefined) {
-      return {
-        is: "foreign",
-        what: `${what} that holds ${holds.foreign}: neither blank nor a disk of netdisk`,
-        cure:
-          "Name another path, or remove the file yourself if you know that it may go. " +
-          `If it is this very disk, without its header, say so on the server: \`${noteMade(name, path).text}\`.`,
-      };
-    }
+    const refused = inputs.adopt === undefined ? await refusal(host, inputs, { holds, identity }) : undefined;
+    if (refused) return { is: "foreign", what: `${what} that holds ${refused.what}`, cure: refused.cure };
     const users = holds === "made" ? [] : await ask(host, usersOfFile, path);
     if (users.length > 0) {
       return {
@@ -222,7 +195,6 @@ export const backingFile = resourceType<typeof definition>({
             : takenDown,
       };
     }
-    const identity = identityOf(note?.toString(), found.is);
     // What is blank, or ordered to be adopted, becomes the disk's whatever was noted. With a header it may be an old copy.
     const judged = holds === "blank" || (before === undefined && inputs.adopt !== undefined);
     const adopted = before === undefined ? await takeable(host, inputs) : undefined;

@@ -74,6 +74,8 @@ afterAll(async () => {
 });
 
 describe("a file that was there before netdisk", () => {
+  let sayItIs: string | undefined;
+
   it.each<[what: string, make: string, found: string]>([
     [
       "data behind zeros, which the client would overlook",
@@ -113,14 +115,31 @@ describe("a file that was there before netdisk", () => {
   );
 
   it(
-    "that holds a LUKS container comes as far as the client, is named by `preview` and refused by `up`",
+    "that holds a LUKS container is refused on the server, too, and nothing of it is changed",
     async () => {
       await image(
         `echo secret-of-theirs | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --uuid ${uuid} $img`,
       );
-      await on("server", `cp --sparse=always ${imageFile} ${file}`);
-      const before = await digest();
+      await on("server", `cp --sparse=always ${imageFile} ${file} && chmod 640 ${file}`);
+      const before = await untouched();
       setDisks({ testdisk, foreign: disk });
+      const says = `${file} is a regular file that holds the LUKS container ${uuid}, and is not noted as the disk`;
+      expect((await pulumi(["preview"])).output).toContain(says);
+      const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+      expect(code, output).not.toBe(0);
+      expect(output).toContain(says);
+      expect(await untouched()).toBe(before);
+      sayItIs = /say so there: `([^`]+)`/.exec(output)?.[1];
+    },
+    minutes(5),
+  );
+
+  it(
+    "and comes as far as the client when somebody says that it is the disk: named by `preview`, refused by `up`",
+    async () => {
+      if (sayItIs === undefined) throw new Error("the refusal has no command");
+      await on("server", sayItIs);
+      const before = await digest();
       const { code, output } = await pulumi(["up", "--yes", "--skip-preview"]);
       expect(code, output).not.toBe(0);
       const says = `It holds crypto_LUKS ${uuid} (data from byte`;
