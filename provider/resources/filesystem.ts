@@ -93,11 +93,15 @@ fi`,
 
 const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
 
-const lost = (device: string, uuid: string, found: string): Seen =>
+/** What state knows was finished once: no note of a mkfs, and nothing that its server does to it, makes it ours to format. */
+const lost = (device: string, uuid: string, found: string, orElse = ""): Seen =>
   foreign(
     `${device} no longer holds the file system ${uuid}: ${found}`,
-    `Bring the right backing back. To give the old file system up, ${giveUpDisk}`,
+    `Bring the right backing back${orElse}. To give the old file system up, ${giveUpDisk}`,
   );
+
+const mend = (device: string): string =>
+  `, from a backup; where only its beginning was damaged, \`xfs_repair -n ${device}\` on the client tells whether \`xfs_repair\` can mend it`;
 
 /** A file system that was there before, as that of a disk to adopt, may have been made over another block size. */
 async function unmountable(host: Host, device: string): Promise<Seen | undefined> {
@@ -153,6 +157,7 @@ export const filesystem = resourceType<typeof definition>({
           return lost(device, pinned, `found ${superblock.uuid}`);
         return present(inputs, superblock, await ask(host, xfsSize, device), !begun);
       }
+      if (pinned !== undefined) return lost(device, pinned, "found an XFS whose mkfs did not end");
       if (!begun)
         return foreign(
           `${device} holds an XFS whose mkfs did not end`,
@@ -160,20 +165,23 @@ export const filesystem = resourceType<typeof definition>({
         );
     }
     const other = signature?.type === "xfs" ? undefined : signature;
-    if (begun && !other) return { is: "absent" };
+    if (begun && !other && pinned === undefined) return { is: "absent" };
     // Zeros that nobody wrote decrypt to noise, in which a signature is found now and then.
     const proof = await ask(host, blankProof, rawDevice, rawOffset);
+    if (pinned !== undefined && proof.blank) return lost(device, pinned, "nothing was ever written to it");
+    if (pinned !== undefined && other) return lost(device, pinned, `found ${describeSignature(other)}`);
+    const unknown = `data without a known signature: ${proof.found ?? ""} (seen from ${rawDevice})`;
+    if (pinned !== undefined) return lost(device, pinned, `found ${unknown}`, mend(device));
     if (other && !proof.blank) {
       return foreign(
         `${device} holds ${describeSignature(other)}`,
         "Use another backing; netdisk never formats what it did not find blank.",
       );
     }
-    if (pinned !== undefined) return lost(device, pinned, proof.found ?? "nothing was ever written to it");
     return proof.blank
       ? { is: "absent" }
       : foreign(
-          `${device} holds data without a known signature: ${proof.found ?? ""} (seen from ${rawDevice})`,
+          `${device} holds ${unknown}`,
           "Use another backing; netdisk never formats what it did not find blank.",
         );
   },
