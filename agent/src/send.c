@@ -5,6 +5,8 @@
 
 #define NOTHING_READ UINT64_MAX         /* a probe's mark: what it read is not to be learned */
 #define LOOK_PAST 16    /* requests that wait for an overlapping one and are overtaken by others */
+#define MUCH_KEPT (8u << 20)            /* bytes: see kept_for_long */
+#define OFTEN_MS 1000
 
 static const char *
 op_name (enum op op)
@@ -233,7 +235,17 @@ send_flush (struct disk *d, struct request *r)
   transmit (d, r, 0);
 }
 
-/* Is a flush of our own due: to make room in time, or to get on with a replay? */
+/* After an outage nothing new goes out before the replay is over, so what is kept is what everybody will wait for: the writes
+ * of about a second, if the link takes longer than that for so many. A faster one comes to half of the area before, and
+ * flushes no more often than for that. Looked at when something was acknowledged, and at the engine's own ticks: nothing
+ * else makes it due. own_flush is the last one that was sent, in whatever session. */
+static bool
+kept_for_long (const struct disk *d)
+{
+  return d->retain.kept_bytes >= MUCH_KEPT && now_ms () - d->own_flush.since_ms >= OFTEN_MS;
+}
+
+/* Is a flush of our own due: to make room in time, to keep the next replay short, or to get on with this one? */
 static bool
 own_flush_due (const struct disk *d)
 {
@@ -244,7 +256,7 @@ own_flush_due (const struct disk *d)
   if (!replay_done (&d->replay))
     return replay_flush_due (&d->replay);
   return d->room_waiters > 0 || d->verb == VERB_STOP || retain_used (r) > retain_limit (r) / 2 ||
-    r->kept_count > r->slots / 2;
+    r->kept_count > r->slots / 2 || kept_for_long (d);
 }
 
 /* The next request of the kernel's that may go: no change that overlaps one in flight, nor one before it. Reads and flushes

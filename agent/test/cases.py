@@ -301,36 +301,69 @@ def replay(room, factor):
     plugin = Plugin(room, relay.socket, timeout=20)
     plugin.wait_state("up")
     handle = plugin.connect()
-    pieces = 96 * factor                                # 12 MiB, each place written twice: only the second may be there
-    for turn in (b"old", b"new"):
-        for i in range(pieces // 2):
-            handle.pwrite((b"%s%012d\n" % (turn, i)) * 8192, i << 17)
-    relay.tell("cut")
-    server.power_cut()
-    server.power_on()
-    relay.tell("rate 4000000")
-    relay.tell("heal")
-    repaired = time.monotonic()
-    stop = threading.Event()
+    pieces, took, lost = 56, 0.0, 0                     # 7 MiB: of 8 the plugin would flush some by itself
+    for turn in range(factor):
+        for age in (b"old", b"new"):                    # each place is written twice: only the second may be there
+            for i in range(pieces // 2):
+                handle.pwrite((b"%s%04d%08d\n" % (age, turn, i)) * 8192, i << 17)
+        require(plugin.status()["retained"] == pieces << 17, f"it is not for the replay: {plugin.status()}")
+        relay.tell("cut")
+        server.power_cut()
+        server.power_on()
+        relay.tell("rate 2400000")
+        relay.tell("heal")
+        repaired = time.monotonic()
+        stop = threading.Event()
 
-    def flap():
-        while not stop.wait(1.0):
-            relay.tell("drop")
-    flapping = threading.Thread(target=flap)
-    flapping.start()
-    try:
-        done = []
-        handle.aio_flush(lambda error: done.append(error.value) or 1)
-        while not done and time.monotonic() < repaired + 30 * factor:
-            handle.poll(500)
-    finally:
-        stop.set()
-        flapping.join()
-    require(done == [0], f"no flush in {30 * factor} s: livelock; {plugin.status()}")
-    took = time.monotonic() - repaired
-    lost = differing(b"".join((b"new%012d\n" % i) * 8192 for i in range(pieces // 2)), server.medium(pieces << 16))
+        def flap(until=stop):
+            while not until.wait(1.0):
+                relay.tell("drop")
+        flapping = threading.Thread(target=flap)
+        flapping.start()
+        try:
+            done = []
+            handle.aio_flush(lambda error, into=done: into.append(error.value) or 1)
+            while not done and time.monotonic() < repaired + 30:
+                handle.poll(500)
+        finally:
+            stop.set()
+            flapping.join()
+        require(done == [0], f"no flush in 30 s: livelock; {plugin.status()}")
+        took = max(took, time.monotonic() - repaired)
+        lost += differing(b"".join((b"new%04d%08d\n" % (turn, i)) * 8192 for i in range(pieces // 2)),
+                          server.medium(pieces << 16))
+        require(lost == 0, f"{lost} bytes lost on the medium")
+        relay.tell("rate 0")
+    return [(f"replay of {pieces // 8} MiB over a link that drops every second", plugin.status()["sessions"] - 1, 0, lost, took)]
+
+
+def bulk(room, factor):
+    """A long write without a FLUSH, 10 MB/s: about a second of it is kept, and no more is replayed before the next read."""
+    server = Server(room, room.image("disk.img"), flush_ms=50)
+    relay = Relay(room, server.socket, delay_ms=15, rate=10000000)
+    plugin = Plugin(room, relay.socket, timeout=20)
+    plugin.wait_state("up")
+    handle = plugin.connect()
+    most, worst = 0, 0.0
+    for _ in range(factor):
+        for i in range(256):                            # 32 MiB, so half of what is retained at most
+            while handle.aio_in_flight() >= 32:
+                handle.poll(1000)
+            handle.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(b"%08d" % i * 16384)), i << 17)
+            if i % 16 == 0:
+                most = max(most, plugin.status()["retained"])
+        while handle.aio_in_flight():
+            handle.poll(1000)
+        relay.tell("drop")
+        begin = time.monotonic()
+        handle.pread(4096, 0)
+        worst = max(worst, time.monotonic() - begin)
+    require(8 * MIB < most < 20 * MIB, f"{most} bytes were kept at most")
+    require(worst <= STALL_MAX, f"a read took {worst:.1f} s")
+    handle.flush()
+    lost = differing(b"".join(b"%08d" % i * 16384 for i in range(256)), server.medium(32 * MIB))
     require(lost == 0, f"{lost} bytes lost on the medium")
-    return [(f"replay of {pieces // 8} MB over a link that drops every second", plugin.status()["sessions"] - 1, 0, lost, took)]
+    return [(f"link dropped in a bulk write: {most / 1e6:.1f} MB kept at most", factor, 0, lost, worst)]
 
 
 def overlap(room, factor):
@@ -606,5 +639,5 @@ def stop(room, _factor):
 
 
 CASES = {case.__name__: case for case in (
-    replay, command, power, cuts, errors, hole, slow, power4, mixed, control, restart, grown, overlap, identity, idle, fail, stop,
-    together)}
+    replay, command, power, cuts, errors, hole, slow, bulk, power4, mixed, control, restart, grown, overlap, identity, idle,
+    fail, stop, together)}

@@ -279,6 +279,114 @@ makes_room_while_congested (void)
   congested = false;
 }
 
+/* MIBS acknowledged writes of 1 MiB each from the FROMth MiB on. */
+static void
+keep_mib (unsigned from, unsigned mibs)
+{
+  struct waiter w = WAITER;
+
+  for (unsigned i = 0; i < mibs; i++)
+    CHECK (ask_write ((uint64_t) (from + i) * MIB, MIB, 0, NULL, &w));
+  go ();
+  CHECK (wired >= mibs);
+  for (unsigned i = wired - mibs; i < wired; i++)
+    reply (i, 0);
+  CHECK_IS (w.left, 0);
+}
+
+static void
+our_last_flush_was (uint64_t ms)
+{
+  disk.own_flush.since_ms = now_ms () - ms;
+}
+
+/* Of a slow link about a second's writes are kept, whatever there is room for: a replay of more would last. */
+static void
+keeps_a_second (void)
+{
+  struct waiter w = WAITER;
+
+  new_disk (64 * MIB);
+  keep_mib (1, 7);
+  our_last_flush_was (60000);
+  go ();
+  CHECK_IS (wired, 7);                  /* too little */
+  keep_mib (8, 1);
+  our_last_flush_was (500);
+  go ();
+  CHECK_IS (wired, 8);                  /* too soon */
+  our_last_flush_was (1000);
+  CHECK (ask_write (9 * MIB, MIB, 0, NULL, &w));
+  go ();
+  CHECK_IS (wired, 10);
+  CHECK_IS (wire[8].op, OP_FLUSH);
+  CHECK_IS (wire[9].op, OP_WRITE);      /* no write waits for it */
+  CHECK (now_ms () - disk.own_flush.since_ms < 500);
+  reply (9, 0);
+  CHECK_IS (w.left, 0);
+  our_last_flush_was (60000);
+  keep_mib (10, 8);
+  go ();
+  CHECK_IS (wired, 18);                 /* one at a time, however long it takes */
+  reply (8, 0);
+  CHECK_IS (disk.retain.kept_count, 9);
+  our_last_flush_was (0);
+  go ();
+  CHECK_IS (wired, 18);
+  our_last_flush_was (1000);
+  go ();
+  CHECK_IS (wired, 19);
+  CHECK_IS (wire[18].op, OP_FLUSH);
+}
+
+/* A fast link flushes for half of the area, as often as that comes, and so does a small area. */
+static void
+half_is_enough (void)
+{
+  new_disk (64 * MIB);
+  our_last_flush_was (0);
+  keep_mib (1, 32);
+  go ();
+  CHECK_IS (wired, 32);
+  keep_mib (33, 1);                     /* what is reserved for it counts */
+  CHECK_IS (wired, 34);
+  CHECK_IS (wire[32].op, OP_FLUSH);
+  new_disk (8 * MIB);
+  our_last_flush_was (0);
+  keep_mib (1, 5);
+  go ();
+  CHECK_IS (wired, 6);
+  CHECK_IS (wire[5].op, OP_FLUSH);
+}
+
+/* A flush that its session did not live to see is forgotten, and its time is not: the next one comes after a second. */
+static void
+keeps_a_second_of_each_session (void)
+{
+  new_disk (64 * MIB);
+  our_last_flush_was (1000);
+  keep_mib (1, 8);
+  go ();
+  CHECK_IS (wire[8].op, OP_FLUSH);
+  end_session ();
+  answer_at_once = true;
+  go ();                                /* the replay, with flushes of its own */
+  answer_at_once = false;
+  CHECK (replay_done (&disk.replay));
+  CHECK (disk.retain.kept_count < 8);
+  wired = 0;
+  keep_mib (9, 8);
+  our_last_flush_was (500);
+  go ();
+  CHECK_IS (wired, 8);
+  our_last_flush_was (1000);
+  go ();
+  CHECK_IS (wired, 9);
+  CHECK_IS (wire[8].op, OP_FLUSH);
+  reply (8, 0);
+  CHECK_IS (disk.retain.kept_count, 0);
+}
+
 /* A write from which FUA was taken syncs nothing. */
 static void
 weak_fua (void)
@@ -497,6 +605,9 @@ main (void)
   one_flush ();
   overtakes ();
   makes_room_while_congested ();
+  keeps_a_second ();
+  half_is_enough ();
+  keeps_a_second_of_each_session ();
   weak_fua ();
   replays ();
   learns_the_head ();
