@@ -88,8 +88,7 @@ dial (const char *host, const char *port, int ms, const char **why)
   const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
   struct addrinfo *addresses, *next;
   struct dialling d = { .error = ETIMEDOUT };
-  const uint64_t end = now_ms () + (uint64_t) ms;
-  uint64_t due = 0;             /* the next attempt */
+  uint64_t due = 0, end;        /* due: the next attempt */
   int chosen = -1, error = getaddrinfo (host, port, &hints, &addresses);
 
   if (error != 0) {
@@ -97,6 +96,7 @@ dial (const char *host, const char *port, int ms, const char **why)
     return -1;
   }
   next = addresses;
+  end = now_ms () + (uint64_t) ms;      /* a resolver that is slow, over the same link, takes none of it */
   while (chosen == -1 && now_ms () < end) {
     if (d.count == 0 || now_ms () >= due) {
       if (!next && d.count == 0)

@@ -7,8 +7,8 @@
 #ifndef NETDISK_DIAL_H
 #define NETDISK_DIAL_H
 
-/* Connects to HOST (a name or an address) and PORT. Returns a descriptor; -1 after MS milliseconds without an answer, or
- * as soon as all of the host's addresses have answered with an error: *why then says so, as ssh does. */
+/* Connects to HOST (a name or an address) and PORT. Returns a descriptor; -1 MS milliseconds after HOST was looked up, without
+ * an answer, or as soon as all of the host's addresses have answered with an error: *why then says so, as ssh does. */
 int dial (const char *host, const char *port, int ms, const char **why);
 
 /* ssh's ProxyUseFdpass: passes the descriptor through a socket. 0, or -1 with errno. */

@@ -1,6 +1,8 @@
 #include "dial.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,6 +13,20 @@
 #include <unistd.h>
 
 #include "unit.h"
+
+static int resolver_ms;         /* how long it takes */
+
+/* dial's, in the place of libc's. */
+int
+getaddrinfo (const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **addresses)
+{
+  static int (*libc) (const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+  if (!libc)
+    *(void **) &libc = dlsym (RTLD_NEXT, "getaddrinfo");
+  poll (NULL, 0, resolver_ms);
+  return libc (host, port, hints, addresses);
+}
 
 /* A listener on a free port of 127.0.0.1, with room for BACKLOG connections that nobody accepts. */
 static int
@@ -62,6 +78,12 @@ main (void)
   CHECK ((fd = dial ("127.0.0.1", port, 2000, &why)) != -1);
   close (fd);
   CHECK ((fd = dial ("localhost", port, 2000, &why)) != -1);
+
+  /* the resolver needs longer than the dial may */
+  resolver_ms = 600;
+  CHECK ((full = dial ("localhost", port, 300, &why)) != -1);
+  close (full);
+  resolver_ms = 0;
 
   /* what is passed is that connection */
   CHECK (socketpair (AF_UNIX, SOCK_STREAM, 0, pair) == 0);
