@@ -3,9 +3,10 @@
  * The socket (a stream socket, mode 0600) takes one word and a newline, answers with one line of JSON and hangs up:
  *   status   everything that is known; see status.h
  *   resume   dial now, do not wait for the back-off to end
- *   fail     pass the server's error replies up to the kernel; refused unless there are any
+ *   fail     pass the server's error replies up to the kernel; refused unless there are any. Where the server answers even
+ *            our own read of the first bytes with an error, all that waits is answered with that
  *   abort    give the disk up: all requests fail, retained writes are lost, nothing is dialled any more
- * Journal: a line on stderr for each change of state, none in between.
+ * Journal: a line on stderr for each change of state, and for each `fail` that failed something; none in between.
  */
 #ifndef NETDISK_CONTROL_H
 #define NETDISK_CONTROL_H

@@ -101,9 +101,8 @@ disk_wait_known (struct disk *d)
   return known && d->state != ENDED;
 }
 
-/* A line for the journal; the clerk writes it, for a full pipe must not hold up the engine. */
-static void
-journal (struct disk *d, const char *text)
+void
+disk_journal (struct disk *d, const char *text)
 {
   unsigned at = (d->journal_from + d->journal_count) % JOURNAL_LINES;
 
@@ -142,7 +141,7 @@ disk_set_state (struct disk *d, enum state s, const char *why)
   }
   d->state = s;
   d->since_ms = now;
-  journal (d, text);
+  disk_journal (d, text);
 }
 
 void

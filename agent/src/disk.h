@@ -73,7 +73,8 @@ TAILQ_HEAD (requests, request);
 
 #define POOL 1024               /* reads and flushes at once */
 #define JOURNAL_LINES 32
-#define JOURNAL_BYTES (FAULT_BYTES + 16)        /* "parked: " and why */
+#define ANSWER_BYTES 256
+#define JOURNAL_BYTES (FAULT_BYTES + ANSWER_BYTES + 32)         /* "parked: " and why; or what was done, too */
 
 enum state { STARTING, UP, REPLAYING, PARKED, ENDED };
 
@@ -109,6 +110,7 @@ struct disk {
   /* what the status shows */
   enum state state;
   enum failure why;             /* while PARKED */
+  int head_error;               /* while PARKED: the session's that has ended, or could not begin */
   char reason[FAULT_BYTES];     /* while PARKED: why; else of the last time */
   uint64_t since_ms;            /* of this state */
   uint64_t next_dial_ms;        /* while PARKED: when we dial next, 0: now */
@@ -119,7 +121,7 @@ struct disk {
   /* the clerk's */
   pthread_cond_t answered;
   enum verb verb;
-  char answer[256];
+  char answer[ANSWER_BYTES];
   char journal[JOURNAL_LINES][JOURNAL_BYTES];
   unsigned journal_from, journal_count, journal_dropped;
   int clerk_fd;                 /* eventfd that wakes the clerk */
@@ -146,6 +148,8 @@ int disk_flush (struct disk *d);
 
 /* Under the lock. */
 void disk_set_state (struct disk *d, enum state s, const char *why);
+/* A line for the journal; the clerk writes it, for a full pipe must not hold up the engine. */
+void disk_journal (struct disk *d, const char *text);
 void disk_answer (struct request *r, int error);
 void disk_free_request (struct disk *d, struct request *r);
 void disk_made_room (struct disk *d);

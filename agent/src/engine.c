@@ -28,6 +28,9 @@ answer_verb (struct disk *d)
   pthread_cond_broadcast (&d->answered);
 }
 
+/* What was passed up as an error, or not written: how many, and the data of reads and writes among them. */
+struct given_up { unsigned count; uint64_t bytes; };
+
 /* Gives up a kept change: the kernel believes that it is written, so its next flush must fail. */
 static void
 give_up (struct disk *d, uint32_t slot)
@@ -38,31 +41,32 @@ give_up (struct disk *d, uint32_t slot)
   retain_drop (&d->retain, slot);
 }
 
-static unsigned
+static struct given_up
 give_up_kept (struct disk *d, bool all)
 {
+  struct given_up n = { .bytes = d->lost_bytes };
   struct retain_entry *e, *next;
-  unsigned n = 0;
 
   for (e = TAILQ_FIRST (&d->retain.kept); e; e = next) {
     uint32_t slot = retain_index (&d->retain, e);
     next = TAILQ_NEXT (e, kept);
     if (all || d->change[slot].refused) {
       give_up (d, slot);
-      n++;
+      n.count++;
     }
   }
-  if (n > 0)
+  if (n.count > 0)
     disk_made_room (d);
+  n.bytes = d->lost_bytes - n.bytes;
   return n;
 }
 
 /* Answers those of the kernel's requests that the server refused (or all) with an error. No session is up. */
-static unsigned
+static struct given_up
 fail_pending (struct disk *d, int error)
 {
+  struct given_up n = { 0 };
   struct request *r, *next;
-  unsigned n = 0;
 
   for (r = TAILQ_FIRST (&d->pending); r; r = next) {
     next = TAILQ_NEXT (r, link);
@@ -73,30 +77,49 @@ fail_pending (struct disk *d, int error)
     if (is_change (r))
       retain_drop (&d->retain, (uint32_t) (r - d->change));
     disk_free_request (d, r);
-    n++;
+    n.count++;
+    n.bytes += r->op == OP_READ || r->op == OP_WRITE ? r->length : 0;
   }
   disk_made_room (d);
   return n;
 }
 
 static void
+nothing_to_fail (struct disk *d)
+{
+  const char *name = d->options.name;
+
+  if (d->state == PARKED && d->why == REFUSED)
+    snprintf (d->answer, sizeof d->answer, "nothing to fail: the server refuses the session, and has refused no request. Once "
+              "that is cured: netdisk resume %s. What waits fails by netdisk abort %s, which gives the disk up.", name, name);
+  else
+    snprintf (d->answer, sizeof d->answer, "nothing to fail: the server has refused no request. An outage is waited out; "
+              "netdisk abort %s gives the disk up.", name);
+}
+
+/* Where the server can't read the first bytes, no session comes as far as a request, so all that waits is failed: else nothing
+ * but `abort` would be left. What is kept stays, except what was itself refused. */
+static void
 fail_refused (struct disk *d)
 {
-  unsigned failed, lost;
+  struct given_up failed, lost;
+  char text[JOURNAL_BYTES];
 
-  if (d->state != PARKED || !any_refused (d)) {
-    snprintf (d->answer, sizeof d->answer, "nothing to fail: the server has refused no request. An outage is waited out; "
-              "\"abort\" gives the disk up.");
+  if (d->state != PARKED || (!any_refused (d) && (d->head_error == 0 || TAILQ_EMPTY (&d->pending)))) {
+    nothing_to_fail (d);
     return;
   }
-  failed = fail_pending (d, 0);
+  failed = fail_pending (d, d->head_error);
   lost = give_up_kept (d, d->own_flush_refused);
   d->own_flush_refused = false;
-  if (lost > 0)
+  if (lost.count > 0)
     retain_set_lost (&d->retain, true);
   replay_begin (&d->replay);
-  snprintf (d->answer, sizeof d->answer, "failed %u requests, gave up %u acknowledged changes%s", failed, lost,
-            lost ? "; the next flush fails" : "");
+  snprintf (d->answer, sizeof d->answer, "failed %u requests (%ju bytes), gave up %u acknowledged changes (%ju bytes)%s",
+            failed.count, (uintmax_t) failed.bytes, lost.count, (uintmax_t) lost.bytes,
+            lost.count ? "; the next flush fails" : "");
+  snprintf (text, sizeof text, "fail, by hand: %s. Parked: %s", d->answer, d->reason);
+  disk_journal (d, text);
 }
 
 /* What may be done between two sessions and within one. ABORT and STOP are the loops' own business. */
@@ -226,18 +249,18 @@ wait_parked (struct disk *d, struct backoff *b)
 static void
 end (struct disk *d)
 {
-  uint64_t kept = d->retain.kept_bytes;
-  unsigned changes = d->retain.kept_count, failed = 0;
+  struct given_up lost, failed;
 
   if (d->verb == VERB_ABORT) {
-    give_up_kept (d, true);
+    lost = give_up_kept (d, true);
     disk_set_state (d, ENDED, "aborted");
     failed = fail_pending (d, ESHUTDOWN);
     snprintf (d->answer, sizeof d->answer, "aborted: gave up %u acknowledged changes (%ju bytes) and %u waiting requests",
-              changes, (uintmax_t) kept, failed);
+              lost.count, (uintmax_t) lost.bytes, failed.count);
   }
   else {
-    disk_set_state (d, ENDED, kept ? "stopped with unflushed writes, kept in the retain file if there is one" : "stopped");
+    disk_set_state (d, ENDED, d->retain.kept_bytes ?
+                    "stopped with unflushed writes, kept in the retain file if there is one" : "stopped");
     fail_pending (d, ESHUTDOWN);
   }
   pthread_cond_broadcast (&d->room);
@@ -278,6 +301,7 @@ engine_run (void *opaque)
       backoff_session_was_useful (&backoff, s->why, now_ms () - s->began_ms);
     d->faults++;
     d->why = s->why;
+    d->head_error = s->head_error;
     disk_set_state (d, PARKED, s->fault);
     d->next_dial_ms = now_ms () + backoff_next (&backoff, s->why, erand48 (dice));
     wait_parked (d, &backoff);

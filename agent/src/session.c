@@ -214,8 +214,10 @@ read_head (struct disk *d, struct nbd_handle *h, uint32_t bytes, uint64_t deadli
     if (interrupted (d))
       session_fault (s, UNANSWERED, "no session: interrupted");
   }
-  if (reply > 0)
+  if (reply > 0 && s->fault[0] == 0) {  /* else it is libnbd's own word of a lost connection */
+    s->head_error = reply;
     session_fault (s, ERROR_REPLY, "reading the first bytes: %s", strerror (reply));
+  }
   if (reply == 0) {             /* the callback must not write to our stack any more */
     s->closing = true;
     session_close (s);
@@ -286,6 +288,7 @@ session_dial (struct disk *d)
   unsigned checked = 0;
 
   s->fault[0] = 0;
+  s->head_error = 0;
   s->useful = s->closing = false;
   s->began_ms = 0;
   do {

@@ -29,6 +29,7 @@ struct session {
   struct stall stall;
   enum failure why;             /* of the fault */
   char fault[FAULT_BYTES];      /* "": all is well */
+  int head_error;               /* what the server answered our read of the first bytes with; 0: it did not, or well */
 };
 
 /* Notes what ended the session; the first fault stays. */

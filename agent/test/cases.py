@@ -291,7 +291,45 @@ def fail(room, _factor):
         seen += 1
     handle.flush()                                      # said once
     require(plugin.status()["lost"] == 4096, "lost bytes are not counted")
-    return [("fail: the operator passes the server's errors up", 2, seen, "(chosen)", NOT_MEASURED)]
+    lines = [line for line in room.log("plugin").splitlines() if ": fail, by hand: " in line]
+    for line, (first, then) in zip(lines, (("failed 1 requests (4096 bytes), gave up 0", "answered write of 4096 bytes at 8192"),
+                                           ("gave up 1 acknowledged changes (4096 bytes)", "write of 4096 bytes at 16384"))):
+        require(first in line and then in line, f"the journal says {lines}")
+    require(len(lines) == 2, f"the journal says {lines}")
+    plugin.kill()
+    return [("fail: the operator passes the server's errors up", 2, seen, "(chosen)", NOT_MEASURED), fail_head(room)]
+
+
+def fail_head(room):
+    """The server can't read the first bytes, so that no session comes to be: what waits is failed, what is kept stays."""
+    inner = Room2(room, "head")
+    server = Server(inner, inner.image("disk.img"), error="EIO", failing="pread-")
+    plugin = Plugin(inner, server.socket, timeout=5, max_wait_error=60)
+    plugin.wait_state("up")
+    handle = plugin.connect()
+    handle.pwrite(b"1" * 4096, 0)
+    handle.flush()
+    handle.pwrite(b"2" * 4096, 8192)                    # kept
+    server.power_cut()
+    plugin.wait_state("parked")
+    require(plugin.tell("fail")["message"].startswith("nothing to fail"), "an outage is not for fail")
+    done = waiting_write(plugin, handle, b"3" * 4096, 16384)
+    open(server.error_file, "w").close()
+    server.power_on()
+    plugin.wait_state("parked", 8, "reading the first bytes: Input/output error")
+    answer = plugin.tell("fail")
+    require("failed 1 requests (4096 bytes), gave up 0 acknowledged" in answer["message"], f"fail: {answer}")
+    while not done:
+        handle.poll(1000)
+    require(done == [5], f"the write was answered with {done}, not EIO")
+    require(plugin.status()["retained"] == 4096, "what was kept is gone")
+    os.unlink(server.error_file)
+    plugin.tell("resume")
+    plugin.wait_state("up", 5)
+    handle.flush()
+    require(server.medium(12288)[8192:] == b"2" * 4096, "the acknowledged write was lost")
+    require("Parked: reading the first bytes: Input/output error" in inner.log("plugin"), "the journal does not say so")
+    return ("fail: not even the first bytes can be read", 1, 1, 0, NOT_MEASURED)
 
 
 def replay(room, factor):
@@ -427,6 +465,7 @@ def identity(room, _factor):
     for name, mib, reason in (("wrong.img", 64, "first 4096 bytes differ"), ("small.img", 32, "size is 33554432, was 67108864")):
         wrong = Server(room, room.image(name, mib), early=100)          # whatever is written is on its medium at once
         plugin.wait_state("parked", 10, reason)
+        require("refuses the session" in plugin.tell("fail")["message"], "what waits can be failed")
         wrong.power_cut()
         require(wrong.medium(64 * MIB) == bytes(mib * MIB), f"{name} was written to")
     status = plugin.status()
