@@ -3,7 +3,7 @@
  * Threads: nbdkit's workers call disk_read, disk_change, disk_flush (request.c), queue a request and sleep until it is
  * answered. One engine thread (engine.c) owns the session and every libnbd handle. One clerk thread (control.c) answers
  * the control socket and writes the journal, so that neither can hold up the engine.
- * Everything below `lock` is protected by it; `session` belongs to the engine thread alone.
+ * Everything below `lock` is protected by it; `session` and `backoff` belong to the engine thread alone.
  */
 #ifndef NETDISK_DISK_H
 #define NETDISK_DISK_H
@@ -83,7 +83,8 @@ enum verb { NO_VERB, VERB_RESUME, VERB_FAIL, VERB_ABORT, VERB_STOP };
 
 struct disk {
   struct options options;
-  struct session session;       /* the engine's */
+  struct session session;       /* the engine's, … */
+  struct backoff backoff;       /* … and so is this */
 
   pthread_mutex_t lock;
   pthread_cond_t room;          /* room was made; or the state is ENDED */

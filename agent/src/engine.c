@@ -122,9 +122,9 @@ fail_refused (struct disk *d)
   disk_journal (d, text);
 }
 
-/* What may be done between two sessions and within one. ABORT and STOP are the loops' own business. */
+/* Under the lock. What may be done between two sessions and within one. ABORT and STOP are the loops' own business. */
 static void
-handle_verb (struct disk *d, struct backoff *b, bool between)
+handle_verb (struct disk *d, bool between)
 {
   if (d->verb == NO_VERB || ending (d))
     return;
@@ -134,9 +134,21 @@ handle_verb (struct disk *d, struct backoff *b, bool between)
     snprintf (d->answer, sizeof d->answer, "nothing to fail: a session is up");
   else
     snprintf (d->answer, sizeof d->answer, "%s", d->state == UP ? "not parked" : "dialling now");
-  backoff_reset (b);
+  backoff_reset (&d->backoff);
   d->next_dial_ms = 0;
   answer_verb (d);
+}
+
+bool
+engine_heed (struct disk *d)
+{
+  bool over;
+
+  pthread_mutex_lock (&d->lock);
+  handle_verb (d, true);
+  over = ending (d);
+  pthread_mutex_unlock (&d->lock);
+  return over;
 }
 
 /* Under the lock. The clock of the session; probes; what the commands say. BYTES: session_bytes. */
@@ -182,14 +194,14 @@ show_state (struct disk *d)
 
 /* Within the lock, let go while waiting. Until the session has a fault or the engine has to end. */
 static void
-run_session (struct disk *d, struct backoff *b)
+run_session (struct disk *d)
 {
   struct session *s = &d->session;
   uint64_t looked = 0, learned = now_ms (), stop_by = 0, bytes;
 
   d->connections_up = s->count;
   while (s->fault[0] == 0 && d->verb != VERB_ABORT) {
-    handle_verb (d, b, false);
+    handle_verb (d, false);
     show_state (d);
     if (d->verb == VERB_STOP) {
       if (stop_by == 0)
@@ -225,14 +237,14 @@ hang_up (struct disk *d)
 
 /* Under the lock, let go while waiting: until it is time to dial. */
 static void
-wait_parked (struct disk *d, struct backoff *b)
+wait_parked (struct disk *d)
 {
   while (!ending (d)) {
     struct pollfd wake = { .fd = d->kick_fd, .events = POLLIN };
     uint64_t now = now_ms ();
     eventfd_t count;
 
-    handle_verb (d, b, true);
+    handle_verb (d, true);
     if (d->next_dial_ms <= now)
       break;
     pthread_mutex_unlock (&d->lock);
@@ -273,10 +285,9 @@ engine_run (void *opaque)
 {
   struct disk *d = opaque;
   struct session *s = &d->session;
-  struct backoff backoff;
   unsigned short dice[3] = { (unsigned short) now_ms (), (unsigned short) (now_ms () >> 16), (unsigned short) getpid () };
 
-  backoff_init (&backoff, d->options.max_wait_s * 1000u, d->options.max_wait_refused_s * 1000u,
+  backoff_init (&d->backoff, d->options.max_wait_s * 1000u, d->options.max_wait_refused_s * 1000u,
                 d->options.max_wait_error_s * 1000u);
   pthread_mutex_lock (&d->lock);
   while (!ending (d)) {
@@ -287,7 +298,7 @@ engine_run (void *opaque)
     pthread_mutex_lock (&d->lock);
     if (dialled) {
       d->sessions++;
-      run_session (d, &backoff);
+      run_session (d);
     }
     pthread_mutex_unlock (&d->lock);
     if (s->fault[0] == 0 && s->count > 0)
@@ -298,13 +309,13 @@ engine_run (void *opaque)
     if (ending (d))
       break;
     if (s->useful)
-      backoff_session_was_useful (&backoff, s->why, now_ms () - s->began_ms);
+      backoff_session_was_useful (&d->backoff, s->why, now_ms () - s->began_ms);
     d->faults++;
     d->why = s->why;
     d->head_error = s->head_error;
     disk_set_state (d, PARKED, s->fault);
-    d->next_dial_ms = now_ms () + backoff_next (&backoff, s->why, erand48 (dice));
-    wait_parked (d, &backoff);
+    d->next_dial_ms = now_ms () + backoff_next (&d->backoff, s->why, erand48 (dice));
+    wait_parked (d);
   }
   end (d);
   pthread_mutex_unlock (&d->lock);

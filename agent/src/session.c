@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "engine.h"
 #include "send.h"
 
 static const char *
@@ -130,18 +131,6 @@ all_ready (const struct session *s)
   return true;
 }
 
-/* Somebody wants something of the engine that is more urgent than this attempt. */
-static bool
-interrupted (struct disk *d)
-{
-  bool yes;
-
-  pthread_mutex_lock (&d->lock);
-  yes = d->verb == VERB_ABORT || d->verb == VERB_STOP;
-  pthread_mutex_unlock (&d->lock);
-  return yes;
-}
-
 /* Lets the handshakes go on until all are done. */
 static bool
 wait_ready (struct disk *d, uint64_t deadline)
@@ -154,7 +143,7 @@ wait_ready (struct disk *d, uint64_t deadline)
       transport_listen (&s->transport[i]);
     if (now_ms () > deadline)
       session_fault (s, UNANSWERED, "no session: no answer within %u s", d->options.dial_timeout_s);
-    if (interrupted (d))
+    if (engine_heed (d))
       session_fault (s, UNANSWERED, "no session: interrupted");
   }
   return s->fault[0] == 0;
@@ -211,7 +200,7 @@ read_head (struct disk *d, struct nbd_handle *h, uint32_t bytes, uint64_t deadli
     session_poll (d, 100);
     if (now_ms () > deadline)
       session_fault (s, UNANSWERED, "reading the first bytes: no answer within %u s", d->options.dial_timeout_s);
-    if (interrupted (d))
+    if (engine_heed (d))
       session_fault (s, UNANSWERED, "no session: interrupted");
   }
   if (reply > 0 && s->fault[0] == 0) {  /* else it is libnbd's own word of a lost connection */

@@ -91,6 +91,43 @@ def hole(room, factor):
     return [checked("black hole: nothing goes through, nothing is reset", factor, work, server.medium, faults)]
 
 
+def words(room, _factor):
+    """A dial into a black hole holds up no command, and so no status that comes behind it; only `abort` ends the dial."""
+    server = Server(room, room.image("disk.img"))
+    relay = Relay(room, server.socket)
+    plugin = Plugin(room, relay.socket, timeout=1, dial_timeout=30, max_wait_error=60)
+    plugin.wait_state("up")
+    handle = plugin.connect()
+    relay.tell("hole")
+    plugin.wait_state("parked", 5, "stalled")
+    wait_for(lambda: plugin.status()["next_dial"] == 0, 5, "the plugin dials")
+    time.sleep(0.3)                                     # next_dial is rounded
+    dials, longest = plugin.status()["dials"], 0.0
+
+    def ask(word):
+        nonlocal longest
+        begin = time.monotonic()
+        answer = plugin.tell(word)
+        longest = max(longest, time.monotonic() - begin)
+        return answer
+    for word, message in (("resume", "dialling now"), ("fail", "nothing to fail")):
+        answer = ask(word)
+        require(answer["message"].startswith(message), f"{word}: {answer}")
+        require(ask("status")["dials"] == dials, f"{word} ended the dial")
+    waiting = waiting_write(plugin, handle, b"1" * 4096, 0)
+    relay.tell("heal")
+    plugin.wait_state("up", STALL_MAX)
+    while not waiting:
+        handle.poll(1000)
+    require(waiting == [0], f"the write that waited was answered with {waiting}")
+    relay.tell("hole")
+    plugin.wait_state("parked", 5, "stalled")
+    wait_for(lambda: plugin.status()["next_dial"] == 0, 5, "the plugin dials again")
+    require(ask("abort")["message"].startswith("aborted"), "abort")
+    require(longest < 1.5, f"an answer took {longest:.1f} s")
+    return [(f"commands while a dial hangs: {longest:.1f} s", 5, "(chosen)", "(chosen)", NOT_MEASURED)]
+
+
 def idle(room, _factor):
     """A link that dies while nobody asks for anything is noticed, and back before somebody does."""
     server = Server(room, room.image("disk.img"))
@@ -678,5 +715,5 @@ def stop(room, _factor):
 
 
 CASES = {case.__name__: case for case in (
-    replay, command, power, cuts, errors, hole, slow, bulk, power4, mixed, control, restart, grown, overlap, identity, idle,
+    replay, command, power, cuts, errors, hole, words, slow, bulk, power4, mixed, control, restart, grown, overlap, identity, idle,
     fail, stop, together)}
