@@ -8,8 +8,8 @@ export interface Signature {
   uuid?: string;
 }
 
-/** What `blkid -o export` printed. */
-export function signatureIn(lines: string[]): Signature {
+/** What `blkid -o export` printed. Undefined where it speaks of the partition only that the device is, not of what is in it. */
+export function signatureIn(lines: string[]): Signature | undefined {
   const values = new Map<string, string>();
   for (const line of lines) {
     const match = /^([A-Z_]+)=(.*)$/.exec(line);
@@ -18,7 +18,10 @@ export function signatureIn(lines: string[]): Signature {
   }
   // A partition table has PTTYPE instead of TYPE.
   const type = values.get("TYPE") ?? values.get("PTTYPE");
-  if (type === undefined) throw new Error("neither TYPE nor PTTYPE in the answer");
+  if (type === undefined) {
+    if ([...values.keys()].every((key) => key === "DEVNAME" || key.startsWith("PART_ENTRY_"))) return undefined;
+    throw new Error("neither TYPE nor PTTYPE in the answer");
+  }
   const uuid = values.get("UUID");
   return uuid === undefined ? { type } : { type, uuid };
 }
@@ -28,14 +31,16 @@ export const describeSignature = ({ type, uuid }: Signature): string =>
 
 /**
  * Undefined where blkid knows nothing of what is there: that alone does not mean blank. blkid has one status for
- * that, for a device that cannot be read and for one that is not there: the latter two are told apart here.
+ * that, for a device that cannot be read and for one that is not there: the latter two are told apart here. Of a partition
+ * it always knows something (`PART_ENTRY_…`), so that this status says nothing there.
  */
 export const blkidProbe: Fact<[device: string], Signature | undefined> = {
   name: "blkid.probe",
   command: (device) => sh`test -b ${device} || exit 44
-blkid -p -o export ${device}
+found=$(blkid -p -o export ${device})
 status=$?
-[ $status != 2 ] || dd if=${device} of=/dev/null bs=64K count=1 iflag=direct status=none || exit 45
+case $status in 0 | 2) echo "$found" | grep -Eq '^(PT)?TYPE=' || dd if=${device} of=/dev/null bs=64K count=1 iflag=direct status=none || exit 45 ;; esac
+[ -z "$found" ] || echo "$found"
 exit $status`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode === 44) throw new Error("no such block device");

@@ -44,11 +44,12 @@ case $? in 0 | 2) ;; 8) echo TYPE=ambivalent ;; *) exit 1 ;; esac`,
     const byte = / differ: (?:char|byte) ([0-9]+), line [0-9]+$/.exec(said)?.[1];
     if (byte === undefined) throw new Error(`unexpected line: ${said}`);
     const where = `data from byte ${Number(byte) - 1} on`;
+    const signature = known.length === 0 ? undefined : signatureIn(known);
     return {
       foreign:
-        known.length === 0
+        signature === undefined
           ? `${where} that blkid does not know`
-          : `${describeSignature(signatureIn(known))} (${where})`,
+          : `${describeSignature(signature)} (${where})`,
     };
   },
 };
