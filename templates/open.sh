@@ -44,6 +44,17 @@ name_holders() {
   done
 }
 
+# What it writes out waits for the server: without a session for an I/O error, with one as long as the session's script says.
+freeze() {
+  if [ ! -x "$session" ]; then
+    timeout 20 dmsetup suspend "$name"
+  else
+    dmsetup suspend "$name" &
+    "$session" watch $!
+    wait $!
+  fi
+}
+
 # Writes out what the file system above still holds, in whichever mount namespace it lives, while the server is there.
 flush() {
   real=$(readlink -f "$device")
@@ -52,7 +63,7 @@ flush() {
     *" $(cat "/sys/class/block/${real##*/}/dev")") ;;
     *) return 0 ;;
   esac
-  if timeout 20 dmsetup suspend "$name"; then
+  if freeze; then
     echo "$name is flushed"
   else
     echo "$name could not be flushed"

@@ -305,6 +305,45 @@ describe("open.sh start", () => {
     expect(shell.calls().includes("dmsetup remove t1")).toBe(closed);
   });
 
+  describe("stopped while somebody still uses it", () => {
+    beforeEach(() => {
+      shell.write("open", "");
+      shell.write("/dev/mapper/t1", "");
+      shell.write("/sys/block/t1/pid", "7\n");
+      shell.write("/sys/class/block/t1/dev", "43:0\n");
+      shell.write("/sys/block/t1/dev", "43:0\n");
+      shell.stub("sleep", "");
+      shell.stub("timeout", 'shift; exec "$@"');
+      shell.stub(
+        "dmsetup",
+        `case $1 in remove) test "$2" = --deferred ;; table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
+      );
+    });
+    const freezing = () =>
+      shell.calls().filter((call) => /^(timeout|session|dmsetup (suspend|resume|rename))/.test(call));
+
+    it("is flushed within 20 s, or not, where there is no session", () => {
+      expect(shell.run(script, "stop")).toMatchObject({
+        status: 0,
+        stdout: expect.stringContaining("t1 is flushed\n") as string,
+      });
+      expect(freezing().map((call) => call.replace(/-dead-\d+/, ""))).toEqual([
+        "timeout 20 dmsetup suspend t1",
+        "dmsetup suspend t1",
+        "dmsetup resume t1",
+        "dmsetup rename t1 t1",
+      ]);
+    });
+
+    it("has its session watch that, which gives a server up that is out of reach in a shutdown", () => {
+      shell.stub("session", `while kill -0 "$2" 2>/dev/null; do :; done`);
+      shell.run("mkdir -p var/lib/netdisk && ln -s ../../../bin/session var/lib/netdisk/session");
+      expect(shell.run(script, "stop").status).toBe(0);
+      expect(freezing().find((call) => call.startsWith("session"))).toMatch(/^session watch \d+$/);
+      expect(freezing()).not.toContain("timeout 20 dmsetup suspend t1");
+    });
+  });
+
   it.each([
     ["zeros", Buffer.alloc(65536)],
     ["noise", Buffer.alloc(65536, 3)],
