@@ -10,17 +10,19 @@ import type { Command } from "./host/sh";
 
 /**
  * What a look at the host found. `warning`: what a person should do something about.
- * - `absent`: proven not there.
+ * - `absent`: proven not there. `remains`: see below.
  * - `present`: there, with the real values. `note`: what a person should hear of it although nothing differs.
  * - `foreign`: something is there that is neither ours nor blank; nothing will be done to it.
  * - `hidden`: cannot be seen because the layer below is *proven* inactive; neither gone nor an error. `inOrder`: that
  *   layer may be so (a locked disk waits for its passphrase), which is no difference; else it is in need of an update.
  *   `passing`: that layer is on its way back by itself, which a run waits for; `hurry` brings it sooner.
+ * `remains`: where neither of the first two says what a removal needs to know: something of it lies on the host that only
+ * a removal takes away, be it edited or alone: no later run comes for what one has left.
  * Whatever cannot be read throws.
  */
 export type Observation<S> =
-  | { is: "absent"; warning?: string }
-  | { is: "present"; state: S; note?: string; warning?: string }
+  | { is: "absent"; warning?: string; remains?: true }
+  | { is: "present"; state: S; note?: string; warning?: string; remains?: true }
   | { is: "foreign"; what: string; cure: string }
   | Hidden;
 

@@ -29,10 +29,11 @@ export const authorizedKey = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
 
-  async observe(host, { name, user }) {
+  async observe(host, { name, user, publicKey }) {
     const login = loginOf(user);
-    const { account, line, closed, sshd } = await observeLogin(host, login, name);
-    if (!account) return { is: "absent" };
+    const { account, line, closed, remains, sshd } = await observeLogin(host, login, name, publicKey);
+    const absent = { is: "absent" as const, ...(remains && { remains }) };
+    if (!account) return absent;
     if (account.home !== tunnelHome) {
       return {
         is: "foreign",
@@ -40,7 +41,7 @@ export const authorizedKey = resourceType<typeof definition>({
         cure: "Name another user for the AuthorizedKey; netdisk makes the account.",
       };
     }
-    if (!line) return { is: "absent" };
+    if (!line) return absent;
     const permitOpen = permitOpenOf(line);
     return {
       is: "present",
@@ -78,7 +79,8 @@ export const authorizedKey = resourceType<typeof definition>({
     return [];
   },
 
-  planRemoval(observed, { name, user }) {
-    return observed.is === "absent" ? [] : [removeLogin(loginOf(user), name)];
+  planRemoval(observed, { name, user, publicKey }) {
+    if (observed.is === "absent" && !observed.remains) return [];
+    return [removeLogin(loginOf(user), name, publicKey)];
   },
 });

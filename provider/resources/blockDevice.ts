@@ -108,7 +108,8 @@ export const blockDevice = resourceType<typeof definition>({
       }
       const { identity, size } = pinned;
       const gone = { exists: false, taken: true, reachable: false, users: "none" };
-      return { is: "present", state: { name, path, owner, identity, size, installed, ...gone } };
+      const state = { name, path, owner, identity, size, installed, ...gone };
+      return { is: "present", state, ...(rule && { remains: true }) };
     }
     if (device.size === 0) return foreign(`${path} has size 0`, "Put a medium in, or name another device.");
     const [identity, use, reachable] = await Promise.all([
@@ -156,8 +157,10 @@ export const blockDevice = resourceType<typeof definition>({
     }
     const adopted = pinned ? undefined : await takeable(host, inputs);
     if (adopted?.is === "foreign") return adopted;
+    const remains = rule !== undefined || (use.owner === owner && owner !== "root");
     return {
       is: "present",
+      ...(remains && { remains }),
       ...(adopted && { note: adopted.note }),
       ...(grown && { note: `${path} has grown from ${pinned.size} to ${size}: so does the disk` }),
       state: {
@@ -211,7 +214,7 @@ export const blockDevice = resourceType<typeof definition>({
   },
 
   planRemoval(observed, inputs) {
-    if (observed.is === "absent" || !observed.state.installed) return [];
+    if (!observed.remains) return [];
     const rule = backingRule(inputs.name);
     return [
       {

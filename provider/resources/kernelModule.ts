@@ -29,9 +29,11 @@ export const kernelModule = resourceType<typeof definition>({
       ask(host, moduleFact, inputs.name, "max_part"),
       ...files.map(({ path }) => host.readFile(path)),
     ]);
-    if (!module && found.every((content) => content === undefined)) return { is: "absent" };
+    const remains = found.some((content) => content !== undefined);
+    if (!module && !remains) return { is: "absent" };
     return {
       is: "present",
+      ...(remains && { remains }),
       state: {
         name: inputs.name,
         // A module that is not loaded has no value to compare; that it is not loaded is what differs then.
@@ -62,7 +64,7 @@ export const kernelModule = resourceType<typeof definition>({
 
   // Whoever uses the module now keeps it; it is gone with the next boot.
   planRemoval(observed) {
-    if (observed.is === "absent" || !observed.state.atBoot) return [];
+    if (!observed.remains) return [];
     return [
       {
         do: "run",

@@ -39,6 +39,9 @@ fi
 install -d -m 0755 ${libDir} ${home} && install -d -o root -g ${user} -m 0750 ${sshDir(login)}`;
 };
 
+/** A key is one disk's: a line of it is this disk's also where somebody gave it another comment. */
+const keyOf = (publicKey: string): string => publicKey.split(" ")[1] ?? "";
+
 /** Other lines stay as they are; older ones of this disk or this key go. */
 const putLine = (
   login: Login,
@@ -49,7 +52,7 @@ const putLine = (
 file=${keysFile(login)}
 touch -- "$file"
 {
-  awk -v marker=${marker(name)} -v key=${publicKey.split(" ")[1] ?? ""} '$NF != marker && index($0, key) == 0' "$file"
+  awk -v marker=${marker(name)} -v key=${keyOf(publicKey)} '$NF != marker && index($0, key) == 0' "$file"
   echo ${`${options.join(",")} ${publicKey} ${marker(name)}`}
 } >"$file.new"
 chown ${`root:${login.user}`} "$file.new"
@@ -58,25 +61,38 @@ sync -- "$file.new"
 mv -fT -- "$file.new" "$file"
 sync -- ${sshDir(login)}`;
 
-/** The account goes with its last line, together with whoever is logged in. */
-const dropLine = (login: Login, name: string): Command => {
+/** A blank line or a comment keeps no account; whatever else somebody wrote there does. */
+const empty = /^\s*(#|$)/;
+
+/**
+ * The account goes with its last line, together with whoever is logged in. Each of these things may be gone already, by
+ * somebody's hand or with a removal of another disk's.
+ */
+const dropLine = (login: Login, name: string, publicKey: string): Command => {
   const { user, home, gecos } = login;
   return sh`set -e
 file=${keysFile(login)}
-awk -v marker=${marker(name)} '$NF != marker' "$file" >"$file.new"
-chown ${`root:${user}`} "$file.new"
-chmod 0640 "$file.new"
-mv -fT -- "$file.new" "$file"
-if grep -qvE '^[[:space:]]*(#|$)' "$file"; then exit 0; fi
-test "$(getent passwd ${user} | cut -d: -f5,6)" = ${`${gecos}:${home}`} || exit 0
-uid=$(id -u ${user})
-for process in /proc/[0-9]*; do
-  if [ "$(stat -c %u -- "$process" 2>/dev/null)" = "$uid" ]; then kill -KILL "\${process#/proc/}" || true; fi
-done
-sleep 0.2
-userdel ${user}
+found=$(getent passwd ${user}) || [ $? = 2 ]
+if test -e "$file"; then
+  awk -v marker=${marker(name)} -v key=${keyOf(publicKey)} '$NF != marker && index($0, key) == 0' "$file" >"$file.new"
+  chown "root:$(test -z "$found" || echo ${user})" "$file.new"
+  chmod 0640 "$file.new"
+  mv -fT -- "$file.new" "$file"
+  if grep -qvE '^[[:space:]]*(#|$)' "$file"; then exit 0; fi
+fi
+if [ -n "$found" ]; then
+  test "$(echo "$found" | cut -d: -f5,6)" = ${`${gecos}:${home}`} || exit 0
+  uid=$(id -u ${user})
+  for process in /proc/[0-9]*; do
+    if [ "$(stat -c %u -- "$process" 2>/dev/null)" = "$uid" ]; then kill -KILL "\${process#/proc/}" || true; fi
+  done
+  sleep 0.2
+  userdel ${user}
+fi
 rm -f -- "$file"
-rmdir --ignore-fail-on-non-empty -- ${sshDir(login)} ${home}`;
+for directory in ${[sshDir(login), home]}; do
+  if test -d "$directory"; then rmdir --ignore-fail-on-non-empty -- "$directory"; fi
+done`;
 };
 
 export interface FoundLogin {
@@ -85,24 +101,49 @@ export interface FoundLogin {
   line: AuthorizedLine | undefined;
   /** No other line has the disk's key, and the account can write to nothing of this. */
   closed: boolean;
+  /** Whether dropLine has something to do here. */
+  remains: boolean;
   sshd: SshdConfig;
 }
 
-export async function observeLogin(host: Host, login: Login, name: string): Promise<FoundLogin> {
+/** Lines that a removal takes out, an account that nobody has a line for, or such a file without its account. */
+function remainsOf(
+  login: Login,
+  { name, publicKey }: { name: string; publicKey: string },
+  { account, text }: { account: Account | undefined; text: string | undefined },
+): boolean {
+  const key = keyOf(publicKey);
+  const lines = (text ?? "").split("\n");
+  const isOurs = (line: string) =>
+    line.trim().split(/\s+/).at(-1) === marker(name) || (key !== "" && line.includes(key));
+  if (lines.some(isOurs)) return true;
+  if (lines.some((line) => !empty.test(line))) return false;
+  if (account) return account.gecos === login.gecos && account.home === login.home;
+  return text !== undefined;
+}
+
+export async function observeLogin(
+  host: Host,
+  login: Login,
+  name: string,
+  publicKey: string,
+): Promise<FoundLogin> {
   const [account, content, found, sshd] = await Promise.all([
     ask(host, passwdAccount, login.user),
     host.readFile(keysFile(login)),
     ask(host, statOwners, Object.keys(owners(login))),
     ask(host, sshdConfig, login.user),
   ]);
-  const lines = parseAuthorizedKeys(content?.toString() ?? "");
+  const text = content?.toString();
+  const lines = parseAuthorizedKeys(text ?? "");
   const line = lines.find(({ comment }) => comment === marker(name));
   const closed =
     lines.filter(({ publicKey }) => publicKey === line?.publicKey).length === 1 &&
     Object.entries(owners(login)).every(
       ([path, { owner, mode }]) => found[path]?.owner === owner && found[path].mode === mode,
     );
-  return { account, line, closed, sshd };
+  const remains = remainsOf(login, { name, publicKey }, { account, text });
+  return { account, line, closed, remains, sshd };
 }
 
 const lock = "authorized-keys";
@@ -127,9 +168,9 @@ export const addLogin = (
   },
 ];
 
-export const removeLogin = (login: Login, name: string): RunStep => ({
+export const removeLogin = (login: Login, name: string, publicKey: string): RunStep => ({
   do: "run",
   title: `take the disk's SSH key out of ${keysFile(login)}`,
-  command: dropLine(login, name),
+  command: dropLine(login, name, publicKey),
   lock,
 });

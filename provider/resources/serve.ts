@@ -124,9 +124,9 @@ export const serve = resourceType<typeof definition>({
   async observe(host, inputs) {
     const { name } = inputs;
     const unit = unitOf(inputs);
-    const [{ account, line, closed, sshd }, { exists, installed, active, note }, systemd, config] =
+    const [{ account, line, closed, remains, sshd }, { exists, installed, active, note }, systemd, config] =
       await Promise.all([
-        observeLogin(host, login, name),
+        observeLogin(host, login, name, inputs.publicKey),
         observeUnit(host, unit),
         ask(host, systemdUnit, unit.unit),
         host.readFile(serveConfig(name)),
@@ -138,7 +138,7 @@ export const serve = resourceType<typeof definition>({
         cure: "Rename that account; netdisk makes its own.",
       };
     }
-    if (!line && !exists) return { is: "absent" };
+    if (!line && !exists) return { is: "absent", ...(remains && { remains }) };
     const text = config?.toString() ?? "";
     const { exportName, flush, readOnly } = understand(name, text);
     return {
@@ -194,7 +194,8 @@ export const serve = resourceType<typeof definition>({
   },
 
   planRemoval(observed, { name, ...inputs }) {
-    if (observed.is === "absent") return [];
+    const account = removeLogin(login, name, inputs.publicKey);
+    if (observed.is === "absent") return observed.remains ? [account] : [];
     const unit = unitOf({ name, ...inputs });
     return [
       {
@@ -209,7 +210,7 @@ export const serve = resourceType<typeof definition>({
         title: `remove ${serveConfigDir}, if no other disk is served`,
         command: sh`test ! -d ${serveConfigDir} || rmdir --ignore-fail-on-non-empty -p ${serveConfigDir}`,
       },
-      removeLogin(login, name),
+      account,
     ];
   },
 });

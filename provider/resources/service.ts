@@ -52,7 +52,8 @@ export const service = resourceType<typeof definition>({
       ask(host, ssListening),
       ask(host, nbdServerSections, nbdServerIncludeDir),
     ]);
-    if (unit.loadState === "not-found") return { is: "absent" };
+    const written = dropIn !== undefined || hook !== undefined;
+    if (unit.loadState === "not-found") return { is: "absent", ...(written && { remains: written }) };
     const listeners = sockets.filter(isNbdServer);
     const open = listeners.filter(({ address }) => !isLoopback(address));
     const [stray] = await strays(host, open);
@@ -73,7 +74,7 @@ export const service = resourceType<typeof definition>({
           dropIn?.toString() === dropInText() && hook?.toString() === hookText() && !unit.needDaemonReload,
         loopbackOnly: open.length === 0,
         listening: listeners.map(formatListener).sort(),
-        written: dropIn !== undefined || hook !== undefined,
+        written,
       },
     };
   },
@@ -108,20 +109,25 @@ export const service = resourceType<typeof definition>({
   },
 
   planRemoval(observed) {
-    if (observed.is === "absent" || !observed.state.written) return [];
+    const files = sh`rm -f -- ${nbdServerDropIn} ${nbdServerHook} ${nbdServerRecord} ${nbdServerSince}
+rmdir --ignore-fail-on-non-empty -- ${nbdServerDropIn.slice(0, nbdServerDropIn.lastIndexOf("/"))}
+systemctl daemon-reload || exit 1`;
+    const lock = "nbd-server";
+    // Without the package there is nothing to disable.
+    if (observed.is === "absent")
+      return observed.remains ? [{ do: "run", title: `rm ${nbdServerDropIn}`, command: files, lock }] : [];
+    if (!observed.state.written) return [];
     return [
       {
         do: "run",
         title: `systemctl disable --now ${nbdServerUnit}`,
         // Whoever has exports of their own keeps the service. Without the drop-in a stop ends all sessions.
-        command: sh`rm -f -- ${nbdServerDropIn} ${nbdServerHook} ${nbdServerRecord} ${nbdServerSince}
-rmdir --ignore-fail-on-non-empty -- ${nbdServerDropIn.slice(0, nbdServerDropIn.lastIndexOf("/"))}
-systemctl daemon-reload || exit 1
+        command: sh`${files}
 for file in ${nbdServerIncludeDir}/*.conf; do
   if test -f "$file"; then exit 0; fi
 done
 systemctl disable --now ${nbdServerUnit}`,
-        lock: "nbd-server",
+        lock,
       },
     ];
   },

@@ -111,7 +111,11 @@ export const sessionPlugin = resourceType<typeof definition>({
       host.readFile(sleepUnitFile),
       ask(host, statPath, sleepUnitLink),
     ]);
-    if (manifest === undefined) return { is: "absent" };
+    if (manifest === undefined) {
+      const built = await Promise.all([...programs, agentSource].map((path) => ask(host, statPath, path)));
+      const remains = [tool, unit, link, ...built].some((it) => it !== undefined);
+      return { is: "absent", ...(remains && { remains }) };
+    }
     const { source, digests } = manifest;
     const found = await ask(host, fileDigests, programs);
     return {
@@ -140,7 +144,7 @@ export const sessionPlugin = resourceType<typeof definition>({
   },
 
   planRemoval(observed) {
-    if (observed.is === "absent") return [];
+    if (observed.is === "absent" && !observed.remains) return [];
     return [
       {
         do: "run",

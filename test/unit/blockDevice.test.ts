@@ -24,6 +24,8 @@ interface Answers {
   note?: string;
   /** Where nbd-server is told to serve it. */
   served?: string;
+  /** What the udev rule's file holds. */
+  rule?: string;
 }
 
 /** Each question of an observation has its own first words. */
@@ -58,10 +60,10 @@ function hostOf(answers: Answers): Host {
       if (exitCode === -1) throw new Error(`not expected: ${command.text}`);
       return Promise.resolve({ exitCode, stdout, stderr: "" });
     },
-    readFile: (file: string) =>
-      Promise.resolve(
-        file.includes("/made/") && answers.note !== undefined ? Buffer.from(answers.note) : undefined,
-      ),
+    readFile: (file: string) => {
+      const text = file.includes("/made/") ? answers.note : answers.rule;
+      return Promise.resolve(text === undefined ? undefined : Buffer.from(text));
+    },
   } as unknown as Host;
 }
 
@@ -216,5 +218,23 @@ describe("a device whose state is known", () => {
   it("shows who uses it meanwhile", async () => {
     const seen = await observe({ note, use: "0 nbd\n  mounted at /srv" }, state);
     expect(seen).toMatchObject({ is: "present", state: { users: "mounted at /srv" } });
+  });
+});
+
+describe("what a removal has to take away", () => {
+  it.each<[string, Answers]>([
+    ["a rule that somebody has edited", { use: "0 nbd", rule: "# mine" }],
+    ["a rule, also where it gives the device to nobody", { use: "0 root", rule: "" }],
+    ["a rule of a device that is gone", { sectors: undefined, rule: "# mine" }],
+    ["the device's owner, when its rule is gone", { use: "0 nbd" }],
+  ])("is %s", async (_, answers) => {
+    expect(await observe({ note, ...answers }, state)).toMatchObject({ is: "present", remains: true });
+  });
+
+  it.each<[string, Answers]>([
+    ["the device is root's", { use: "0 root" }],
+    ["the device is gone", { sectors: undefined }],
+  ])("is nothing once the rule is gone and %s", async (_, answers) => {
+    expect(await observe({ note, ...answers }, state)).not.toHaveProperty("remains");
   });
 });

@@ -22,6 +22,7 @@ export interface ObservationCase {
     what?: string;
     cure?: string;
     by?: string;
+    remains?: boolean;
   };
   /** What its secrets are, which print as stars, where the case is about them. */
   revealed?: Record<string, string>;
