@@ -5,21 +5,24 @@ import type { ExecResult } from "../host/host";
 import { type Command, sh } from "../host/sh";
 import { derivationMs, firstLineBytes, sealedStatus, tryingKey, unseal, withKey } from "./plainKey";
 
+/** A key slot in use, and what it was made with: each one with its own. */
+export interface KeySlot {
+  slot: number;
+  /** Bits. */
+  keySize: number;
+  hash: string;
+  pbkdf: string;
+}
+
 export interface LuksHeader {
   type: "luks1" | "luks2";
   uuid: string;
   cipher: string;
-  /** Bits. */
-  keySize: number;
   /** Bytes. */
   sectorSize: number;
-  /** Of the key slot. */
-  hash: string;
-  pbkdf: string;
   /** Start of the encrypted data on the device, bytes. */
   offset: number;
-  /** Numbers of the key slots in use. */
-  slots: number[];
+  slots: KeySlot[];
   /** Bytes from the start on that are in use: the metadata (LUKS2 has two copies) and the key slots' areas. */
   used: number;
   /** Each opening passes discards on, whatever its command says: `--persistent` wrote that into the header. */
@@ -46,20 +49,21 @@ function parseMetadata(uuid: string, json: string): LuksHeader {
   const { keyslots, segments, config } = JSON.parse(json) as Metadata;
   const segment = onlyOne("data segment", segments);
   if (segment.type !== "crypt") throw new Error(`unknown type of data segment: ${segment.type}`);
-  const slots = Object.values(keyslots);
-  const [slot] = slots;
-  if (!slot) throw new Error("no key slot");
+  const slots = Object.entries(keyslots);
+  if (slots.length === 0) throw new Error("no key slot");
   return {
     type: "luks2",
     uuid,
     cipher: segment.encryption,
-    keySize: slot.key_size * 8,
     sectorSize: segment.sector_size,
-    hash: slot.af.hash,
-    pbkdf: slot.kdf.type,
     offset: Number(segment.offset),
-    slots: Object.keys(keyslots).map(Number),
-    used: Math.max(...slots.map(({ area }) => Number(area.offset) + Number(area.size))),
+    slots: slots.map(([slot, { key_size, af, kdf }]) => ({
+      slot: Number(slot),
+      keySize: key_size * 8,
+      hash: af.hash,
+      pbkdf: kdf.type,
+    })),
+    used: Math.max(...slots.map(([, { area }]) => Number(area.offset) + Number(area.size))),
     passesDiscards: config?.flags?.includes("allow-discards") === true,
   };
 }
@@ -82,12 +86,14 @@ function parseLuks1(dump: string): LuksHeader {
     type: "luks1",
     uuid: value("UUID", "[0-9a-f-]{36}"),
     cipher: `${value("Cipher name")}-${value("Cipher mode")}`,
-    keySize: bits,
     sectorSize: 512,
-    hash: value("Hash spec"),
-    pbkdf: "pbkdf2",
     offset: Number(value("Payload offset", "[0-9]+")) * 512,
-    slots: enabled.map((slot) => Number(slot[0])),
+    slots: enabled.map((slot) => ({
+      slot: Number(slot[0]),
+      keySize: bits,
+      hash: value("Hash spec"),
+      pbkdf: "pbkdf2",
+    })),
     used: Math.max(...ends),
     passesDiscards: false,
   };

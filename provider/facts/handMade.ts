@@ -36,34 +36,36 @@ export const deviceHeader: Fact<[device: string], LuksHeader | undefined> = {
   },
 };
 
-export interface Opened {
-  /** `none`: neither reading of the key opens a key slot. `any`: nor does it take this key. */
-  by: KeyReading | "none" | "any";
-  /** Length of the first line, where that is the key. */
-  bytes?: number;
-}
+/** `none`: neither reading of the key opens a key slot. `any`: nor does it take this key. `bytes`: the first line's length. */
+export type Opened =
+  | { by: "none" }
+  | { by: "any" }
+  | { by: "whole"; keySlot: number }
+  | { by: "first line"; keySlot: number; bytes: number };
 
 /**
- * Tries a key both ways: all of the file, and its first line. Prints `whole`, `line BYTES` or `none`; `any` where one
- * that nobody has opens it, too: then somebody who knows the disk's key has made the header.
+ * Tries a key both ways: all of the file, and its first line. Prints `whole SLOT`, `line SLOT BYTES` or `none`; `any` where
+ * one that nobody has opens it, too: then somebody who knows the disk's key has made the header.
  */
 export const tryKey = (header: string | Command, keyFile: string, sealed: boolean): Command => {
   const opens = (reading: KeyReading): Command =>
-    withKey(keyFile, sealed, (key) => sh`${tryingKey} ${key} ${header}`, reading);
+    withKey(keyFile, sealed, (key) => sh`${tryingKey} --verbose ${key} ${header}`, reading);
   return sh`refused() { [ $? = 2 ] || exit 1; }
+slot() { echo "$said" | sed -n 's/^Key slot \\([0-9]*\\) unlocked\\.$/\\1/p'; }
 if head -c 64 /dev/urandom | ${tryingKey} --key-file - ${header} 2>/dev/null; then echo any
-elif refused; ${opens("whole")}; then echo whole
-elif refused; ${opens("first line")}; then echo "line $(${firstLineBytes(keyFile, sealed)})"
+elif refused; said=$(${opens("whole")}); then echo "whole $(slot)"
+elif refused; said=$(${opens("first line")}); then echo "line $(slot) $(${firstLineBytes(keyFile, sealed)})"
 else refused; echo none; fi`;
 };
 
 function parseOpened({ exitCode, stdout }: { exitCode: number; stdout: string }): Opened {
   if (exitCode === sealedStatus) return { by: "none" };
-  const match = /^(?:(whole|none|any)|line ([0-9]+))\n$/.exec(stdout);
+  const match = /^(?:none|any|whole ([0-9]+)|line ([0-9]+) ([0-9]+))\n$/.exec(stdout);
   if (exitCode !== 0 || !match) throw new Error("cryptsetup could not try the key");
-  return match[2] === undefined
-    ? { by: match[1] as Opened["by"] }
-    : { by: "first line", bytes: Number(match[2]) };
+  const [, ofWhole, ofLine, bytes] = match;
+  if (ofWhole !== undefined) return { by: "whole", keySlot: Number(ofWhole) };
+  if (ofLine !== undefined) return { by: "first line", keySlot: Number(ofLine), bytes: Number(bytes) };
+  return { by: stdout === "any\n" ? "any" : "none" };
 }
 
 /** Which reading of the key opens the header that the device has. Of a sealed key, wants the passphrase on stdin. */

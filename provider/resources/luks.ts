@@ -8,7 +8,7 @@ import type { Inputs, State } from "../../schema/define";
 import { luksMistakes } from "../../schema/luksChoices";
 import { headerFile } from "../../schema/paths";
 import type { Secret } from "../../schema/secret";
-import { giveUpDisk } from "../errors";
+import { giveUpDisk, unreadable } from "../errors";
 import { ask, askWith } from "../fact";
 import { blankProof } from "../facts/blank";
 import { blkidProbe, describeSignature } from "../facts/blkid";
@@ -48,45 +48,51 @@ interface Place {
   pinned?: string;
 }
 
-type Reading = Partial<Pick<State<typeof definition>, "keyReading" | "keyBytes" | "keySlot">>;
+type Reading = Partial<Pick<State<typeof definition>, "keyReading" | "keyBytes">> & { keySlot: number };
 
 const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cure });
 
 const restore =
   "Move the wrong one away: `pulumi up` puts key and header back from the sealed copy in the state (docs/recovery.md, A).";
 
+/** Without what the disk's own key slot was made with (`madeWith`): which one that is, the key says. */
 function present({ name, device, keyFile }: Place, header: LuksHeader, conditions: Conditions): Seen {
-  const { type, cipher, keySize, hash, pbkdf, sectorSize, uuid, offset, slots } = header;
+  const { type, cipher, sectorSize, uuid, offset } = header;
   // Values outside the schema's choices are shown as they are: the comparison with the wish is what counts.
-  const state = {
-    name,
-    device,
-    keyFile,
-    type,
-    cipher,
-    keySize,
-    sectorSize,
-    hash,
-    pbkdf,
-    uuid,
-  };
+  const state = { name, device, keyFile, type, cipher, sectorSize, uuid, offset };
+  const slots = header.slots.map(({ slot }) => slot);
   return {
     is: "present",
-    state: { ...state, header: headerFile(name), offset, slots, ...conditions } as State<typeof definition>,
+    state: { ...state, header: headerFile(name), slots, ...conditions } as State<typeof definition>,
   };
+}
+
+/** Of the slot that the disk's key opens. Another one is somebody else's, who may have made it in another way. */
+function madeWith(host: Host, { slots, uuid }: LuksHeader, keySlot: number) {
+  const own = slots.find(({ slot }) => slot === keySlot);
+  if (own) {
+    const { keySize, hash, pbkdf } = own;
+    return { keySize, hash, pbkdf } as Pick<State<typeof definition>, "keySize" | "hash" | "pbkdf">;
+  }
+  throw unreadable(
+    host.label,
+    `the LUKS header ${uuid} has no key slot ${keySlot}, which the key has opened`,
+    `key slots in use: ${slots.map(({ slot }) => slot).join(", ")}`,
+    "Somebody else is changing its keys. Run the same again once that has ended.",
+  );
 }
 
 /** Bytes of a key that nobody can guess, however fast: 128 bits. */
 const strong = 16;
 
-/** What was seen, with how the key was read and whether it is being changed. A weak one is said in each run. */
-function opened(seen: Seen, name: string, reading: Reading & KeyChange): Seen {
+/** What was seen, and what is known because the key opens it. A weak key is said in each run. */
+function opened(seen: Seen, name: string, known: Partial<State<typeof definition>>): Seen {
   if (seen.is !== "present") return seen;
-  const { keyBytes = strong } = reading;
+  const { keyBytes = strong } = known;
   const warning =
     `the key of the disk "${name}" is weak: it ends at its first line break, after ${keyBytes} bytes, and one of fewer than ${strong} can be guessed by whoever has the header. ` +
     "Make a second disk, whose key netdisk makes, and copy the files (docs/adopt.md)";
-  return { ...seen, state: { ...seen.state, ...reading }, ...(keyBytes < strong && { warning }) };
+  return { ...seen, state: { ...seen.state, ...known }, ...(keyBytes < strong && { warning }) };
 }
 
 /** Key or header are not on the client; what state has of the disk still holds. */
@@ -145,24 +151,24 @@ async function toAdopt(
       "Correct the disk's line under `adopt`, or bring the right file or device back on the server.",
     );
   }
-  const { by, bytes } = await askWith(host, deviceOpens, { stdin: key }, device, keyFile, sealed);
-  if (by === "any") {
+  const opens = await askWith(host, deviceOpens, { stdin: key }, device, keyFile, sealed);
+  if (opens.by === "any") {
     return foreign(
       `the header on ${device} opens with any key: it is not what was made for the disk "${name}"`,
       "Somebody on the server has changed it. Bring the right header back from a backup of yours (`cryptsetup luksHeaderRestore`).",
     );
   }
-  if (by === "none") {
+  if (opens.by === "none") {
     return foreign(
       `${keyFile} does not open the disk to adopt, neither as a whole nor up to its first line break`,
       `Bring its key there${sealed ? ", or give the passphrase that the file was sealed with" : ""}.`,
     );
   }
   const note = `${device} is the disk to adopt: ${header.type}, ${header.cipher}, LUKS UUID ${adopt}; the key is ${
-    by === "whole" ? `all of ${keyFile}` : `the first line of ${keyFile}, ${bytes} bytes`
+    opens.by === "whole" ? `all of ${keyFile}` : `the first line of ${keyFile}, ${opens.bytes} bytes`
   }`;
   const conditions = { kept: false, headerOnDevice: true, complete: true, settled: true };
-  const seen = present(place, header, conditions);
+  const seen = opened(present(place, header, conditions), name, madeWith(host, header, opens.keySlot));
   return seen.is === "present" ? { ...seen, note } : seen;
 }
 
@@ -256,7 +262,7 @@ export const luks = resourceType<typeof definition>({
       const or = sealed ? ", or the passphrase is not that of the key file" : "";
       return foreign(`${keyFile} does not open ${kept}: one of them is another disk's${or}`, restore);
     }
-    return opened(seen, name, { ...reading, ...change });
+    return opened(seen, name, { ...madeWith(host, copy, reading.keySlot), ...reading, ...change });
   },
 
   plan(observed, inputs) {

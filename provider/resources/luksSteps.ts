@@ -106,7 +106,7 @@ install -d -m 0700 ${dirname(kept)} && rm -f ${made} && ${readHeader(device)} >$
 [ "$(cryptsetup luksDump ${made} | awk '/^Cipher name:/ { n = $NF } /^Cipher mode:/ { print n "-" $NF } /^\tcipher:/ { print $NF }')" = ${cipher} ] || ${refuse(`${device} has another cipher than ${cipher}`)}
 try_key() { ${tryKey(made, keyFile, sealed)}; }
 opened=$(try_key) || exit 1
-case $opened in whole | line*) ;; *) ${refuse(`${device} does not open with ${keyFile}, or with any key`)} ;; esac
+case $opened in whole* | line*) ;; *) ${refuse(`${device} does not open with ${keyFile}, or with any key`)} ;; esac
 ${trim(made, offset)} && { ln -T ${made} ${kept} && rm ${made}; } && sync ${dirname(kept)}`,
     stdin: keyInput(inputs),
     timeoutMs: 1_200_000,

@@ -10,6 +10,17 @@ const uuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
 const keyFile = "/etc/netdisk/keys/t1.key";
 const inputs = articleLuks(uuid);
 
+/** In which slot the disk's key is, where somebody else's passphrase is in slot 0. */
+const ownSlot = 1;
+const slotOf = (hash: string, pbkdf: string) => ({
+  ...{ type: "luks2", key_size: 64, af: { hash }, kdf: { type: pbkdf } },
+  area: { offset: "32768", size: "258048" },
+});
+const twoSlots = `${JSON.stringify({
+  keyslots: { 0: slotOf("sha512", "pbkdf2"), [ownSlot]: slotOf("sha256", "argon2id") },
+  segments: { 0: { type: "crypt", offset: "16777216", encryption: "aes-xts-plain64", sector_size: 4096 } },
+})}${uuid}\n`;
+
 const dump = (of: string) => `LUKS header information for h
 
 Version:       	1
@@ -30,6 +41,10 @@ interface Answers {
   onDevice?: string;
   /** How the key opens: `whole`, `line BYTES`, `none`, `any`. */
   opens?: string;
+  /** In which slot. */
+  slot?: number;
+  /** What cryptsetup says of the header, wherever it is asked. */
+  header?: string;
   /** The client has its copy. */
   copy?: boolean;
   key?: boolean;
@@ -41,6 +56,8 @@ interface Answers {
 function clientOf({
   onDevice = uuid,
   opens = "line 188",
+  slot = 0,
+  header,
   copy = false,
   key = true,
   remains = "",
@@ -50,7 +67,7 @@ function clientOf({
   const noFile = { exitCode: 1, stdout: "", stderr: "stat: No such file or directory\n" };
   const file = { exitCode: 0, stdout: "regular file|4096|400|root:root\n", stderr: "" };
   const said = (stdout: string, exitCode = 0) => ({ exitCode, stdout, stderr: "" });
-  const unlocked = "Key slot 0 unlocked.\nCommand successful.\n";
+  const unlocked = `Key slot ${slot} unlocked.\nCommand successful.\n`;
   const unit = (active: boolean) =>
     `Id=netdisk-attach@t1.service\nLoadState=loaded\nActiveState=${active ? "active" : "inactive"}\nSubState=exited\nResult=success\nUnitFileState=static\nFragmentPath=/x\nDropInPaths=\nNeedDaemonReload=no\nMainPID=0\nInvocationID=\n`;
   const script: [RegExp, { exitCode: number; stdout: string; stderr: string }][] = [
@@ -59,12 +76,12 @@ function clientOf({
     [/^on_it=/m, said(remains)],
     [/^systemctl show/, said(unit(attached))],
     [/^if test -b/, said("/sys/class/block/nbd0\n43:0\n1048576\n")],
-    [/refused\(\)/, said(`${opens}\n`)],
-    [/^if ! test -e/, copy ? said(dump(uuid)) : said("", 44)],
+    [/refused\(\)/, said(`${opens.replace(/^whole|^line/, `$& ${slot}`)}\n`)],
+    [/^if ! test -e/, copy ? said(header ?? dump(uuid)) : said("", 44)],
     [/^cat .* wc -c$/, /^line/.test(opens) ? said(`${unlocked}${opens.slice(5)}\n`) : said("", 2)],
     [/^cryptsetup open/, opens === "whole" ? said(unlocked) : said("", 2)],
     [/used=/, said("equal\n")],
-    [/skip|isLuks/, said(dump(onDevice))],
+    [/skip|isLuks/, said(header ?? dump(onDevice))],
   ];
   return {
     label: "client",
@@ -120,6 +137,20 @@ describe("the header on the device", () => {
       is: "present",
       state: { keyReading, keySlot: 0 },
     });
+  });
+
+  it.each([false, true])("is as the key's own slot was made, not as another one (kept: %s)", async (copy) => {
+    const look = await observe({ header: twoSlots, slot: ownSlot, opens: "whole", copy });
+    expect(look).toMatchObject({
+      is: "present",
+      state: { kept: copy, slots: [0, ownSlot], keySize: 512, hash: "sha256", pbkdf: "argon2id" },
+    });
+  });
+
+  it("is not taken for anything by a slot that it does not have", async () => {
+    await expect(observe({ copy: true, slot: 2 })).rejects.toThrow(
+      /has no key slot 2, which the key has opened: key slots in use: 0\. .*Run the same again/,
+    );
   });
 
   it("says nothing of a key that nobody can guess", async () => {
