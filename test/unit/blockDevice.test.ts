@@ -48,7 +48,7 @@ function hostOf(answers: Answers): Host {
     [/^for file in /, served, 0],
     [/^\(\nd=/, `${proof}\n`, proof === "" ? 1 : 0],
     [
-      /^test -b .* \|\| exit 44\nblkid/,
+      /^test -b .* \|\| exit 44\nfound=\$\(blkid/,
       blkid === undefined ? "" : `TYPE=${blkid}\n`,
       blkid === undefined ? 2 : 0,
     ],
