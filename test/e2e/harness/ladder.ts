@@ -18,6 +18,7 @@ import { beforeAll, describe, expect } from "vitest";
 import { hosts, lab, mounted, on, powerCycle, type HostName } from "./lab";
 import { upAsForeseen } from "./foreseen";
 import { defaultStack, pulumi, testdisk, type StackSettings } from "./project";
+import { places } from "./remains";
 import { until } from "./run";
 import { bootIds, destroy, expectNoChanges, ladder, makePrepared, prepared, pristine, up } from "./scenario";
 import { firstMissing, goesOn, startWriter } from "./writer";
@@ -110,9 +111,6 @@ const withPackages: Start = {
   begin: prepared,
   wouldRun: /would run: ./,
 };
-
-const places =
-  "/var/lib/netdisk /etc/netdisk /etc/nbd-server /etc/systemd/system /etc/udev /etc/modprobe.d /etc/modules-load.d";
 
 /** Changes with any file that netdisk could have left, its content or its place. */
 const traces = (host: HostName) =>

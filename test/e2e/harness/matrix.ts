@@ -14,6 +14,7 @@ import {
   traceFile,
   type Disk,
 } from "./project";
+import { type Remains, remains } from "./remains";
 import { expectRescue, headerOf, slotsOf } from "./rescue";
 import { pause, until, type Running } from "./run";
 import { destroy, up } from "./scenario";
@@ -161,6 +162,8 @@ export interface Beginning {
   precious: Precious[];
   /** From a run that nobody disturbs. */
   steps: string[];
+  /** What that leaves on the hosts, of an act that is to leave nothing. */
+  left?: Remains;
 }
 
 export async function prepare(act: Act): Promise<Beginning> {
@@ -173,7 +176,8 @@ export async function prepare(act: Act): Promise<Beginning> {
   const { code, output } = await (await begin(act)).ended;
   expect(code, output).toBe(0);
   await act.proof?.();
-  return { act, precious, steps: [...stepsOf().keys()] };
+  const left = act.command === "destroy" ? await remains() : undefined;
+  return { act, precious, steps: [...stepsOf().keys()], ...(left && { left }) };
 }
 
 /** The disks have come back by themselves after the hosts' start. */
@@ -187,11 +191,8 @@ async function back({ before }: Act): Promise<void> {
  * @returns Undefined where the step was over before, or did not come at all: what a run does side by side may make another
  *   one needless. Nothing was struck then.
  */
-export async function strikeAt(
-  step: string,
-  { act, precious }: Beginning,
-  blow: Blow,
-): Promise<Outcome | undefined> {
+export async function strikeAt(step: string, beginning: Beginning, blow: Blow): Promise<Outcome | undefined> {
+  const { act, precious } = beginning;
   await lab("snapshot", "restore", snapshot);
   await restoreProject(snapshot, labName);
   await back(act);
@@ -214,7 +215,7 @@ export async function strikeAt(
   await blow.pass?.(run);
   const outlived = (await run.ended).code === 0;
   try {
-    await expectHolds(act);
+    await expectHolds(beginning);
   } catch (error) {
     return { outlived, failure: (error as Error).message, lost: [] };
   }
@@ -222,10 +223,11 @@ export async function strikeAt(
 }
 
 /** The next run converges, and does what was wished. */
-async function expectHolds(act: Act): Promise<void> {
+async function expectHolds({ act, left }: Beginning): Promise<void> {
   if (act.command === "destroy") {
     await pulumi(["cancel", "--yes"]);
     await destroy();
+    expect(await remains(), "as a run leaves it that nobody disturbs").toEqual(left);
   }
   await expectConverges();
   await act.proof?.();
