@@ -1,6 +1,7 @@
 /** An order to erase destroys exactly the disk it names, only when that disk leaves the stack, and says what it was. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { lab, mounted, on, tryOn } from "./harness/lab";
+import { rowsOf } from "./harness/previewText";
 import { pulumi, setDisks, setSection, startPulumi, state, testdisk, type Disk } from "./harness/project";
 import { until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
@@ -68,6 +69,22 @@ describe("the order", () => {
       await expectNoChanges();
       // Also a later run says what stands.
       expect((await pulumi(["preview"])).output).toContain('ERASE: when the disk "second"');
+    },
+    minutes(5),
+  );
+
+  it(
+    "is recorded again where somebody took its note away, and named until then",
+    async () => {
+      for (const host of ["client", "server"] as const) await on(host, "rm /var/lib/netdisk/erase/second");
+      const { code, output } = await pulumi(["preview", "--expect-no-changes"]);
+      expect(code, output).not.toBe(0);
+      for (const type of ["Erase", "EraseFile"])
+        expect(rowsOf(output, type, "second").join("\n"), output).toMatch(/\[diff: .*~recorded\b/);
+      await up();
+      for (const host of ["client", "server"] as const)
+        expect(await on(host, "cat /var/lib/netdisk/erase/second")).toContain(uuidOf("second"));
+      expect(await on("client", "cat /mnt/second/file")).toBe("goes");
     },
     minutes(5),
   );

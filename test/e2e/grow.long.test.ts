@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { formatSize, type Size } from "../../schema/size";
 import { lab, mounted, on } from "./harness/lab";
 import { installFio, kernelErrors, mountId, startFio } from "./harness/load";
+import { rowsOf } from "./harness/previewText";
 import { pulumi, setDisks, state, testdisk } from "./harness/project";
 import { until } from "./harness/run";
 import { expectNoChanges, startMounted, up } from "./harness/scenario";
@@ -115,6 +116,11 @@ describe.each(["forward", "session"] as const)("growing, transport: %s", (way) =
         await up(...target("BackingFile"), ...target("Attachment"));
       });
       expect((await sizes())[1]).toBe(4352 * MiB);
+      const preview = await pulumi(["preview", "--expect-no-changes"]);
+      expect(preview.code, preview.output).not.toBe(0);
+      expect(rowsOf(preview.output, "Filesystem", "testdisk").join("\n"), preview.output).toMatch(
+        /\[diff: .*ize/,
+      );
       await underLoad(async () => {
         await up();
       });
