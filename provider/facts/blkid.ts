@@ -19,7 +19,8 @@ export function signatureIn(lines: string[]): Signature | undefined {
   // A partition table has PTTYPE instead of TYPE.
   const type = values.get("TYPE") ?? values.get("PTTYPE");
   if (type === undefined) {
-    if ([...values.keys()].every((key) => key === "DEVNAME" || key.startsWith("PART_ENTRY_"))) return undefined;
+    if ([...values.keys()].every((key) => key === "DEVNAME" || key.startsWith("PART_ENTRY_")))
+      return undefined;
     throw new Error("neither TYPE nor PTTYPE in the answer");
   }
   const uuid = values.get("UUID");
