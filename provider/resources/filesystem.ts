@@ -13,7 +13,7 @@ import type { Host } from "../host/host";
 import { Command, sh } from "../host/sh";
 import { clearIntent, hasIntent, intentPath, noteIntent, readIntent } from "../intent";
 import { type Observation, type RunStep, resourceType } from "../resource";
-import { mappedLayer } from "./layers";
+import { mappedLayer, readThrough } from "./layers";
 
 type Wishes = Inputs<typeof definition>;
 type Seen = Observation<State<typeof definition>>;
@@ -125,6 +125,57 @@ function present(inputs: Wishes, superblock: XfsSuperblock, size: number, comple
   };
 }
 
+/** What is on the open mapping; `identity`: of the container that it is in, `pinned`: UUID that the state knows. */
+async function lookInside(
+  host: Host,
+  inputs: Wishes,
+  identity: string,
+  pinned: string | undefined,
+): Promise<Seen> {
+  const { name, device, rawDevice, rawOffset } = inputs;
+  const [signature, intent] = await Promise.all([
+    ask(host, blkidProbe, device),
+    readIntent(host, intentOf(name), identity),
+  ]);
+  const begun = intent === "begun";
+  if (signature?.type === "xfs") {
+    const refused = pinned === undefined && !begun ? await unmountable(host, device) : undefined;
+    if (refused) return refused;
+    const superblock = await ask(host, xfsSuperblock, device);
+    if (!superblock.inProgress) {
+      if (pinned !== undefined && superblock.uuid !== pinned)
+        return lost(device, pinned, `found ${superblock.uuid}`);
+      return present(inputs, superblock, await ask(host, xfsSize, device), !begun);
+    }
+    if (pinned !== undefined) return lost(device, pinned, "found an XFS whose mkfs did not end");
+    if (!begun)
+      return foreign(
+        `${device} holds an XFS whose mkfs did not end`,
+        "Find out whose it is; netdisk did not begin it.",
+      );
+  }
+  const other = signature?.type === "xfs" ? undefined : signature;
+  if (begun && !other && pinned === undefined) return { is: "absent" };
+  // Zeros that nobody wrote decrypt to noise, in which a signature is found now and then.
+  const proof = await ask(host, blankProof, rawDevice, rawOffset);
+  if (pinned !== undefined && proof.blank) return lost(device, pinned, "nothing was ever written to it");
+  if (pinned !== undefined && other) return lost(device, pinned, `found ${describeSignature(other)}`);
+  const unknown = `data without a known signature: ${proof.found ?? ""} (seen from ${rawDevice})`;
+  if (pinned !== undefined) return lost(device, pinned, `found ${unknown}`, mend(device));
+  if (other && !proof.blank) {
+    return foreign(
+      `${device} holds ${describeSignature(other)}`,
+      "Use another backing; netdisk never formats what it did not find blank.",
+    );
+  }
+  return proof.blank
+    ? { is: "absent" }
+    : foreign(
+        `${device} holds ${unknown}`,
+        "Use another backing; netdisk never formats what it did not find blank.",
+      );
+}
+
 export const filesystem = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -139,51 +190,11 @@ export const filesystem = resourceType<typeof definition>({
     property === "rawSize" ? reaches(state.rawSize, inputs.rawSize) : undefined,
 
   async observe(host, inputs, known) {
-    const { name, device, rawDevice, rawOffset } = inputs;
+    const { name, rawDevice } = inputs;
     const layer = await mappedLayer(host, name, rawDevice);
     if (layer.is === "hidden") return layer;
-    const pinned = known.state?.uuid;
-    const [signature, intent] = await Promise.all([
-      ask(host, blkidProbe, device),
-      readIntent(host, intentOf(name), identityOf(layer.mapping.dmUuid)),
-    ]);
-    const begun = intent === "begun";
-    if (signature?.type === "xfs") {
-      const refused = pinned === undefined && !begun ? await unmountable(host, device) : undefined;
-      if (refused) return refused;
-      const superblock = await ask(host, xfsSuperblock, device);
-      if (!superblock.inProgress) {
-        if (pinned !== undefined && superblock.uuid !== pinned)
-          return lost(device, pinned, `found ${superblock.uuid}`);
-        return present(inputs, superblock, await ask(host, xfsSize, device), !begun);
-      }
-      if (pinned !== undefined) return lost(device, pinned, "found an XFS whose mkfs did not end");
-      if (!begun)
-        return foreign(
-          `${device} holds an XFS whose mkfs did not end`,
-          "Find out whose it is; netdisk did not begin it.",
-        );
-    }
-    const other = signature?.type === "xfs" ? undefined : signature;
-    if (begun && !other && pinned === undefined) return { is: "absent" };
-    // Zeros that nobody wrote decrypt to noise, in which a signature is found now and then.
-    const proof = await ask(host, blankProof, rawDevice, rawOffset);
-    if (pinned !== undefined && proof.blank) return lost(device, pinned, "nothing was ever written to it");
-    if (pinned !== undefined && other) return lost(device, pinned, `found ${describeSignature(other)}`);
-    const unknown = `data without a known signature: ${proof.found ?? ""} (seen from ${rawDevice})`;
-    if (pinned !== undefined) return lost(device, pinned, `found ${unknown}`, mend(device));
-    if (other && !proof.blank) {
-      return foreign(
-        `${device} holds ${describeSignature(other)}`,
-        "Use another backing; netdisk never formats what it did not find blank.",
-      );
-    }
-    return proof.blank
-      ? { is: "absent" }
-      : foreign(
-          `${device} holds ${unknown}`,
-          "Use another backing; netdisk never formats what it did not find blank.",
-        );
+    const identity = identityOf(layer.mapping.dmUuid);
+    return readThrough(host, name, rawDevice, () => lookInside(host, inputs, identity, known.state?.uuid));
   },
 
   plan(observed, inputs) {

@@ -1,5 +1,6 @@
 /** Whether the layer below is there to be looked at; a layer that is not hides everything above it. */
 import { attachUnit, mappedDevice, sessionControl, sessionHelper } from "../../schema/paths";
+import { NetdiskError } from "../errors";
 import { ask } from "../fact";
 import { type CryptMapping, dmsetupCrypt } from "../facts/dmsetup";
 import { sessionState } from "../facts/session";
@@ -47,6 +48,26 @@ export async function attachedLayer(host: Host, name: string, path: string): Pro
       passing: session === "stopped" ? {} : { hurry: dial(name) },
     };
   return { is: "there", device };
+}
+
+/**
+ * What is seen by reading the attached device. Where its server went out of reach meanwhile, that is what is seen, and not
+ * that a command took too long: a link's death is noticed seconds later only.
+ */
+export async function readThrough<T>(
+  host: Host,
+  name: string,
+  path: string,
+  look: () => Promise<T>,
+): Promise<T | Hidden> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof NetdiskError) || error.code !== "TIMEOUT") throw error;
+    const layer = await attachedLayer(host, name, path);
+    if (layer.is === "hidden") return layer;
+    throw error;
+  }
 }
 
 export type MappedLayer = { is: "there"; device: BlockDevice; mapping: CryptMapping } | Hidden;

@@ -23,7 +23,7 @@ import { readIntent } from "../intent";
 import { type Observation, resourceType } from "../resource";
 import { halfErased } from "./eraseOrder";
 import { type KeyChange, keyChange, planKeyChange } from "./keyChange";
-import { attachedLayer } from "./layers";
+import { attachedLayer, readThrough } from "./layers";
 import {
   adoptHeader,
   finishHeader,
@@ -220,6 +220,43 @@ async function readingOf(
   return last === "first line" ? ((await line()) ?? whole()) : ((await whole()) ?? line());
 }
 
+/** What is on the attached device, of so many bytes, and how key and header go with it; `last`: what the state knows. */
+async function lookInside(
+  host: Host,
+  inputs: Inputs<typeof definition>,
+  last: Place["last"],
+  size: number,
+): Promise<Seen> {
+  const { name, device, keyFile, adopt } = inputs;
+  const kept = headerFile(name);
+  const place: Place = { name, device, keyFile, size, last, pinned: last?.uuid };
+  const sealed = isSealed(inputs);
+  const [file, copy, key] = await Promise.all([
+    ask(host, statPath, kept),
+    ask(host, luksHeader, kept),
+    ask(host, statPath, keyFile),
+  ]);
+  // Once its header was taken, the order means nothing.
+  if (!file && key && adopt !== undefined && last?.keyReading === undefined)
+    return toAdopt(host, place, adopt, sealed, keyInput(inputs));
+  if (!file) return withoutCopy(host, place);
+  if (!key && last) return lost(last);
+  if (!copy) return foreign(`${kept} is there, but is no LUKS header`, restore);
+  if (place.pinned !== undefined && copy.uuid !== place.pinned) {
+    return foreign(`${kept} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`, restore);
+  }
+  const [reading, seen, change] = await Promise.all([
+    readingOf(host, inputs, last?.keyReading),
+    withCopy(host, place, copy),
+    keyChange(host, inputs, copy.uuid),
+  ]);
+  if (reading === undefined) {
+    const or = sealed ? ", or the passphrase is not that of the key file" : "";
+    return foreign(`${keyFile} does not open ${kept}: one of them is another disk's${or}`, restore);
+  }
+  return opened(seen, name, { ...madeWith(host, copy, reading.keySlot), ...reading, ...change });
+}
+
 export const luks = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
@@ -230,39 +267,12 @@ export const luks = resourceType<typeof definition>({
   keepWhenGone: true,
 
   async observe(host, inputs, known) {
-    const { name, device, keyFile, adopt } = inputs;
+    const { name, device } = inputs;
     const erased = await halfErased(host, name);
     if (erased) return { is: "foreign", ...erased };
-    const kept = headerFile(name);
     const layer = await attachedLayer(host, name, device);
     if (layer.is === "hidden") return layer;
-    const last = known.state;
-    const place: Place = { name, device, keyFile, size: layer.device.size, last, pinned: last?.uuid };
-    const sealed = isSealed(inputs);
-    const [file, copy, key] = await Promise.all([
-      ask(host, statPath, kept),
-      ask(host, luksHeader, kept),
-      ask(host, statPath, keyFile),
-    ]);
-    // Once its header was taken, the order means nothing.
-    if (!file && key && adopt !== undefined && last?.keyReading === undefined)
-      return toAdopt(host, place, adopt, sealed, keyInput(inputs));
-    if (!file) return withoutCopy(host, place);
-    if (!key && last) return lost(last);
-    if (!copy) return foreign(`${kept} is there, but is no LUKS header`, restore);
-    if (place.pinned !== undefined && copy.uuid !== place.pinned) {
-      return foreign(`${kept} has LUKS UUID ${copy.uuid}, expected ${place.pinned}`, restore);
-    }
-    const [reading, seen, change] = await Promise.all([
-      readingOf(host, inputs, last?.keyReading),
-      withCopy(host, place, copy),
-      keyChange(host, inputs, copy.uuid),
-    ]);
-    if (reading === undefined) {
-      const or = sealed ? ", or the passphrase is not that of the key file" : "";
-      return foreign(`${keyFile} does not open ${kept}: one of them is another disk's${or}`, restore);
-    }
-    return opened(seen, name, { ...madeWith(host, copy, reading.keySlot), ...reading, ...change });
+    return readThrough(host, name, device, () => lookInside(host, inputs, known.state, layer.device.size));
   },
 
   plan(observed, inputs) {

@@ -31,7 +31,7 @@ import {
   systemctl,
   uninstall,
 } from "./chainUnit";
-import { mappedLayer } from "./layers";
+import { mappedLayer, readThrough } from "./layers";
 import { differingOptions, listedFor, unlistedFor } from "./mountOptions";
 import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine } from "./unlock";
@@ -141,10 +141,14 @@ export const mount = resourceType<typeof definition>({
     const warning = warningOf(top ? undefined : await aboutHidden(host, path), twice);
     if (!exists && !entry) return { is: "absent", ...warning };
     // A mapping whose device is dead cannot be read: then the last observation is all there is.
-    const holds =
+    const probe =
       layer.is === "there"
-        ? (await ask(host, blkidProbe, device))?.uuid
-        : (known.state?.filesystemUuid ?? inputs.filesystemUuid);
+        ? await readThrough(host, name, attachedDevice(name), async () => ({
+            is: "read" as const,
+            uuid: (await ask(host, blkidProbe, device))?.uuid,
+          }))
+        : layer;
+    const holds = probe.is === "read" ? probe.uuid : (known.state?.filesystemUuid ?? inputs.filesystemUuid);
     const state = {
       name,
       transport: inputs.transport,
