@@ -42,7 +42,9 @@ export const probeGuard = resourceType<typeof definition>({
       {
         do: "run",
         title: "udevadm control --reload",
-        command: sh`udevadm control --reload && udevadm trigger --settle --action=change --subsystem-match=block --sysname-match='nbd*'`,
+        // Not `trigger --settle`: another stack may be loading nbd, and of a device that is being added Linux drops what is
+        // written to its `uevent` (device_add_disk, block/genhd.c), so that the answer would be waited for without an end.
+        command: sh`udevadm control --reload && udevadm trigger --action=change --subsystem-match=block --sysname-match='nbd*' && udevadm settle --timeout=60`,
       },
     ];
   },
