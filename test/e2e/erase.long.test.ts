@@ -80,7 +80,7 @@ describe("the order", () => {
       const { code, output } = await pulumi(["preview", "--expect-no-changes"]);
       expect(code, output).not.toBe(0);
       for (const type of ["Erase", "EraseFile"])
-        expect(rowsOf(output, type, "second").join("\n"), output).toMatch(/\[diff: .*~recorded\b/);
+        expect(rowsOf(output, type, "second").join("\n"), output).toMatch(/\[diff: .*\brecorded\b/);
       await up();
       for (const host of ["client", "server"] as const)
         expect(await on(host, "cat /var/lib/netdisk/erase/second")).toContain(uuidOf("second"));
