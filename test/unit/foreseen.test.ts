@@ -8,16 +8,13 @@ Diagnostics:
   netdisk:index:Export (photos):
     flush: false → true
     would run: write /etc/nbd-server/conf.d/photos.conf (mode 0644)
-    would run: systemctl reload nbd-server.service
+    would run: systemctl daemon-reload
 
   netdisk:index:Mount (photos):
     info: would run: systemctl restart netdisk-mount@photos.service
 `;
 const foreseen = foreseenSteps(preview);
-const exported = [
-  "write /etc/nbd-server/conf.d/photos.conf (mode 0644)",
-  "systemctl reload nbd-server.service",
-];
+const exported = ["write /etc/nbd-server/conf.d/photos.conf (mode 0644)", "systemctl daemon-reload"];
 const mounted = ["systemctl restart netdisk-mount@photos.service"];
 
 it("reads the steps of each resource", () => {
@@ -33,6 +30,14 @@ it.each<[what: string, ran: Record<string, string[]>, found: string[]]>([
   [
     "nothing, where an input was unknown",
     { "Export (photos)": exported, "Attachment (photos)": ["systemctl daemon-reload"] },
+    [],
+  ],
+  [
+    "nothing, where what may come unforeseen was foreseen, or comes",
+    {
+      "Export (photos)": exported,
+      "ServerConfig (server)": ["cp /etc/nbd-server/config /etc/nbd-server/config.before-netdisk"],
+    },
     [],
   ],
   [
