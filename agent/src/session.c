@@ -203,6 +203,8 @@ read_head (struct disk *d, struct nbd_handle *h, uint32_t bytes, uint64_t deadli
     if (engine_heed (d))
       session_fault (s, UNANSWERED, "no session: interrupted");
   }
+  if (reply == ESHUTDOWN && s->fault[0] == 0)   /* as of any request: a fault of the link, and none for `fail` */
+    session_fault (s, UNANSWERED, "the server is shutting down");
   if (reply > 0 && s->fault[0] == 0) {  /* else it is libnbd's own word of a lost connection */
     s->head_error = reply;
     session_fault (s, ERROR_REPLY, "reading the first bytes: %s", strerror (reply));

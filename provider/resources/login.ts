@@ -19,7 +19,8 @@ export interface Login {
 
 const sshDir = ({ home }: Login): string => `${home}/.ssh`;
 export const keysFile = (login: Login): string => `${sshDir(login)}/authorized_keys`;
-const marker = (name: string): string => `netdisk:${name}`;
+const markers = "netdisk:";
+const marker = (name: string): string => `${markers}${name}`;
 
 /** sshd reads all of it as the account; only root may write. */
 const owners = (login: Login): Record<string, Ownership> => ({
@@ -74,7 +75,7 @@ const dropLine = (login: Login, name: string, publicKey: string): Command => {
 file=${keysFile(login)}
 found=$(getent passwd ${user}) || [ $? = 2 ]
 if test -e "$file"; then
-  awk -v marker=${marker(name)} -v key=${keyOf(publicKey)} '$NF != marker && index($0, key) == 0' "$file" >"$file.new"
+  awk -v marker=${marker(name)} -v key=${keyOf(publicKey)} '$NF != marker && (index($0, key) == 0 || index($NF, "netdisk:") == 1)' "$file" >"$file.new"
   chown "root:$(test -z "$found" || echo ${user})" "$file.new"
   chmod 0640 "$file.new"
   mv -fT -- "$file.new" "$file"
@@ -114,8 +115,11 @@ function remainsOf(
 ): boolean {
   const key = keyOf(publicKey);
   const lines = (text ?? "").split("\n");
-  const isOurs = (line: string) =>
-    line.trim().split(/\s+/).at(-1) === marker(name) || (key !== "" && line.includes(key));
+  const isOurs = (line: string) => {
+    const last = line.trim().split(/\s+/).at(-1) ?? "";
+    // With the same key as another disk: that one's.
+    return last === marker(name) || (key !== "" && line.includes(key) && !last.startsWith(markers));
+  };
   if (lines.some(isOurs)) return true;
   if (lines.some((line) => !empty.test(line))) return false;
   if (account) return account.gecos === login.gecos && account.home === login.home;

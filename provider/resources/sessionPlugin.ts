@@ -93,9 +93,13 @@ export const sessionPlugin = resourceType<typeof definition>({
   name: () => "netdisk",
   predict: () => ({ plugin: sessionPluginFile }),
 
-  // Without lists of packages nobody knows before `up` has fetched them; then the build refuses it.
+  // Without lists of packages, or with some that apt cannot read, nobody knows before `up` has fetched them; then the build
+  // refuses it.
   async suitable(host) {
-    const nbdkit = await ask(host, aptCandidate, "nbdkit");
+    const nbdkit = await ask(host, aptCandidate, "nbdkit").catch((error: unknown) => {
+      if (error instanceof NetdiskError && error.code === "UNREADABLE") return undefined;
+      throw error;
+    });
     if (nbdkit === undefined || suffices(nbdkit)) return;
     throw new NetdiskError(
       "CONFIG",

@@ -48,6 +48,7 @@ it.each<[string, string | undefined]>([
 
 it.each([
   ["another disk's line", others],
+  ["another disk's line with the same key", `restrict ${own} netdisk:photos\n`],
   ["somebody's", "ssh-ed25519 AAAAHIS me@home\n"],
 ])("stays for %s, which stays, too", (_, rest) => {
   expect(remove(`${rest}restrict ${own} netdisk:t1\n# mine\n`)).toEqual({

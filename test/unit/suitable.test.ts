@@ -4,10 +4,10 @@ import type { Host } from "../../provider/host/host";
 import { serve } from "../../provider/resources/serve";
 import { sessionPlugin } from "../../provider/resources/sessionPlugin";
 
-const hostThatSays = (stdout: string): Host =>
+const hostThatSays = (stdout: string, exitCode = 0): Host =>
   ({
     label: "nas",
-    exec: () => Promise.resolve({ exitCode: 0, stdout, stderr: "" }),
+    exec: () => Promise.resolve({ exitCode, stdout, stderr: "" }),
   }) as unknown as Host;
 
 const offering = (version: string) =>
@@ -26,8 +26,9 @@ it.each(["1.32.5-1", "1.4.0", "0.34-1"])("one with nbdkit %s is refused, with th
   );
 });
 
-it("what a client without package lists will get is not known yet", async () => {
+it("what a client without package lists, or with broken ones, will get is not known yet", async () => {
   await expect(sessionPlugin.suitable!(hostThatSays(""))).resolves.toBeUndefined();
+  await expect(sessionPlugin.suitable!(hostThatSays("", 100))).resolves.toBeUndefined();
 });
 
 it("a server must be able to end a session for certain", async () => {
