@@ -91,7 +91,8 @@ const vetoSleep = (): Step[] => [
 export const sessionPlugin = resourceType<typeof definition>({
   definition,
   name: () => "netdisk",
-  predict: () => ({ plugin: sessionPluginFile }),
+  // Each disk's session is started again for another one, which a preview is to show.
+  predict: () => ({ plugin: sessionPluginFile, source: agentSources().digest }),
 
   // Without lists of packages, or with some that apt cannot read, nobody knows before `up` has fetched them; then the build
   // refuses it.

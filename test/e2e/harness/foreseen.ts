@@ -41,6 +41,7 @@ const unknown: readonly Omit<Exception, "step">[] = [
     resource: /^(AuthorizedKey|Serve) /,
     why: "its `publicKey` is the tunnel key's, which is another when it is made anew",
   },
+  { resource: /^Recovery /, why: "its `keySlot` is the container's, which is looked at anew" },
   { resource: /^Attachment /, why: "its `revision` is the export's, which is another after a change" },
 ];
 
@@ -84,7 +85,7 @@ export async function upAsForeseen(preview: string, isFirst = false): Promise<st
   const { code, output } = await pulumi(["up", "--yes", "--skip-preview"], { NETDISK_TRACE: traceFile });
   expect(code, output).toBe(0);
   const foreseen = foreseenSteps(preview);
-  expect(foreseen.size, preview).toBeGreaterThan(0);
+  if (isFirst) expect(foreseen.size, preview).toBeGreaterThan(0);
   const ran = ranSteps();
   if (isFirst) for (const resource of ran.keys()) if (!foreseen.has(resource)) ran.delete(resource);
   const found = surprises(foreseen, ran);
