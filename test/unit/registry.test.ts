@@ -47,6 +47,7 @@ it.each([...registry.values()].map((type) => [type.definition.token, type] as co
   (_, type) => {
     const predicted = type.predict?.({ name: "testdisk", prefix: "/opt/nbd" }) ?? {};
     expect(Object.keys(type.definition.outputs)).toEqual(expect.arrayContaining(Object.keys(predicted)));
-    for (const value of Object.values(predicted)) expect(value).toMatch(/testdisk|netdisk|nbd-client|^[0-9a-f]{64}$/);
+    for (const value of Object.values(predicted))
+      expect(value).toMatch(/testdisk|netdisk|nbd-client|^[0-9a-f]{64}$/);
   },
 );
