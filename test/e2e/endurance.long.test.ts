@@ -30,7 +30,7 @@ describe("endurance", () => {
     "the disk comes up, with a load on it",
     async () => {
       await startSession();
-      patient = await patientOf(await startWork(path));
+      patient = await patientOf(await startWork(path), "any request");
     },
     minutes(20),
   );
