@@ -75,7 +75,7 @@ const dropLine = (login: Login, name: string, publicKey: string): Command => {
 file=${keysFile(login)}
 found=$(getent passwd ${user}) || [ $? = 2 ]
 if test -e "$file"; then
-  awk -v marker=${marker(name)} -v key=${keyOf(publicKey)} '$NF != marker && (index($0, key) == 0 || index($NF, "netdisk:") == 1)' "$file" >"$file.new"
+  awk -v marker=${marker(name)} -v key=${keyOf(publicKey)} -v markers=${markers} '$NF != marker && (index($0, key) == 0 || index($NF, markers) == 1)' "$file" >"$file.new"
   chown "root:$(test -z "$found" || echo ${user})" "$file.new"
   chmod 0640 "$file.new"
   mv -fT -- "$file.new" "$file"

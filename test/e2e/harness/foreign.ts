@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { parse } from "yaml";
 import { engine, urnOf } from "../../provider/client";
-import { on } from "./lab";
+import { install, on } from "./lab";
 import { config, stack } from "./project";
 import { checkout, start, until, type Running } from "./run";
 
@@ -28,11 +28,7 @@ const tools =
   "btrfs-progs f2fs-tools exfatprogs ntfs-3g dosfstools reiserfsprogs jfsutils nilfs-tools lvm2 mdadm bcache-tools fdisk genisoimage squashfs-tools erofs-utils udftools ocfs2-tools gfs2-utils xfsprogs e2fsprogs util-linux-extra cryptsetup-bin dmsetup";
 
 /** What makes the kinds, on the server. */
-export const installTools = (): Promise<string> =>
-  on(
-    "server",
-    `apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${tools} >/dev/null`,
-  );
+export const installTools = (): Promise<string> => install("server", tools);
 
 /** Makes the image of a kind on the server, with its own tools. */
 export const image = (script: string): Promise<string> =>

@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { expect } from "vitest";
 import { resourceOf, traceLines } from "./commands";
-import { foreseenSteps, type Steps } from "./previewText";
+import { addStep, foreseenSteps, type Steps } from "./previewText";
 import { pulumi, traceFile } from "./project";
 
 /** What need not be the same, and why; a resource is `TYPE (NAME)`. */
@@ -68,10 +68,7 @@ export function surprises(foreseen: Steps, ran: Steps): string[] {
 
 function ranSteps(): Steps {
   const steps: Steps = new Map();
-  for (const line of traceLines()) {
-    const resource = resourceOf(line);
-    if (line.event === "begin") steps.set(resource, [...(steps.get(resource) ?? []), line.step]);
-  }
+  for (const line of traceLines()) if (line.event === "begin") addStep(steps, resourceOf(line), line.step);
   return steps;
 }
 

@@ -23,6 +23,10 @@ export function remarksOn(output: string, type: string, name: string): string[] 
 /** Steps in their order, by resource: `TYPE (NAME)`, as the engine heads its messages. */
 export type Steps = Map<string, string[]>;
 
+export const addStep = (steps: Steps, resource: string, step: string): void => {
+  steps.set(resource, [...(steps.get(resource) ?? []), step]);
+};
+
 /** What it says that `up` would run. */
 export function foreseenSteps(output: string): Steps {
   const steps: Steps = new Map();
@@ -31,7 +35,7 @@ export function foreseenSteps(output: string): Steps {
     const head = /^ {2}netdisk:index:(\w+ \(.+\)):$/.exec(line)?.[1];
     if (head !== undefined) resource = head;
     const step = /^ *(?:info: )?would run: (.*)$/.exec(line)?.[1];
-    if (step !== undefined) steps.set(resource, [...(steps.get(resource) ?? []), step]);
+    if (step !== undefined) addStep(steps, resource, step);
   }
   return steps;
 }
