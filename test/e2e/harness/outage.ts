@@ -148,6 +148,12 @@ export async function status(
 const hangUp = readFileSync(join(__dirname, "hangUp.pl"), "utf8");
 
 /**
+ * Seconds, after a cut that lasted so many. TCP repeats what was lost after twice the time each time: after a cut of 3 to
+ * 6 s the next repeat may come later than ssh's end, 8 s from the cut's beginning, and then the new session has 3 s.
+ */
+export const longestAfterCut = (seconds: number): number => (seconds > 3 && seconds < 6 ? 11 - seconds : 5);
+
+/**
  * Seconds. What a dead plugin or connection left behind is sent again when the kernel next looks after it, an io_timeout
  * (10 s) after the new connection at the latest.
  */
