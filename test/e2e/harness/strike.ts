@@ -127,7 +127,7 @@ export async function expectConverges(): Promise<void> {
 /** What a removed disk leaves behind on purpose: without it the next one is made from nothing. */
 async function forgetSecond(): Promise<void> {
   await on("client", "rm -f /etc/netdisk/keys/second.key /var/lib/netdisk/headers/second.luks");
-  await on("server", `rm -f ${second.file.path}`);
+  await on("server", `rm -f ${second.file.path} /etc/netdisk/made/second`);
 }
 
 /**
