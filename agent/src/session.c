@@ -18,21 +18,25 @@ libnbd_error (void)
   return text ? text : "closed by the server";
 }
 
+/* What kind of failure is the end of a connection? A command that has ended itself knows whether it was the link or the server;
+ * without one, who spoke NBD with us and then hung up did not want us. */
+static enum failure
+judge (const struct session *s, const struct transport *t, bool answered)
+{
+  if (s->began_ms != 0)
+    return UNANSWERED;          /* an established session was cut: that is no refusal */
+  return t->exit_status == -1 && answered ? REFUSED : transport_judge (t->words, t->exit_status);
+}
+
 /* A connection ended by itself. Its command's last words tell more than libnbd, which only saw the end of a stream. */
 static void
 connection_lost (struct session *s, unsigned i, const char *doing, const char *cause)
 {
   struct transport *t = &s->transport[i];
-  bool answered = nbd_stats_bytes_received (s->connection[i]) > 0;
-  enum failure why;
 
   transport_last_words (t);
-  why = t->pid != 0 || t->exit_status != -1 ? transport_judge (t->words, t->exit_status) : UNANSWERED;
-  if (s->began_ms == 0 && answered)
-    why = REFUSED;              /* somebody spoke NBD with us and then hung up */
-  if (s->began_ms != 0)
-    why = UNANSWERED;           /* an established session was cut: that is no refusal */
-  session_fault (s, why, "%s: %s", doing, t->words[0] ? t->words : cause);
+  session_fault (s, judge (s, t, nbd_stats_bytes_received (s->connection[i]) > 0), "%s: %s", doing,
+                 t->words[0] ? t->words : cause);
 }
 
 void
@@ -109,6 +113,7 @@ connect_one (struct disk *d)
   nbd_set_export_name (h, d->options.export);
   nbd_set_full_info (h, true);
   nbd_set_pread_initialize (h, false);
+  nbd_set_request_structured_replies (h, false);        /* of these libnbd takes a short one for success */
   fd = d->options.command ? transport_command (t, d->options.command) : transport_socket (d->options.socket);
   if (fd == -1) {
     session_fault (s, UNANSWERED, "%s: %s", d->options.command ? d->options.command[0] : d->options.socket,

@@ -9,8 +9,8 @@ import time
 
 import nbd
 
-from harness import (MIB, NOT_MEASURED, Failure, Plugin, Relay, Server, Work, differing, end, fault, longest_stall, require,
-                     wait_for)
+from harness import (MIB, NOT_MEASURED, OPT_EXTENDED_HEADERS, OPT_GO, OPT_STRUCTURED_REPLY, Failure, Plugin, Relay, Server, Speaker, Work,
+                     differing, end, fault, longest_stall, require, wait_for)
 from order import BLOCK, Write, possible
 
 STALL_MAX = 3       # seconds; two attempts are 1.25 apart at most (max-wait=1), the rest is for a busy machine
@@ -616,6 +616,7 @@ def command(room, factor):
     script = room.path("way")
     with open(script, "w") as file:
         file.write(f'#!/bin/sh\necho $$ >>{pids}\nif test -e {room.path("refuse")}; then echo "Permission denied (publickey)." >&2; exit 255; fi\n'
+                   f'if test -e {room.path("cut")}; then printf "NBDMAGICIHAVEOPT\\000\\003"; echo "Timeout, server not responding." >&2; exit 255; fi\n'
                    f'exec nbdkit -s file {image}\n')
     os.chmod(script, 0o755)
     plugin = Plugin(room, command=["/bin/sh", script], timeout=2, dial_timeout=2, max_wait_refused=2)
@@ -657,7 +658,12 @@ def command(room, factor):
     time.sleep(3)
     more = plugin.status()["dials"] - dials
     require(more <= 3, f"{more} dials in 3 s where it was refused")
+    open(room.path("cut"), "w").close()
     os.unlink(room.path("refuse"))
+    require(plugin.tell("resume")["ok"], "resume")
+    status = plugin.wait_state("parked", 5, "Timeout, server not responding")
+    require(status["kind"] == "unanswered", f"a cut in the midst of the handshake is taken for {status['kind']}")
+    os.unlink(room.path("cut"))
     begin = time.monotonic()
     require(plugin.tell("resume")["ok"], "resume")
     plugin.wait_state("up", 3)
@@ -670,6 +676,34 @@ def command(room, factor):
     require(lost == 0, f"{lost} bytes lost on the medium")
     rows.append((f"refused by ssh: {more} dials in 3 s, cause shown; resume", 1, 0, lost, stall))
     return rows
+
+
+def handshake(room, _factor):
+    """What the plugin asks of a server before the first request, and what it makes of its answers."""
+    speaker = Speaker(room, multi_conn=True)
+    plugin = Plugin(room, speaker.socket, connections=2)
+    require(plugin.wait_state("up")["connections"] == 2, "not two connections to a server with CAN_MULTI_CONN")
+    asked = speaker.options
+    require(OPT_GO in asked and not asked & {OPT_STRUCTURED_REPLY, OPT_EXTENDED_HEADERS}, f"the options {asked} were asked for")
+    speaker.multi_conn = False
+    speaker.drop()
+    wait_for(lambda: plugin.status()["sessions"] == 2, 5, "another session")
+    require(plugin.wait_state("up")["connections"] == 1, "two connections to a server without CAN_MULTI_CONN")
+
+    handle = plugin.connect()
+    speaker.deaf = True
+    speaker.drop()
+    waiting = waiting_write(plugin, handle, b"1" * 4096, 0)
+    status = plugin.wait_state("parked", 5, "no session")
+    require(status["kind"] != "error", f"a request that could not be sent is an error of the server's: {status['reason']}")
+    require(plugin.tell("fail")["message"].startswith("nothing to fail"), "a lost connection is not for fail")
+    speaker.deaf = False
+    plugin.tell("resume")
+    plugin.wait_state("up", STALL_MAX)
+    while not waiting:
+        handle.poll(1000)
+    require(waiting == [0], f"the write that waited was answered with {waiting}")
+    return [("structured replies, CAN_MULTI_CONN, a send that fails", 3, 0, 0, NOT_MEASURED)]
 
 
 def stop(room, _factor):
@@ -716,4 +750,4 @@ def stop(room, _factor):
 
 CASES = {case.__name__: case for case in (
     replay, command, power, cuts, errors, hole, words, slow, bulk, power4, mixed, control, restart, grown, overlap, identity, idle,
-    fail, stop, together)}
+    fail, handshake, stop, together)}

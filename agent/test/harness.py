@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 
 import nbd
@@ -16,6 +18,8 @@ BUILD = os.path.join(os.path.dirname(HERE), os.environ.get("BUILD", "build"))
 VOLCACHE = f"{BUILD}/test/nbdkit-volcache-plugin.so"
 MIB = 1 << 20
 NOT_MEASURED = "-"
+OPT_GO, OPT_STRUCTURED_REPLY, OPT_EXTENDED_HEADERS = 7, 8, 11
+CMD_READ, CMD_WRITE = 0, 1
 
 
 class Failure(Exception):
@@ -118,6 +122,59 @@ class Server:
     def medium(self, length):
         with open(self.image, "rb") as file:
             return file.read(length)
+
+
+class Speaker:
+    """A server of 64 MiB of zeros in this process, for what no other one does. MULTI_CONN: it says so. DEAF: it hears nothing
+    any more from the end of the handshake on."""
+
+    def __init__(self, room, multi_conn=False, deaf=False):
+        self.multi_conn, self.deaf, self.options, self.connections = multi_conn, deaf, set(), []
+        self.socket = room.path("speaker.sock")
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(self.socket)
+        listening.listen(16)
+        threading.Thread(target=self.accept, args=(listening,), daemon=True).start()
+
+    def accept(self, listening):
+        while True:
+            connection, _ = listening.accept()
+            self.connections.append(connection)
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def drop(self):
+        while self.connections:
+            self.connections.pop().shutdown(socket.SHUT_RDWR)
+
+    def serve(self, connection):
+        with contextlib.suppress(OSError), connection.makefile("rb") as heard:
+            connection.sendall(b"NBDMAGICIHAVEOPT" + struct.pack(">H", 3))
+            heard.read(4)
+            option = 0
+            while option != OPT_GO:
+                if len(header := heard.read(16)) < 16:
+                    return
+                option, length = struct.unpack(">8xLL", header)
+                heard.read(length)
+                self.options.add(option)
+                self.agree(connection, option)
+            while len(header := heard.read(28)) == 28:
+                command, cookie, length = struct.unpack(">6xH8s8xL", header)
+                if command == CMD_WRITE:
+                    heard.read(length)
+                connection.sendall(struct.pack(">LL8s", 0x67446698, 0, cookie) + bytes(length if command == CMD_READ else 0))
+
+    def agree(self, connection, option):
+        def reply(kind, data=b""):
+            connection.sendall(struct.pack(">QLLL", 0x3e889045565a9, option, kind, len(data)) + data)
+        if option != OPT_GO:
+            reply(0x80000001)                                           # unsupported
+        else:
+            flags = 1 | 4 | (0x100 if self.multi_conn else 0)           # HAS_FLAGS, SEND_FLUSH, CAN_MULTI_CONN
+            reply(3, struct.pack(">HQH", 0, 64 * MIB, flags))
+            if self.deaf:
+                connection.shutdown(socket.SHUT_RD)
+            reply(1)
 
 
 class Relay:
