@@ -208,6 +208,8 @@ read_head (struct disk *d, struct nbd_handle *h, uint32_t bytes, uint64_t deadli
     if (engine_heed (d))
       session_fault (s, UNANSWERED, "no session: interrupted");
   }
+  if (reply == ENOTCONN)        /* libnbd's own, within the call itself: as of any request, session_poll says why */
+    session_poll (d, 0);
   if (reply == ESHUTDOWN && s->fault[0] == 0)   /* as of any request: a fault of the link, and none for `fail` */
     session_fault (s, UNANSWERED, "the server is shutting down");
   if (reply > 0 && s->fault[0] == 0) {  /* else it is libnbd's own word of a lost connection */
@@ -243,6 +245,11 @@ check_export (struct disk *d, struct nbd_handle *h, uint64_t deadline)
     session_fault (s, REFUSED, "%s", text);
     return false;
   }
+  if (s->count > 1 && !g.can_multi_conn) {
+    session_fault (s, REFUSED, "the export has CAN_MULTI_CONN on one connection and not on another");
+    return false;
+  }
+  s->multi_conn = g.can_multi_conn;
   if (!id->known) {
     pthread_mutex_lock (&d->lock);
     identity_learn_geometry (id, &g, d->options.identify);
@@ -268,12 +275,11 @@ check_export (struct disk *d, struct nbd_handle *h, uint64_t deadline)
   return true;
 }
 
-/* Several connections only to a server for which a FLUSH on one covers the writes on all. */
+/* Several connections only once the first has shown what this server says: an earlier one may have said something else. */
 static unsigned
-wanted_connections (struct disk *d)
+wanted_connections (const struct disk *d)
 {
-  struct identity *id = retain_identity (&d->retain);
-  return id->known && id->geometry.can_multi_conn ? d->options.connections : 1;
+  return d->session.multi_conn ? d->options.connections : 1;
 }
 
 bool
@@ -285,7 +291,7 @@ session_dial (struct disk *d)
 
   s->fault[0] = 0;
   s->head_error = 0;
-  s->useful = s->closing = false;
+  s->useful = s->closing = s->multi_conn = false;
   s->began_ms = 0;
   do {
     while (s->count < wanted_connections (d))           /* in parallel: each may take a while */
@@ -296,7 +302,7 @@ session_dial (struct disk *d)
     for (; checked < s->count; checked++)
       if (!check_export (d, s->connection[checked], deadline))
         return false;
-  } while (s->count < wanted_connections (d));          /* the first session learns only now that it may have more */
+  } while (s->count < wanted_connections (d));
   s->began_ms = now_ms ();
   stall_start (&s->stall, d->options.timeout_s * 1000u, s->began_ms);
   return true;

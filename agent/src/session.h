@@ -24,6 +24,7 @@ struct session {
   struct transport transport[MAX_CONNECTIONS];
   unsigned count, next;         /* next: round robin */
   bool closing;                 /* replies that come now are to be ignored */
+  bool multi_conn;              /* this session's server says that a FLUSH on one connection covers the writes on all */
   bool useful;                  /* a request of the kernel or a flush was answered */
   uint64_t began_ms;
   struct stall stall;

@@ -694,7 +694,8 @@ def handshake(room, _factor):
     speaker.deaf = True
     speaker.drop()
     waiting = waiting_write(plugin, handle, b"1" * 4096, 0)
-    status = plugin.wait_state("parked", 5, "no session")
+    wait_for(lambda: plugin.status()["dials"] > 3, 5, "more dials")
+    status = plugin.wait_state("parked", 5)
     require(status["kind"] != "error", f"a request that could not be sent is an error of the server's: {status['reason']}")
     require(plugin.tell("fail")["message"].startswith("nothing to fail"), "a lost connection is not for fail")
     speaker.deaf = False
