@@ -151,20 +151,24 @@ engine_heed (struct disk *d)
   return over;
 }
 
-/* Under the lock. The clock of the session; probes; what the commands say. BYTES: session_bytes. */
-static void
-look_after (struct disk *d, uint64_t bytes, uint64_t *looked, uint64_t *learned)
+static bool
+time_to_look (uint64_t *looked)
 {
-  struct session *s = &d->session;
-  const struct identity *id = retain_identity (&d->retain);
   uint64_t now = now_ms ();
 
   if (now - *looked < TICK_MS / 2)
-    return;
+    return false;
   *looked = now;
-  for (unsigned i = 0; i < s->count; i++)
-    transport_listen (&s->transport[i]);
-  transport_reap ();
+  return true;
+}
+
+/* Under the lock. The clock of the session, and probes. BYTES: session_bytes. */
+static void
+look_after (struct disk *d, uint64_t bytes, uint64_t now, uint64_t *learned)
+{
+  struct session *s = &d->session;
+  const struct identity *id = retain_identity (&d->retain);
+
   switch (stall_check (&s->stall, bytes, now)) {
   case MOVING:
     if (id->head_bytes > 0 && !id->head_known && now - *learned > LEARN_MS) {
@@ -198,6 +202,7 @@ run_session (struct disk *d)
 {
   struct session *s = &d->session;
   uint64_t looked = 0, learned = now_ms (), stop_by = 0, bytes;
+  bool look;
 
   d->connections_up = s->count;
   while (s->fault[0] == 0 && d->verb != VERB_ABORT) {
@@ -216,9 +221,13 @@ run_session (struct disk *d)
     pthread_mutex_unlock (&d->lock);
     session_poll (d, TICK_MS);
     bytes = session_bytes (s);  /* not under our lock: libnbd has locks of its own, and calls us while it holds them */
+    look = time_to_look (&looked);
+    if (look)
+      session_listen (s);
     pthread_mutex_lock (&d->lock);
     d->engine_asleep = false;
-    look_after (d, bytes, &looked, &learned);
+    if (look)
+      look_after (d, bytes, looked, &learned);
   }
   d->connections_up = 0;
 }

@@ -73,6 +73,14 @@ session_poll (struct disk *d, int ms)
   }
 }
 
+void
+session_listen (struct session *s)
+{
+  for (unsigned i = 0; i < s->count; i++)
+    transport_listen (&s->transport[i]);
+  transport_reap ();
+}
+
 uint64_t
 session_bytes (const struct session *s)
 {
@@ -144,8 +152,7 @@ wait_ready (struct disk *d, uint64_t deadline)
 
   while (s->fault[0] == 0 && !all_ready (s)) {
     session_poll (d, 100);
-    for (unsigned i = 0; i < s->count; i++)
-      transport_listen (&s->transport[i]);
+    session_listen (s);
     if (now_ms () > deadline)
       session_fault (s, UNANSWERED, "no session: no answer within %u s", d->options.dial_timeout_s);
     if (engine_heed (d))

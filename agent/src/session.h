@@ -43,6 +43,9 @@ bool session_dial (struct disk *d);
 /* Waits up to MS for something to happen and lets libnbd work. A lost connection becomes a fault. */
 void session_poll (struct disk *d, int ms);
 
+/* Hears what the commands say, and reaps those that were ended. Now and then; see transport_listen. */
+void session_listen (struct session *s);
+
 /* Bytes sent and received on all connections. */
 uint64_t session_bytes (const struct session *s);
 

@@ -16,6 +16,7 @@ extern char **environ;
 
 #define SSH_OWN_FAILURE 255     /* ssh's exit status when it was not the remote command that failed */
 #define MAX_ENDED 64
+#define READS_AT_ONCE 16
 
 /* Killed but perhaps not gone: a process in D state must not hold us up. */
 static pid_t ended[MAX_ENDED];
@@ -132,7 +133,7 @@ transport_listen (struct transport *t)
   ssize_t n;
   int status;
 
-  while (t->words_fd != -1 && (n = read (t->words_fd, text, sizeof text - 1)) > 0)
+  for (int i = 0; i < READS_AT_ONCE && t->words_fd != -1 && (n = read (t->words_fd, text, sizeof text - 1)) > 0; i++)
     hear (t, text, (size_t) n);
   if (t->pid != 0 && waitpid (t->pid, &status, WNOHANG) == t->pid) {
     t->pid = 0;

@@ -34,7 +34,8 @@ int transport_command (struct transport *t, char *const argv[]);
 /* Connects to a unix socket; returns the descriptor, or -1 with errno. Never blocks. */
 int transport_socket (const char *path);
 
-/* Reads what it said since, and whether it ended. Call this now and then, or a talkative command blocks. */
+/* Reads what it said since, and whether it ended. Call this now and then, or a talkative command blocks. Of one that never
+ * stops it reads some, and leaves the rest for the next time. */
 void transport_listen (struct transport *t);
 
 /* As above, and gives a command whose connection has just ended a moment (up to 0.2 s) to end, too. */

@@ -27,6 +27,7 @@ main (void)
   char *says[] = { "/bin/sh", "-c", "printf 'two\\007\\n\\n' >&2; echo 'proxy dialer did not pass back a connection' >&2; exit 3", NULL };
   char *refuses[] = { "/bin/sh", "-c", "printf 'netdisk-serve: photos: %0250d netdisk abort photos\n' 0 >&2; exit 1", NULL };
   char *lives[] = { "/bin/sh", "-c", "sleep 60 & wait", NULL };
+  char *talks[] = { "/bin/sh", "-c", "exec yes >&2", NULL };
   char *missing[] = { "/nowhere/ssh", NULL };
   char buffer[8] = "";
   struct transport t;
@@ -71,6 +72,16 @@ main (void)
   transport_end (&t);
   CHECK (pid_is_gone (pid));
   CHECK (read (fd, buffer, sizeof buffer) >= -1);
+  close (fd);
+
+  fd = transport_command (&t, talks);           /* and never stops: nobody is held up by that */
+  CHECK (fd != -1);
+  alarm (10);
+  for (int i = 0; i < 10; i++)
+    transport_listen (&t);
+  transport_last_words (&t);
+  alarm (0);
+  transport_end (&t);
   close (fd);
 
   CHECK_IS (transport_command (&t, missing), -1);
