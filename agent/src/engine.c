@@ -31,14 +31,17 @@ answer_verb (struct disk *d)
 /* What was passed up as an error, or not written: how many, and the data of reads and writes among them. */
 struct given_up { unsigned count; uint64_t bytes; };
 
-/* Gives up a kept change: the kernel believes that it is written, so its next flush must fail. */
+/* Gives up a kept change: the kernel believes that it is written, so its next flush must fail, if there is to be one. */
 static void
 give_up (struct disk *d, uint32_t slot)
 {
   d->lost_bytes += d->retain.slot[slot].op == CHANGE_WRITE ? d->retain.slot[slot].length : 0;
   d->change[slot].refused = 0;
   replay_forget (&d->replay, slot);
-  retain_drop (&d->retain, slot);
+  if (ending (d))
+    retain_drop (&d->retain, slot);
+  else
+    retain_give_up (&d->retain, slot);
 }
 
 static struct given_up
@@ -112,8 +115,6 @@ fail_refused (struct disk *d)
   failed = fail_pending (d, d->head_error);
   lost = give_up_kept (d, d->own_flush_refused);
   d->own_flush_refused = false;
-  if (lost.count > 0)
-    retain_set_lost (&d->retain, true);
   replay_begin (&d->replay);
   snprintf (d->answer, sizeof d->answer, "failed %u requests (%ju bytes), gave up %u acknowledged changes (%ju bytes)%s",
             failed.count, (uintmax_t) failed.bytes, lost.count, (uintmax_t) lost.bytes,

@@ -221,7 +221,7 @@ disk_flush (struct disk *d)
     w.error = ESHUTDOWN;
   error = wait_answer (d, &w);
   if (error == 0 && retain_lost (&d->retain)) {
-    retain_set_lost (&d->retain, false);        /* said once, as the kernel itself says it at fsync */
+    retain_told (&d->retain);   /* said once, as the kernel itself says it at fsync */
     error = EIO;
   }
   pthread_mutex_unlock (&d->lock);

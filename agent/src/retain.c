@@ -322,6 +322,14 @@ retain_drop (struct retain *r, uint32_t slot)
   free_entry (r, e);
 }
 
+void
+retain_give_up (struct retain *r, uint32_t slot)
+{
+  r->file->lost = 1;
+  atomic_signal_fence (memory_order_release);   /* killed right here, a process leaves the data, or word of its loss */
+  retain_drop (r, slot);
+}
+
 uint64_t
 retain_mark (const struct retain *r)
 {
@@ -374,9 +382,9 @@ retain_lost (const struct retain *r)
 }
 
 void
-retain_set_lost (struct retain *r, bool lost)
+retain_told (struct retain *r)
 {
-  r->file->lost = lost;
+  r->file->lost = 0;
 }
 
 struct identity *

@@ -84,8 +84,11 @@ void *retain_data (struct retain *r, uint32_t slot);
 /* The server answered. To be called before the answer goes up. */
 void retain_acked (struct retain *r, uint32_t slot);
 
-/* No more need of it: safe by FUA, or given up. */
+/* No more need of it: safe by FUA, or never acknowledged, or nobody goes on with the disk. */
 void retain_drop (struct retain *r, uint32_t slot);
+
+/* Given up by the operator, who goes on with the disk: retain_lost says so from then on. */
+void retain_give_up (struct retain *r, uint32_t slot);
 
 /* To be taken when a FLUSH is sent, and given back when it has completed on the same session: every change acknowledged
  * before the FLUSH was sent is safe, and free. Changes acknowledged later are not. */
@@ -102,9 +105,9 @@ bool retain_overlaps (const struct retain *r, uint64_t offset, uint64_t length);
 uint32_t retain_index (const struct retain *r, const struct retain_entry *e);
 #define RETAIN_FOREACH_KEPT(e, r) TAILQ_FOREACH (e, &(r)->kept, kept)
 
-/* Changes were given up by the operator and the kernel has not been told yet; survives this process. */
+/* Changes were given up and the kernel has not been told yet; survives this process. */
 bool retain_lost (const struct retain *r);
-void retain_set_lost (struct retain *r, bool lost);
+void retain_told (struct retain *r);
 
 /* What is known of the disk; survives this process. */
 struct identity *retain_identity (struct retain *r);

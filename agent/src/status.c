@@ -51,10 +51,11 @@ status_json (struct disk *d, char *text, size_t size)
   static const char *const states[] = { "starting", "up", "replaying", "parked", "ended" };
   static const char *const kinds[] = { "unanswered", "refused", "error" };
   char name[256], reason[1024];
-  uint64_t now = now_ms (), oldest, next, parked;
+  uint64_t now, oldest, next, parked;
   unsigned waiting;
 
   pthread_mutex_lock (&d->lock);
+  now = now_ms ();              /* nothing of the disk is younger */
   waiting = count_waiting (d, now, &oldest);
   next = d->next_dial_ms > now ? d->next_dial_ms - now : 0;
   parked = d->state == PARKED && now - d->since_ms > d->longest_park_ms ? now - d->since_ms : d->longest_park_ms;

@@ -23,6 +23,14 @@ write_at (struct retain *r, uint64_t offset, uint32_t length, int fill)
   return slot;
 }
 
+static uint32_t
+write_and_ack (struct retain *r, uint64_t offset)
+{
+  uint32_t slot = write_at (r, offset, 4096, 'x');
+  retain_acked (r, slot);
+  return slot;
+}
+
 /* Offsets of what is kept, in order, in units of 4 KiB, as a string. */
 static const char *
 kept (const struct retain *r)
@@ -152,7 +160,8 @@ outlives_its_process (void)
     retain_acked (&r, write_at (&r, 7 * 4096, 4096, 'c'));
     retain_acked (&r, retain_reserve (&r, CHANGE_ZERO, 8 * 4096, 1 << 20, 4));
     retain_drop (&r, b);                                        /* safe */
-    retain_set_lost (&r, true);
+    CHECK (!retain_lost (&r));
+    retain_give_up (&r, write_and_ack (&r, 9 * 4096));
     _exit (0);                                                  /* no retain_close */
   }
   CHECK (waitpid (child, &status, 0) == child && status == 0);
@@ -179,7 +188,7 @@ outlives_its_process (void)
   CHECK (strcmp (kept (&r), "4 7 8 20") == 0);
   while ((e = TAILQ_FIRST (&r.kept)))
     retain_drop (&r, retain_index (&r, e));
-  retain_set_lost (&r, false);
+  retain_told (&r);
   retain_close (&r);
   CHECK (access (path, F_OK) == -1);                            /* nothing kept: no file */
 }

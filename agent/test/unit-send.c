@@ -1,3 +1,6 @@
+#include <poll.h>
+
+#include "status.h"
 #include "stub.h"
 
 #define FUA LIBNBD_CMD_FLAG_FUA
@@ -592,6 +595,31 @@ in_parts (void)
   answer_at_once = false;
 }
 
+static void *
+ask_status (void *text)
+{
+  status_json (&disk, text, STATUS_BYTES);
+  return NULL;
+}
+
+/* The state changes while a status waits for the lock. */
+static void
+status_waits (void)
+{
+  char text[STATUS_BYTES];
+  pthread_t asker;
+
+  new_disk (MIB);
+  disk.options.name = "disk";
+  pthread_mutex_lock (&disk.lock);
+  CHECK (pthread_create (&asker, NULL, ask_status, text) == 0);
+  poll (NULL, 0, 100);
+  disk.since_ms = now_ms ();
+  pthread_mutex_unlock (&disk.lock);
+  CHECK (pthread_join (asker, NULL) == 0);
+  CHECK (strtod (strstr (text, "\"since\":") + 8, NULL) < 60);
+}
+
 int
 main (void)
 {
@@ -615,5 +643,6 @@ main (void)
   probe_beside_change ();
   head_not_safe ();
   in_parts ();
+  status_waits ();
   return done ("send");
 }
