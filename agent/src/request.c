@@ -121,10 +121,22 @@ misaligned (struct disk *d, uint64_t offset, uint32_t length)
 }
 
 static uint32_t
-part (const struct disk *d, enum op op, uint32_t left)
+at_most (uint32_t a, uint32_t b)
 {
-  uint32_t most = op == OP_TRIM ? left : op == OP_ZERO ? ZERO_MAX : d->options.chunk;   /* a TRIM carries no data */
-  return left < most ? left : most;
+  return a < b ? a : b;
+}
+
+/* The server's maximum is for what carries data. */
+static uint32_t
+part (struct disk *d, enum op op, uint32_t left)
+{
+  uint32_t block_max = retain_identity (&d->retain)->geometry.block_max;
+
+  if (op == OP_TRIM)
+    return left;
+  if (op == OP_ZERO)
+    return at_most (left, ZERO_MAX);
+  return at_most (left, block_max ? at_most (block_max, d->options.chunk) : d->options.chunk);
 }
 
 int

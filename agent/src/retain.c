@@ -168,7 +168,7 @@ any_kept (const struct retain *r)
 
 /* Opens and maps a file that is there. 1: in use; 0: empty or holds nothing worth keeping; -1: ERROR_TEXT. */
 static int
-map_existing (struct retain *r, uint32_t slots, char *error_text, size_t size)
+map_existing (struct retain *r, uint32_t slots, uint32_t pages, char *error_text, size_t size)
 {
   struct stat st;
   const char *fault;
@@ -197,13 +197,13 @@ map_existing (struct retain *r, uint32_t slots, char *error_text, size_t size)
     return -1;
   }
   set_up (r);
-  return r->slots == slots || r->file->lost || any_kept (r);
+  return (r->slots == slots && r->file->pages == pages) || r->file->lost || any_kept (r);
 }
 
 static bool
 open_area (struct retain *r, uint32_t slots, uint32_t pages, char *error_text, size_t size)
 {
-  int found = r->path ? map_existing (r, slots, error_text, size) : 0;
+  int found = r->path ? map_existing (r, slots, pages, error_text, size) : 0;
 
   if (found == -1)
     return false;

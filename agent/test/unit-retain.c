@@ -245,6 +245,13 @@ made_anew (void)
   check_identity (&r, LIMIT);
   abandon (&r);
 
+  CHECK (retain_open (&r, path, 2 * LIMIT, text, sizeof text)); /* as many slots, but other pages */
+  check_identity (&r, 2 * LIMIT);
+  abandon (&r);
+  CHECK (retain_open (&r, path, LIMIT, text, sizeof text));
+  check_identity (&r, LIMIT);
+  abandon (&r);
+
   CHECK (retain_open (&r, path, LIMIT, text, sizeof text));     /* the same size: taken up as it is */
   check_identity (&r, LIMIT);
   retain_close (&r);

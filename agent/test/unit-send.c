@@ -592,6 +592,14 @@ in_parts (void)
   CHECK_IS (wire[5].offset, 512 << 10);
   CHECK_IS (disk_flush (&disk), 0);
   CHECK_IS (disk.retain.kept_count, 0);
+  wired = 0;
+  retain_identity (&disk.retain)->geometry.block_max = 64 << 10;        /* of what carries data, says the protocol */
+  CHECK_IS (disk_change (&disk, OP_WRITE, data, 128 << 10, 0, 0), 0);
+  CHECK_IS (disk_read (&disk, data, 128 << 10, 0), 0);
+  CHECK_IS (disk_change (&disk, OP_ZERO, NULL, MIB, 0, 0), 0);
+  CHECK_IS (wired, 5);
+  CHECK_IS (wire[3].length, 64 << 10);
+  CHECK_IS (disk_flush (&disk), 0);
   answer_at_once = false;
 }
 
