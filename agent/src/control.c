@@ -82,7 +82,7 @@ ask_engine (struct disk *d, enum verb verb, char *answer, size_t size)
   struct timespec until;
   int err = 0;
 
-  clock_gettime (CLOCK_REALTIME, &until);
+  clock_gettime (CLOCK_MONOTONIC, &until);
   until.tv_sec += ANSWER_WITHIN_S;
   pthread_mutex_lock (&d->lock);
   if (d->state == ENDED || d->verb != NO_VERB) {

@@ -281,7 +281,7 @@ end (struct disk *d)
               lost.count, (uintmax_t) lost.bytes, failed.count);
   }
   else {
-    disk_set_state (d, ENDED, d->retain.kept_bytes ?
+    disk_set_state (d, ENDED, d->retain.kept_count ?
                     "stopped with unflushed writes, kept in the retain file if there is one" : "stopped");
     fail_pending (d, ESHUTDOWN);
   }

@@ -150,7 +150,7 @@ take_up (struct retain *r)
     e->state = ENTRY_REPLAY;
     TAILQ_INSERT_TAIL (&r->kept, e, kept);
     r->kept_count++;
-    r->kept_bytes += found[i]->op == CHANGE_WRITE ? found[i]->length : 0;
+    r->kept_bytes += found[i]->length;
     r->seq = found[i]->seq;
   }
   free (found);
@@ -295,7 +295,7 @@ retain_acked (struct retain *r, uint32_t slot)
     s->kept = 1;
     TAILQ_INSERT_TAIL (&r->kept, e, kept);
     r->kept_count++;
-    r->kept_bytes += s->op == CHANGE_WRITE ? s->length : 0;
+    r->kept_bytes += s->length;
   }
   e->state = ENTRY_ACKED;
   e->ack = ++r->acks;
@@ -315,7 +315,7 @@ retain_drop (struct retain *r, uint32_t slot)
     s->kept = 0;
     TAILQ_REMOVE (&r->kept, e, kept);
     r->kept_count--;
-    r->kept_bytes -= s->op == CHANGE_WRITE ? s->length : 0;
+    r->kept_bytes -= s->length;
   }
   if (s->page != NO_PAGE)
     pages_give (&r->pages, s->page, pages_for (s->length));

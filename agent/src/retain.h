@@ -63,7 +63,7 @@ struct retain {
   struct pages pages;
   struct retain_list free, kept, acked;
   uint64_t seq, acks;
-  uint64_t kept_bytes;          /* lengths of all kept writes */
+  uint64_t kept_bytes;          /* lengths of all kept changes: what is not safe, data or none */
   uint32_t kept_count;
 };
 

@@ -235,7 +235,7 @@ send_flush (struct disk *d, struct request *r)
   transmit (d, r, 0);
 }
 
-/* After an outage nothing new goes out before the replay is over, so what is kept is what everybody will wait for: the writes
+/* After an outage nothing new goes out before the replay is over, so what is kept is what everybody will wait for: the changes
  * of about a second, if the link takes longer than that for so many. A faster one comes to half of the area before, and
  * flushes no more often than for that. Looked at when something was acknowledged, and at the engine's own ticks: nothing
  * else makes it due. own_flush is the last one that was sent, in whatever session. */

@@ -342,6 +342,23 @@ keeps_a_second (void)
   CHECK_IS (wire[18].op, OP_FLUSH);
 }
 
+/* Zeroes may be as much work for the server as data, and are as little safe. */
+static void
+zeroes_count (void)
+{
+  new_disk (64 * MIB);
+  answer_at_once = true;
+  our_last_flush_was (0);
+  for (unsigned i = 0; i < 30; i++)
+    CHECK_IS (disk_change (&disk, OP_ZERO, NULL, 32 * MIB, i * 32ull * MIB, 0), 0);
+  CHECK_IS (wired, 30);
+  our_last_flush_was (60000);
+  answer_at_once = false;
+  go ();
+  CHECK_IS (wired, 31);
+  CHECK_IS (wire[30].op, OP_FLUSH);
+}
+
 /* A fast link flushes for half of the area, as often as that comes, and so does a small area. */
 static void
 half_is_enough (void)
@@ -569,6 +586,7 @@ in_parts (void)
   uint64_t at = 4096;
 
   new_disk (4 * MIB);
+  our_last_flush_was (0);
   answer_at_once = true;
   CHECK_IS (disk_change (&disk, OP_ZERO, NULL, 100 * MIB, at, LIBNBD_CMD_FLAG_NO_HOLE), 0);
   CHECK_IS (wired, 4);
@@ -643,6 +661,7 @@ main (void)
   makes_room_while_congested ();
   keeps_a_second ();
   half_is_enough ();
+  zeroes_count ();
   keeps_a_second_of_each_session ();
   weak_fua ();
   replays ();
