@@ -11,7 +11,7 @@
 #include "engine.h"
 #include "memory.h"
 
-#define CONTROL_RETAIN (16u << 20)      /* room for what is in flight when nothing is retained */
+#define UNRETAINED_ROOM (16u << 20)     /* room for what is in flight when nothing is retained */
 
 /* For waits with an end: a step of the host's time must not be taken for the end. */
 static void
@@ -43,7 +43,7 @@ disk_init (struct disk *d, const struct options *o, char *text, size_t size)
   TAILQ_INIT (&d->pending);
   TAILQ_INIT (&d->sent);
   TAILQ_INIT (&d->pool_free);
-  if (!retain_open (&d->retain, o->retain_file, o->retain ? o->retain : CONTROL_RETAIN, text, size))
+  if (!retain_open (&d->retain, o->retain_file, o->retain ? o->retain : UNRETAINED_ROOM, text, size))
     return false;
   d->growing = retain_identity (&d->retain)->known && retain_identity (&d->retain)->geometry.size < o->grow_to;
   d->change = calloc (d->retain.slots, sizeof *d->change);

@@ -65,7 +65,7 @@ struct request {
   uint64_t sync;                /* which sync it is, counted when it was sent; 0: none */
   uint64_t confirmed_by;        /* answered: the newest sync sent by then; all up to it must be answered, too. 0: none */
 
-  int refused;                  /* errno of the server's error reply that parked us; 0: none */
+  int error_reply;              /* errno of the server's that parked us; 0: none */
   uint64_t mark;                /* OP_FLUSH: for retain_flushed; OP_PROBE: head_changes when it was sent; see send.c */
   uint64_t since_ms;            /* when it was queued */
 };
@@ -100,7 +100,8 @@ struct disk {
   struct request *pool;
   struct requests pending, sent, pool_free;
   struct request own_flush, probe;      /* of our own, at most one each */
-  bool own_flush_busy, probe_busy, own_flush_refused;
+  bool own_flush_busy, probe_busy, own_flush_error_reply;
+  uint64_t own_flush_sent_ms;   /* when the last one was sent, in whatever session */
   uint8_t probe_buffer[IDENTITY_BYTES];
   uint64_t head_changes;        /* changes of the first bytes that were ever sent */
   unsigned sent_count;

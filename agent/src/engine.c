@@ -36,7 +36,7 @@ static void
 give_up (struct disk *d, uint32_t slot)
 {
   d->lost_bytes += d->retain.slot[slot].op == CHANGE_WRITE ? d->retain.slot[slot].length : 0;
-  d->change[slot].refused = 0;
+  d->change[slot].error_reply = 0;
   replay_forget (&d->replay, slot);
   if (ending (d))
     retain_drop (&d->retain, slot);
@@ -53,7 +53,7 @@ give_up_kept (struct disk *d, bool all)
   for (e = TAILQ_FIRST (&d->retain.kept); e; e = next) {
     uint32_t slot = retain_index (&d->retain, e);
     next = TAILQ_NEXT (e, kept);
-    if (all || d->change[slot].refused) {
+    if (all || d->change[slot].error_reply) {
       give_up (d, slot);
       n.count++;
     }
@@ -64,7 +64,7 @@ give_up_kept (struct disk *d, bool all)
   return n;
 }
 
-/* Answers those of the kernel's requests that the server refused (or all) with an error. No session is up. */
+/* Answers the kernel's requests with the server's error replies to them, or all of them with ERROR. No session is up. */
 static struct given_up
 fail_pending (struct disk *d, int error)
 {
@@ -73,10 +73,10 @@ fail_pending (struct disk *d, int error)
 
   for (r = TAILQ_FIRST (&d->pending); r; r = next) {
     next = TAILQ_NEXT (r, link);
-    if (!error && !r->refused)
+    if (!error && !r->error_reply)
       continue;
     TAILQ_REMOVE (&d->pending, r, link);
-    disk_answer (r, error ? error : r->refused);
+    disk_answer (r, error ? error : r->error_reply);
     if (is_change (r))
       retain_drop (&d->retain, (uint32_t) (r - d->change));
     disk_free_request (d, r);
@@ -101,20 +101,20 @@ nothing_to_fail (struct disk *d)
 }
 
 /* Where the server can't read the first bytes, no session comes as far as a request, so all that waits is failed: else nothing
- * but `abort` would be left. What is kept stays, except what was itself refused. */
+ * but `abort` would be left. What is kept stays, except what was itself answered with an error. */
 static void
-fail_refused (struct disk *d)
+fail_error_replies (struct disk *d)
 {
   struct given_up failed, lost;
   char text[JOURNAL_BYTES];
 
-  if (d->state != PARKED || (!any_refused (d) && (d->head_error == 0 || TAILQ_EMPTY (&d->pending)))) {
+  if (d->state != PARKED || (!any_error_reply (d) && (d->head_error == 0 || TAILQ_EMPTY (&d->pending)))) {
     nothing_to_fail (d);
     return;
   }
   failed = fail_pending (d, d->head_error);
-  lost = give_up_kept (d, d->own_flush_refused);
-  d->own_flush_refused = false;
+  lost = give_up_kept (d, d->own_flush_error_reply);
+  d->own_flush_error_reply = false;
   replay_begin (&d->replay);
   snprintf (d->answer, sizeof d->answer, "failed %u requests (%ju bytes), gave up %u acknowledged changes (%ju bytes)%s",
             failed.count, (uintmax_t) failed.bytes, lost.count, (uintmax_t) lost.bytes,
@@ -130,7 +130,7 @@ handle_verb (struct disk *d, bool between)
   if (d->verb == NO_VERB || ending (d))
     return;
   if (d->verb == VERB_FAIL && between)
-    fail_refused (d);
+    fail_error_replies (d);
   else if (d->verb == VERB_FAIL)
     snprintf (d->answer, sizeof d->answer, "nothing to fail: a session is up");
   else
@@ -192,8 +192,8 @@ show_state (struct disk *d)
 
   if (d->state == UP || (d->state == REPLAYING && !done))
     return;
-  if (d->state == PARKED && any_refused (d))
-    return;                     /* still parked, until what was refused has succeeded */
+  if (d->state == PARKED && any_error_reply (d))
+    return;                     /* still parked, until what was answered with an error has succeeded */
   disk_set_state (d, done ? UP : REPLAYING, "");
 }
 

@@ -31,7 +31,8 @@ struct identity {
 };
 
 /* Compares what a new session found with what is known. True: the same, or nothing is known yet. What may differ without
- * harm: the preferred block size, abilities that were added, and CAN_MULTI_CONN, which each session looks at itself. False: TEXT says what differs, with both values. */
+ * harm: the preferred block size, abilities that were added, and CAN_MULTI_CONN, which each session looks at itself. False:
+ * TEXT says what differs, with both values. */
 bool identity_same_geometry (const struct identity *id, const struct geometry *found, char *text, size_t size);
 
 /* The first bytes as the new session read them (head_bytes of them). True: the same, or they are not known. */

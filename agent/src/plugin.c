@@ -114,12 +114,34 @@ session_config (const char *key, const char *value)
     { "max-wait-error", 1, 3600, &options.max_wait_error_s },
     { "stop-timeout", 0, 3600, &options.stop_timeout_s },
   };
+  static const struct { const char *key; uint32_t min, max, unit, *to; } sizes[] = {
+    { "chunk", 4096, MIB, 4096, &options.chunk },
+    { "identify", 0, IDENTITY_BYTES, 1, &options.identify },
+  };
+  static const struct { const char *key; bool *to; } switches[] = {
+    { "lock-memory", &options.lock_memory },
+    { "one-flush", &options.one_flush },
+  };
   uint64_t size;
   int flag;
 
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     if (strcmp (key, numbers[i].key) == 0)
       return set_number (key, value, numbers[i].min, numbers[i].max, numbers[i].to);
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+    if (strcmp (key, sizes[i].key) == 0) {
+      if (set_size (key, value, sizes[i].min, sizes[i].max, &size) == -1)
+        return -1;
+      *sizes[i].to = (uint32_t) (size / sizes[i].unit * sizes[i].unit);
+      return 0;
+    }
+  for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
+    if (strcmp (key, switches[i].key) == 0) {
+      if ((flag = nbdkit_parse_bool (value)) == -1)
+        return -1;
+      *switches[i].to = flag;
+      return 0;
+    }
   if (strcmp (key, "command") == 0 && n_arguments > 0) {
     nbdkit_error ("command= must come once and before arg=");
     return -1;
@@ -150,19 +172,6 @@ session_config (const char *key, const char *value)
     return set_size (key, value, MIB, 4096 * MIB, &options.retain);
   if (strcmp (key, "grow-to") == 0)
     return set_size (key, value, 1, INT64_MAX, &options.grow_to);
-  if (strcmp (key, "identify") == 0 || strcmp (key, "chunk") == 0) {
-    bool chunk = key[0] == 'c';
-    if (set_size (key, value, chunk ? 4096 : 0, chunk ? MIB : IDENTITY_BYTES, &size) == -1)
-      return -1;
-    *(chunk ? &options.chunk : &options.identify) = (uint32_t) (chunk ? size / 4096 * 4096 : size);
-    return 0;
-  }
-  if (strcmp (key, "lock-memory") == 0 || strcmp (key, "one-flush") == 0) {
-    if ((flag = nbdkit_parse_bool (value)) == -1)
-      return -1;
-    *(key[0] == 'l' ? &options.lock_memory : &options.one_flush) = flag;
-    return 0;
-  }
   nbdkit_error ("unknown parameter '%s'", key);
   return -1;
 }
@@ -351,7 +360,7 @@ static struct nbdkit_plugin plugin = {
     "export=NAME name=NAME control=SOCKET retain-file=FILE retain=64M\n"
     "timeout=30 dial-timeout=30 max-wait=5 max-wait-refused=60 max-wait-error=60\n"
     "on-disconnect=COMMAND\n"
-    "connections=1 depth=128 chunk=256K identify=4096 stop-timeout=5 lock-memory=true one-flush=false",
+    "connections=1 depth=128 chunk=256K identify=4096 grow-to=SIZE stop-timeout=5 lock-memory=true one-flush=false",
   .get_ready = session_get_ready,
   .after_fork = session_after_fork,
   .cleanup = session_cleanup,

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "overlap.h"
+
 #define RETAIN_MAGIC UINT64_C (0x6b7369647465656e)      /* also tells the byte order */
 #define RETAIN_VERSION 1u
 #define HEADER_BYTES (4 * PAGE_BYTES)
@@ -363,7 +365,7 @@ retain_overlaps (const struct retain *r, uint64_t offset, uint64_t length)
 
   RETAIN_FOREACH_KEPT (e, r) {
     const struct retain_slot *s = &r->slot[retain_index (r, e)];
-    if (s->offset < offset + length && offset < s->offset + s->length)
+    if (ranges_overlap (s->offset, s->length, offset, length))
       return true;
   }
   return false;

@@ -21,9 +21,9 @@ slot_of (const struct disk *d, const struct request *r)
   return (uint32_t) (r - d->change);
 }
 
-/* The server refused it. It stays where it is: the end of the session lines it up again. */
+/* The server answered it with an error. It stays where it is: the end of the session lines it up again. */
 static void
-refused (struct disk *d, struct request *r, int error)
+note_error_reply (struct disk *d, struct request *r, int error)
 {
   if (error == ENOTCONN)                /* libnbd's own, for all that was in flight; session_poll says why */
     return;
@@ -32,9 +32,9 @@ refused (struct disk *d, struct request *r, int error)
     return;
   }
   pthread_mutex_lock (&d->lock);
-  r->refused = error;
+  r->error_reply = error;
   if (r == &d->own_flush)
-    d->own_flush_refused = true;
+    d->own_flush_error_reply = true;
   pthread_mutex_unlock (&d->lock);
   if (is_change (r) || r->op == OP_READ)
     session_fault (&d->session, ERROR_REPLY, "the server answered %s of %u bytes at %ju with: %s", op_name (r->op),
@@ -68,7 +68,7 @@ static void
 flush_done (struct disk *d, struct request *r)
 {
   retain_flushed (&d->retain, r->mark);
-  d->own_flush_refused = false;
+  d->own_flush_error_reply = false;
   if (!replay_done (&d->replay) || !d->replay.flushed)
     replay_flushed (&d->replay);
   disk_made_room (d);
@@ -104,7 +104,7 @@ static void
 finish (struct disk *d, struct request *r)
 {
   d->session.useful |= r->waiter != NULL || r->op == OP_FLUSH;
-  r->refused = 0;
+  r->error_reply = 0;
   TAILQ_REMOVE (&d->sent, r, link);
   d->sent_count--;
   if (is_change (r))
@@ -153,7 +153,7 @@ on_reply (void *opaque, int *error)
   if (d->session.closing)
     return 1;
   if (*error && (r->op != OP_PROBE || *error == ENOTCONN)) {
-    refused (d, r, *error);
+    note_error_reply (d, r, *error);
     return 1;
   }
   if (*error)                           /* to a probe, any reply at all is a sign of life; but nothing was read */
@@ -235,14 +235,14 @@ send_flush (struct disk *d, struct request *r)
   transmit (d, r, 0);
 }
 
-/* After an outage nothing new goes out before the replay is over, so what is kept is what everybody will wait for: the changes
- * of about a second, if the link takes longer than that for so many. A faster one comes to half of the area before, and
- * flushes no more often than for that. Looked at when something was acknowledged, and at the engine's own ticks: nothing
- * else makes it due. own_flush is the last one that was sent, in whatever session. */
+/* After an outage nothing new goes out before the replay is over, so what is kept is what everybody will wait for: the
+ * changes of about a second, if the link takes longer than that for so many. A faster one comes to half of the area before,
+ * and flushes no more often than for that. Looked at when something was acknowledged, and at the engine's own ticks: nothing
+ * else makes it due. */
 static bool
 kept_for_long (const struct disk *d)
 {
-  return d->retain.kept_bytes >= MUCH_KEPT && now_ms () - d->own_flush.since_ms >= OFTEN_MS;
+  return d->retain.kept_bytes >= MUCH_KEPT && now_ms () - d->own_flush_sent_ms >= OFTEN_MS;
 }
 
 /* Is a flush of our own due: to make room in time, to keep the next replay short, or to get on with this one? */
@@ -302,7 +302,7 @@ send_replay (struct disk *d)
   *r = (struct request) {
     .op = s->op == CHANGE_WRITE ? OP_WRITE : s->op == CHANGE_TRIM ? OP_TRIM : OP_ZERO,
     .buffer = retain_data (&d->retain, slot), .length = s->length, .offset = s->offset, .flags = s->flags,
-    .since_ms = now_ms (), .refused = r->refused,
+    .since_ms = now_ms (), .error_reply = r->error_reply,
   };
   replay_sent (&d->replay, slot);
   transmit_change (d, r);
@@ -331,7 +331,8 @@ send_all (struct disk *d)
 {
   while (d->session.fault[0] == 0 && d->sent_count < d->options.depth) {
     if (own_flush_due (d)) {
-      d->own_flush = (struct request) { .op = OP_FLUSH, .since_ms = now_ms () };
+      d->own_flush = (struct request) { .op = OP_FLUSH };
+      d->own_flush_sent_ms = now_ms ();
       d->own_flush_busy = true;
       send_flush (d, &d->own_flush);
     }
@@ -362,21 +363,21 @@ send_probe (struct disk *d)
 }
 
 bool
-any_refused (const struct disk *d)
+any_error_reply (const struct disk *d)
 {
   const struct retain_entry *e;
   const struct request *r;
 
-  if (d->own_flush_refused)
+  if (d->own_flush_error_reply)
     return true;
   TAILQ_FOREACH (r, &d->pending, link)
-    if (r->refused)
+    if (r->error_reply)
       return true;
   TAILQ_FOREACH (r, &d->sent, link)
-    if (r->refused)
+    if (r->error_reply)
       return true;
   RETAIN_FOREACH_KEPT (e, &d->retain)
-    if (d->change[retain_index (&d->retain, e)].refused)
+    if (d->change[retain_index (&d->retain, e)].error_reply)
       return true;
   return false;
 }

@@ -18,7 +18,8 @@ bool head_in_doubt (struct disk *d);
 /* The session is over and closed: lines everything up for the next one, kept changes first. Under the lock. */
 void requeue_all (struct disk *d);
 
-/* Requests that the server refused and that have not succeeded since, our own flush included. Under the lock. */
-bool any_refused (const struct disk *d);
+/* Requests that the server answered with an error and that have not succeeded since, our own flush included. Under the
+ * lock. */
+bool any_error_reply (const struct disk *d);
 
 #endif

@@ -18,8 +18,8 @@ libnbd_error (void)
   return text ? text : "closed by the server";
 }
 
-/* What kind of failure is the end of a connection? A command that has ended itself knows whether it was the link or the server;
- * without one, who spoke NBD with us and then hung up did not want us. */
+/* What kind of failure is the end of a connection? A command that has ended itself knows whether it was the link or the
+ * server; without one, who spoke NBD with us and then hung up did not want us. */
 static enum failure
 judge (const struct session *s, const struct transport *t, bool answered)
 {

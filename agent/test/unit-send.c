@@ -74,7 +74,7 @@ error_told_to_the_other (void)
   CHECK (disk.session.fault[0] != 0);
   CHECK_IS (disk.session.why, ERROR_REPLY);
   CHECK_IS (f.left, 1);
-  CHECK (any_refused (&disk));
+  CHECK (any_error_reply (&disk));
 
   end_session ();                       /* all of it is sent again, and then the kernel's flush */
   CHECK (!disk.own_flush_busy);
@@ -151,7 +151,7 @@ connection_lost (void)
   CHECK_IS (f.left + g.left, 2);
   end_session ();
   CHECK_IS (disk.retain.kept_count, 2);
-  CHECK (!any_refused (&disk));
+  CHECK (!any_error_reply (&disk));
 }
 
 /* Each waits for those that were in flight when it was answered, for no later one: there may always be one. */
@@ -300,7 +300,7 @@ keep_mib (unsigned from, unsigned mibs)
 static void
 our_last_flush_was (uint64_t ms)
 {
-  disk.own_flush.since_ms = now_ms () - ms;
+  disk.own_flush_sent_ms = now_ms () - ms;
 }
 
 /* Of a slow link about a second's writes are kept, whatever there is room for: a replay of more would last. */
@@ -324,7 +324,7 @@ keeps_a_second (void)
   CHECK_IS (wired, 10);
   CHECK_IS (wire[8].op, OP_FLUSH);
   CHECK_IS (wire[9].op, OP_WRITE);      /* no write waits for it */
-  CHECK (now_ms () - disk.own_flush.since_ms < 500);
+  CHECK (now_ms () - disk.own_flush_sent_ms < 500);
   reply (9, 0);
   CHECK_IS (w.left, 0);
   our_last_flush_was (60000);
@@ -515,14 +515,14 @@ probe_fails (void)
   CHECK_IS (head (), 0);
   CHECK (!disk.probe_busy);
   CHECK_IS (disk.session.fault[0], 0);
-  CHECK (!any_refused (&disk));
+  CHECK (!any_error_reply (&disk));
   probe ();
   reply (wired - 1, ENOTCONN);          /* libnbd's own */
   CHECK_IS (head (), 0);
   CHECK (disk.probe_busy);
   end_session ();
   CHECK (!disk.probe_busy);
-  CHECK (!any_refused (&disk));
+  CHECK (!any_error_reply (&disk));
 }
 
 /* A probe beside a change of what it reads may read either, whichever is answered first, and what is safe by then. */
