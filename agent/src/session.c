@@ -18,14 +18,16 @@ libnbd_error (void)
   return text ? text : "closed by the server";
 }
 
-/* What kind of failure is the end of a connection? A command that has ended itself knows whether it was the link or the
- * server; without one, who spoke NBD with us and then hung up did not want us. */
+/* What kind of failure is the end of a connection? A command knows whether it was the link or the server; without one, who
+ * spoke NBD with us and then hung up did not want us. */
 static enum failure
 judge (const struct session *s, const struct transport *t, bool answered)
 {
+  bool command = t->pid != 0 || t->exit_status != -1;
+
   if (s->began_ms != 0)
     return UNANSWERED;          /* an established session was cut: that is no refusal */
-  return t->exit_status == -1 && answered ? REFUSED : transport_judge (t->words, t->exit_status);
+  return command ? transport_judge (t->words, t->exit_status) : answered ? REFUSED : UNANSWERED;
 }
 
 /* A connection ended by itself. Its command's last words tell more than libnbd, which only saw the end of a stream. */
