@@ -98,6 +98,11 @@ export class Configuration {
     return this.#connection !== undefined;
   }
 
+  /** Whatever of it is a secret, somewhere in there. */
+  get secrets(): unknown {
+    return this.#connection;
+  }
+
   /** @param patient The host may still be booting: a create waits for it, a read does not. */
   access(patient: boolean): Access {
     if (!this.#connection) {

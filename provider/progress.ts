@@ -1,14 +1,15 @@
 /** What a person sees while a step runs: `make (14 s): CC nbd-client.o`, on the resource's own line. */
 import { Secret } from "../schema/secret";
-import { isTree } from "./wire/values";
+import { printable } from "./printable";
 import { trace, type TraceLine } from "./trace";
 import type { Log } from "./wire/engine";
+import { isTree } from "./wire/values";
 
 /** Steps that end sooner say nothing. */
 const quietMs = 2000;
 const everyMs = 1000;
 
-/** Replaces secrets in text that a host wrote. */
+/** Makes text that a host wrote fit to be shown: without secrets, and without what controls a terminal. */
 export type Mask = (text: string) => string;
 
 function secretsIn(value: unknown): string[] {
@@ -33,7 +34,8 @@ export function maskOf(...properties: unknown[]): Mask {
     .flatMap((secret) => [secret, ...secret.split("\n")])
     .filter((secret) => secret.trim().length >= 4)
     .sort((a, b) => b.length - a.length);
-  return (text) => secrets.reduce((masked, secret) => masked.replaceAll(secret, "***"), text);
+  // A secret may hold control characters, so it is looked for before they go.
+  return (text) => printable(secrets.reduce((masked, secret) => masked.replaceAll(secret, "***"), text));
 }
 
 export interface Progress {
@@ -53,12 +55,13 @@ export function progressOf(log: Log, urn: string, mask: Mask): Progress {
       const timer = setInterval(() => {
         const passed = Date.now() - start;
         if (passed < quietMs) return;
-        const line = last === "" ? "" : `: ${last}`;
-        log.say(urn, mask(`${title} (${Math.round(passed / 1000)} s)${line}`), { ephemeral: true });
+        // Cut after the mask: it knows no half of a secret.
+        const line = last === "" ? "" : `: ${mask(last).slice(0, 200)}`;
+        log.say(urn, `${mask(title)} (${Math.round(passed / 1000)} s)${line}`, { ephemeral: true });
       }, everyMs);
       try {
         return await work((line) => {
-          if (line.trim() !== "") last = line.trim().slice(0, 200);
+          if (line.trim() !== "") last = line.trim();
         });
       } finally {
         clearInterval(timer);

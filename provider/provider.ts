@@ -51,6 +51,11 @@ export class Provider {
     return this.log.address;
   }
 
+  /** Of its own configuration: no message may have them, whatever it is about. */
+  get secrets(): unknown {
+    return this.#configuration?.secrets;
+  }
+
   checkConfig(news: Properties): Checked {
     return checkConfiguration(news);
   }
@@ -128,7 +133,7 @@ export class Provider {
   #request(type: ResourceType, target: Target, options: { patient?: boolean; mask: unknown[] }): Request {
     if (!this.#configuration) throw new Error("the engine did not configure the provider");
     const access = this.#configuration.access(options.patient ?? false);
-    const progress = progressOf(this.log, target.urn, maskOf(...options.mask));
+    const progress = progressOf(this.log, target.urn, maskOf(this.secrets, ...options.mask));
     const asked = (kind: string, name: string) => this.#asked.has(`${kind}/${name}`);
     return { ...access, type, urn: target.urn, signal: target.signal, progress, asked };
   }

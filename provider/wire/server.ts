@@ -17,6 +17,7 @@ import type { Checked } from "../check";
 import { Components } from "./construct";
 import type { Change } from "../diff";
 import { InFlight } from "../inFlight";
+import { printable } from "../printable";
 import { maskOf } from "../progress";
 import type { Provider } from "../provider";
 import { failureOf } from "./failures";
@@ -38,7 +39,8 @@ function checkResponse({ inputs, failures }: Checked): pb.CheckResponse {
   for (const { property, reason } of failures) {
     const failure = new pb.CheckFailure();
     failure.setProperty(property);
-    failure.setReason(reason);
+    // It may quote an input that was brought to what a host has.
+    failure.setReason(printable(reason));
     response.addFailures(failure);
   }
   return response;
@@ -119,7 +121,7 @@ function implementation(
           (response) => callback(null, response),
           (error: unknown) => {
             const isKnown = !(call.request instanceof pb.CreateRequest);
-            callback(failureOf(error, maskOf(secrets?.(call.request)), isKnown));
+            callback(failureOf(error, maskOf(provider.secrets, secrets?.(call.request)), isKnown));
           },
         );
     };

@@ -1,12 +1,13 @@
 /** The provider as it is used: real gRPC on one side, real SSH on the other, a script instead of the host. */
 import { afterEach, describe, expect, it } from "vitest";
-import { hostFingerprints, openHost } from "../../provider/host/open";
+import { type Connection, hostFingerprints, openHost } from "../../provider/host/open";
 import { Provider } from "../../provider/provider";
 import { registryOf } from "../../provider/registry";
 import { type RunningServer, serve } from "../../provider/wire/server";
+import { Secret } from "../../schema/secret";
 import { engine, type Engine, type Existing, type Failure, urnOf } from "./client";
 import { thing } from "./sandbox";
-import { type Exchange, type ScriptedServer, startSshServer } from "./sshServer";
+import { type Exchange, type ScriptedServer, type ServerOptions, startSshServer } from "./sshServer";
 
 const urn = urnOf("testdisk");
 const wish = { name: "testdisk", size: "1 GiB" };
@@ -37,8 +38,14 @@ afterEach(async () => {
   await ssh.close();
 });
 
-async function start(...script: Exchange[]): Promise<Engine> {
-  ssh = await startSshServer(script);
+const start = (...script: Exchange[]): Promise<Engine> => startAs({}, {}, ...script);
+
+async function startAs(
+  options: ServerOptions,
+  configuration: Partial<Connection>,
+  ...script: Exchange[]
+): Promise<Engine> {
+  ssh = await startSshServer(script, options);
   provider = new Provider(
     registryOf([thing]),
     { openHost, hostFingerprints },
@@ -46,7 +53,7 @@ async function start(...script: Exchange[]): Promise<Engine> {
   );
   server = await serve(provider, { version: "1.2.3", schemaFile: "" });
   client = engine(server.port);
-  await client.configure({ role: "server", ...ssh.connection });
+  await client.configure({ role: "server", ...ssh.connection, ...configuration });
   return client;
 }
 
@@ -115,6 +122,27 @@ describe("over SSH", () => {
       active: true,
       labels: [],
     });
+  });
+
+  it("says nothing of a host's that controls the operator's terminal", async () => {
+    const stderr = "\x1b]52;c;cm0gLXJmIC8=\x07\x1b[1A\x1b[2K<{%fg 2%}>ERASED";
+    const provide = await start(
+      ...[debian, take, absent, { ...makeDirectory, stderr, exitCode: 1 }, absent, release],
+    );
+    const { inputs } = await provide.check(urn, wish);
+    const failure = (await provide.create(urn, inputs).catch((error: unknown) => error)) as Failure;
+    const shown = "\ufffd]52;c;cm0gLXJmIC8=\ufffd\ufffd[1A\ufffd[2K<{ %fg 2%}>ERASED";
+    expect(failure.message).toContain(shown);
+    expect(failure.initFailed?.reasons[0] ?? failure.message).toContain(shown);
+  });
+
+  it("masks the configuration's secrets, too, in whatever a login shell says", async () => {
+    const provide = await startAs(
+      { user: "admin", sudoPassword: "hunter2", echoes: true },
+      { sudoPassword: new Secret("hunter2") },
+    );
+    const failure = (await provide.read(urn, known).catch((error: unknown) => error)) as Failure;
+    expect(failure.message).toMatch(/does not let admin run commands as root: \*\*\*\. Correct sudoPassword/);
   });
 
   it("says what to do about a host that cannot be reached, and state stays", async () => {
