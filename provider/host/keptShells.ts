@@ -3,13 +3,14 @@
  * a process of sshd's and the start of the login's shell: most of the time that a short command takes.
  */
 import { randomBytes } from "node:crypto";
+import { NetdiskError } from "../errors";
 import type { KeptStart, Login, ProcessListener, StartOptions, Transport } from "./transport";
 import { Turns } from "./turns";
 
 const shellsAtOnce = 4;
 
-/** One output of a command, up to the notice that ends it. */
-class UntilNotice {
+/** One output of a command, up to the notice that ends it. What may be the notice is all that it holds. */
+export class UntilNotice {
   readonly #notice: Buffer;
   #rest = Buffer.alloc(0);
   /** Once the notice has come. */
@@ -19,15 +20,28 @@ class UntilNotice {
     this.#notice = Buffer.from(notice);
   }
 
-  /** Returns what certainly belongs to the command. */
+  /**
+   * Returns what certainly belongs to the command.
+   * @throws Error where something else than an exit status follows the notice.
+   */
   add(chunk: Buffer): Buffer {
+    // From a daemon that the command has left behind, while the other output is still to end.
+    if (this.exitCode !== undefined) return Buffer.of();
     const all = Buffer.concat([this.#rest, chunk]);
     const at = all.indexOf(this.#notice);
     const known = at < 0 ? all.length - this.#begun(all) : at;
     this.#rest = all.subarray(known);
-    const end = at < 0 ? -1 : this.#rest.indexOf("\n");
-    if (end >= 0) this.exitCode = Number(this.#rest.subarray(this.#notice.length, end).toString());
+    if (at >= 0) this.exitCode = this.#status();
     return all.subarray(0, known);
+  }
+
+  /** Undefined while its line is not whole. */
+  #status(): number | undefined {
+    const said = this.#rest.subarray(this.#notice.length, this.#notice.length + 4).toString("latin1");
+    const status = /^([0-9]{1,3})\n/.exec(said)?.[1];
+    if (status !== undefined) return Number(status);
+    if (!/^[0-9]{0,3}$/.test(said)) throw new Error(`no exit status: ${JSON.stringify(said)}`);
+    return undefined;
   }
 
   /** Bytes at the end that may be the beginning of the notice. */
@@ -50,11 +64,13 @@ class KeptShell {
   readonly #run = randomBytes(6).toString("hex");
   readonly #stop = new AbortController();
   readonly #write: Promise<(text: string) => void>;
+  readonly #transport: Transport;
   #running?: Running;
   ended = false;
 
   constructor(transport: Transport, { shell }: KeptStart) {
     const { line, input } = shell(this.#run);
+    this.#transport = transport;
     this.#write = new Promise((resolve) => {
       const feed = (write: (text: string) => void) => {
         if (input) write(input);
@@ -100,13 +116,29 @@ class KeptShell {
     const running = this.#running;
     // Between two commands: from a daemon that one has left behind.
     if (!running) return;
-    const text = running[which].add(chunk);
+    let text: Buffer;
+    try {
+      text = running[which].add(chunk);
+    } catch (error) {
+      const unreadable = this.#unreadable((error as Error).message);
+      this.#stop.abort();
+      this.#end((ending) => ending.reject(unreadable));
+      return;
+    }
     if (text.length > 0) running.listener[which === "stdout" ? "onStdout" : "onStderr"](text);
     const { exitCode } = running.stdout;
     if (exitCode === undefined || running.stderr.exitCode === undefined) return;
     this.#running = undefined;
     running.listener.onExit(exitCode);
     running.resolve();
+  }
+
+  #unreadable(found: string): NetdiskError {
+    return new NetdiskError(
+      "UNREADABLE",
+      `${this.#transport.label}: the shell that runs netdisk's questions ends one with ${found}. ` +
+        "See on the host what the login's shell and `sh` are, then run the same again.",
+    );
   }
 
   #end(tell: (running: Running) => void): void {

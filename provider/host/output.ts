@@ -1,6 +1,6 @@
 /** Collects what a command prints, within a limit, and cuts it into lines for whoever follows it. */
 
-/** Bytes; a fact that prints more than this is a mistake, and memory is not endless. */
+/** Bytes; a fact that prints more than this is a mistake, and memory is not endless: what follows is only counted. */
 export const outputLimit = 64 * 1024 * 1024;
 
 export class Output {
@@ -21,8 +21,9 @@ export class Output {
   }
 
   add(chunk: Buffer): void {
-    this.#chunks.push(chunk);
     this.size += chunk.length;
+    if (this.size > outputLimit) return;
+    this.#chunks.push(chunk);
     let rest: Buffer | undefined = chunk;
     while (rest && this.#notices.length > 0) rest = this.#skip();
     if (rest && this.#onLine) this.#cut(rest.toString("latin1"));

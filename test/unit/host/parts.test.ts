@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { beginNotice, lockNotice, wrap } from "../../../provider/host/commands";
-import { Output } from "../../../provider/host/output";
+import { Output, outputLimit } from "../../../provider/host/output";
 import { sh } from "../../../provider/host/sh";
 import { Turns } from "../../../provider/host/turns";
 
@@ -55,6 +55,13 @@ describe("Output", () => {
     output.add(Buffer.from("netdisk: "));
     output.add(Buffer.from("not allowed\n"));
     expect(output.end().toString()).toBe("netdisk: not allowed\n");
+  });
+
+  it("keeps no more than its limit, however much comes", () => {
+    const output = new Output();
+    const chunk = Buffer.alloc(outputLimit / 4);
+    for (let i = 0; i < 6; i++) output.add(chunk);
+    expect([output.size, output.end().length]).toEqual([outputLimit * 1.5, outputLimit]);
   });
 
   it.each([1, 7, 1000])("drops what others said before it (%i bytes at a time)", (size) => {
