@@ -5,11 +5,17 @@ import { sh } from "../host/sh";
 /** Value lines by keyword in lower case; a keyword may have several. */
 export type SshdConfig = Record<string, string[]>;
 
-/** The configuration that applies to a login of `user` from some address that no Match block names. */
+/**
+ * The configuration that applies to a login of `user` from some address that no Match block names, at the first port that
+ * sshd listens on. Without a port sshd refuses to answer where there is a `Match LocalPort`; what it listens on is the same
+ * in each answer, since no Match block may change that.
+ */
 export const sshdConfig: Fact<[user: string], SshdConfig> = {
   name: "sshd.config",
   package: "openssh-server",
-  command: (user) => sh`/usr/sbin/sshd -T -C ${`user=${user},host=unknown.invalid,addr=192.0.2.1`}`,
+  command: (user) => sh`login=${`user=${user},host=unknown.invalid,addr=192.0.2.1`}
+port=$(/usr/sbin/sshd -T -C "$login,lport=22" 2>/dev/null | sed -n '/^listenaddress /{s/^[^ ]* [^ ]*:\\([0-9]*\\).*/\\1/p;q}')
+/usr/sbin/sshd -T -C "$login,lport=\${port:-22}"`,
   parse: ({ exitCode, stdout }) => {
     if (exitCode !== 0) throw new Error("sshd does not accept its own configuration");
     const config: SshdConfig = {};

@@ -14,7 +14,11 @@ export const sshdMissing = (): string | undefined =>
   isRoot ? undefined : "needs root: the tests write files of other owners";
 
 /** Puts it there where it is not (tools/setup has done that before). */
-const program = (): string => execFileSync(join(__dirname, "../../tools/sshd"), { encoding: "utf8" }).trim();
+export function sshdProgram(): string {
+  // Its privilege separation directory; Debian's unit makes it, containers have no unit.
+  mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
+  return execFileSync(join(__dirname, "../../tools/sshd"), { encoding: "utf8" }).trim();
+}
 
 export interface Sshd {
   port: number;
@@ -37,8 +41,6 @@ export async function startSshd(): Promise<Sshd> {
   for (const key of ["host", "id"])
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", file(key)]);
   writeFileSync(file("authorized_keys"), readFileSync(file("id.pub")));
-  // Its privilege separation directory; Debian's unit makes it, containers have no unit.
-  mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
   const port = await freePort();
   writeFileSync(
     file("sshd_config"),
@@ -54,7 +56,7 @@ SetEnv SHLVL=2
 PermitRootLogin prohibit-password
 `,
   );
-  const child = spawn(program(), ["-D", "-e", "-f", file("sshd_config")], {
+  const child = spawn(sshdProgram(), ["-D", "-e", "-f", file("sshd_config")], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let said = "";
