@@ -14,6 +14,7 @@ import * as monitor from "@pulumi/pulumi/proto/resource_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { decode, encode, type Properties } from "../../provider/wire/values";
+import { components } from "../../schema/components";
 import type { Definition } from "../../schema/define";
 import { definitions } from "../../schema/index";
 import { Secret } from "../../schema/secret";
@@ -48,6 +49,17 @@ const registerResource: handleUnaryCall<monitor.RegisterResourceRequest, monitor
   done(null, response);
 };
 
+/** Keys of what components say that they came to, by URN. */
+const came = new Map<string, string[]>();
+
+const registerResourceOutputs: handleUnaryCall<monitor.RegisterResourceOutputsRequest, Empty> = (
+  { request },
+  done,
+) => {
+  came.set(request.getUrn(), Object.keys(decode(request.getOutputs())).sort());
+  done(null, new Empty());
+};
+
 const supportsFeature: handleUnaryCall<monitor.SupportsFeatureRequest, monitor.SupportsFeatureResponse> = (
   _,
   done,
@@ -69,6 +81,7 @@ beforeAll(async () => {
   server.addService(ResourceMonitorService, {
     ...all(ResourceMonitorService),
     registerResource,
+    registerResourceOutputs,
     supportsFeature,
   });
   const port = await new Promise<number>((resolve, reject) =>
@@ -109,7 +122,12 @@ async function construct(
       error ? reject(new Error(error.details)) : resolve(answer),
     ),
   );
-  return { urn: response.getUrn(), state: decode(response.getState()) };
+  const made = { urn: response.getUrn(), state: decode(response.getState()) };
+  // Programs in other languages get the one, the engine keeps the other, and the schema promises both.
+  const promised = Object.keys(components[kind]!.outputs).sort();
+  expect(Object.keys(made.state).sort()).toEqual(promised);
+  await expect.poll(() => came.get(made.urn)).toEqual(promised);
+  return made;
 }
 
 /** A resource as the engine hands it on. */
