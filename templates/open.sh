@@ -121,7 +121,8 @@ ask_passphrase() {
   done
 }
 
-# Sets $real and $number of the device $1, which is this disk.
+# Sets $real and $number of the device $1, which is this disk. A device without a header may be this disk, damaged, or any other:
+# with `lenient` as $2 it is opened, and its file system shows which; a disk that is open is never led over to it.
 look_at() {
   real=$(readlink -f "$1")
   if [ ! -b "$real" ] || [ "$(blockdev --getsize64 "$real")" = 0 ]; then
@@ -141,6 +142,8 @@ look_at() {
     exit 1
   fi
   if [ "$(echo "$found" | cut -c -12)" != "$(echo "$copy" | cut -c -12)" ]; then
+    [ "${2-}" = lenient ] ||
+      fail "there is no LUKS header on $1: it may be another device. $name stays as it is. Put the disk's own backing back; if this is it and only lost its header, run: systemctl restart netdisk@$name.target, and then pulumi up again, which writes the header"
     echo "warning: no LUKS header on $1; opening it with the client's copy, as always"
   elif [ "$(echo "$found" | cut -c 337-416)" != "$(echo "$copy" | cut -c 337-416)" ]; then
     fail "$1 is another disk: its header's UUID is not $uuid. Nothing was opened."
@@ -198,7 +201,7 @@ bound_writeback() {
 }
 
 start() {
-  look_at "$device"
+  look_at "$device" lenient
   if exists "$name"; then
     [ "$(runs "$name")" != "$cipher $number" ] || return 0
     echo "$name is still open over a device that is gone; closing it"

@@ -295,6 +295,26 @@ describe("open.sh start", () => {
   });
 
   it.each([
+    ["move", Buffer.alloc(65536), "there is no LUKS header on"],
+    ["move", headerOf("00000000-6149-42b5-ab40-e765711a3551"), "is another disk"],
+    ["widen", Buffer.alloc(65536), "there is no LUKS header on"],
+  ])("leaves an open disk as it is where %s finds another device", (verb, bytes, said) => {
+    shell.write("open", "");
+    shell.write("/etc/netdisk/keys/t1.key", "key");
+    shell.write("/dev/netdisk/t1", bytes);
+    const { status, stderr } = shell.run(script, verb, shell.path("dev/netdisk/t1"));
+    expect([status, stderr]).toEqual([refused, expect.stringContaining(said)]);
+    expect(shell.calls().some((call) => /^cryptsetup (open|resize)|^dmsetup (load|resume)/.test(call))).toBe(
+      false,
+    );
+  });
+
+  it("opens a disk that has lost its header on the server", () => {
+    shell.write("/dev/netdisk/t1", Buffer.alloc(65536));
+    expect(start()).toMatchObject({ status: 0, stdout: expect.stringContaining("no LUKS header") as string });
+  });
+
+  it.each([
     ["closes what was opened after its stop had begun", "exit 0", true],
     ["leaves an open mapping alone where its start left nothing behind", "exit 1", false],
   ])("%s", (_, left, closed) => {
