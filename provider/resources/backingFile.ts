@@ -13,7 +13,8 @@ import { exempted } from "../facts/tmpfiles";
 import type { Host } from "../host/host";
 import { takeable, takenDown } from "./adoption";
 import { type Command, sh } from "../host/sh";
-import { resourceType, type Step } from "../resource";
+import { type Observation, resourceType, type Step } from "../resource";
+import { fileNote, otherKind } from "./madeNote";
 import { identityOf, noted, noteMade, refusal, unnoted } from "./whichFile";
 
 const minutes = 60_000;
@@ -74,9 +75,12 @@ interface Wanted {
   mode: string;
 }
 
+const halfOf = (path: string): string => `${path}.netdisk-new`;
+
 /**
- * Made whole under another name, then renamed without replacing anything: a half-made file is never taken for
- * the disk. `fallocate -x` is for file systems that cannot reserve: it writes.
+ * Made whole under another name, noted, then renamed without replacing anything: a half-made file is never taken for
+ * the disk. Where it is not renamed, nothing is left, but after a kill both: file and note. `fallocate -x` is for file
+ * systems that cannot reserve: it writes.
  */
 function create({ name, path, size, allocation, owner, mode }: Wanted): Command {
   const bytes = bytesOf(size);
@@ -89,7 +93,8 @@ ${reserved(sh`"$half"`, path, bytes)}`
   return sh`set -e
 path=${path}
 directory=${path.slice(0, path.lastIndexOf("/")) || "/"}
-half=$path.netdisk-new
+half=${halfOf(path)}
+made=${madeNote(name)}
 mkdir -p -- "$directory"
 rm -f -- "$half"
 free=$(df --output=avail -B1 -- "$directory" | tail -n 1)
@@ -100,18 +105,41 @@ if [ ${allocation} = full ] && [ "$free" -lt ${bytes} ]; then
   exit 1
 fi
 (set -C; umask 077; : >"$half")
-trap 'rm -f -- "$half"' EXIT
+trap 'if test -e "$half"; then rm -f -- "$made" "$half"; fi' EXIT
 trap 'exit 143' TERM HUP INT
 ${fill}
 chown -- ${owner} "$half"
 chmod -- ${mode} "$half"
 sync -- "$half"
 mkdir -p -- ${madeDir}
-stat -c '%i %W' -- "$half" >${madeNote(name)}
-sync -- ${madeNote(name)}
+stat -c '%i %W' -- "$half" >"$made"
+sync -- "$made"
 mv -nT -- "$half" "$path"
 if test -e "$half"; then echo "$path has appeared meanwhile" >&2; exit 1; fi
 sync -- "$directory"`;
+}
+
+/**
+ * Why nothing is made where there is no file, or undefined: one was made before, which the note tells without any state. One
+ * that never got its name does not count.
+ */
+async function unseen(
+  host: Host,
+  path: string,
+  name: string,
+  note = "",
+): Promise<Observation<never> | undefined> {
+  if (!fileNote.test(note)) return undefined;
+  const half = await ask(host, statAllocation, halfOf(path));
+  if (half && identityOf(note, half.is) === noted) return undefined;
+  const at = madeNote(name);
+  return {
+    is: "foreign",
+    what: `there is no ${path}, and ${at} says that the disk "${name}" has a file, inode ${note.split(" ")[0]}`,
+    cure:
+      "Its file system may not be mounted: mount it, or bring the file back to that path. " +
+      `To give the data up, remove the note on the server: \`${sh`rm ${at}`.text}\`.`,
+  };
 }
 
 /** A file that the server itself may remove, whether it is there or still to be made. */
@@ -148,7 +176,10 @@ export const backingFile = resourceType<typeof definition>({
 
   async observe(host, inputs, known) {
     const { name, path } = inputs;
-    const [found, note] = await Promise.all([ask(host, statAllocation, path), host.readFile(madeNote(name))]);
+    const [found, made] = await Promise.all([ask(host, statAllocation, path), host.readFile(madeNote(name))]);
+    const note = made?.toString();
+    const other = otherKind(name, "file", note);
+    if (other) return other;
     const before = known.state?.size;
     const pinned = known.state?.pinnedSize;
     if (!found) {
@@ -159,7 +190,9 @@ export const backingFile = resourceType<typeof definition>({
           cure: "Give the disk the path of the file that holds it.",
         };
       }
-      if (before === undefined) return { is: "absent", ...(await aboutLoss(host, path)) };
+      if (before === undefined) {
+        return (await unseen(host, path, name, note)) ?? { is: "absent", ...(await aboutLoss(host, path)) };
+      }
       // Never "absent" once it was there: a new, empty file would take the place of somebody's data.
       return {
         is: "present",
@@ -180,7 +213,7 @@ export const backingFile = resourceType<typeof definition>({
         cure: "Name another path, or, if the file is a disk of netdisk, give the disk exactly this size.",
       };
     }
-    const identity = identityOf(note?.toString(), found.is);
+    const identity = identityOf(note, found.is);
     const holds = before === undefined ? await ask(host, takeover, path, madeNote(name)) : "made";
     const refused = inputs.adopt === undefined ? await refusal(host, inputs, { holds, identity }) : undefined;
     if (refused) return { is: "foreign", what: `${what} that holds ${refused.what}`, cure: refused.cure };

@@ -16,6 +16,7 @@ import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { type Observation, resourceType, type Step } from "../resource";
 import { takeable, takenDown } from "./adoption";
+import { deviceNote, isNoted, otherKind } from "./madeNote";
 import { isPlainForUdev, udevReload, udevRule } from "./udevRule";
 
 type Wish = Inputs<typeof definition>;
@@ -26,19 +27,9 @@ const foreign = (what: string, cure: string): Seen => ({ is: "foreign", what, cu
 const ruleOf = ({ name, path, owner }: Wish) =>
   udevRule(name, "block.rules", { link: path.replace(/^\/dev\//, ""), owner });
 
-const noteOf = (identity: string, size: string): string => `${identity}, ${size}\n`;
-
-/** Whether the note is of this very device, which may have grown since. */
-function isNoted(note: string, identity: string, bytes: number): boolean {
-  const beginning = `${identity}, `;
-  if (!note.startsWith(beginning)) return false;
-  const noted = sizeBytes(note.slice(beginning.length).trimEnd());
-  return noted !== undefined && noted <= bytes;
-}
-
 /** Notes that a device is the disk's: the words of the note, for a human who knows. */
 const sayTaken = (name: string, note: string): string =>
-  sh`mkdir -p ${madeDir} && echo ${note.trimEnd()} >${madeNote(name)}`.text;
+  sh`mkdir -p ${madeDir} && echo ${note} >${madeNote(name)}`.text;
 
 const anotherDevice = "Name a device that nobody uses, or free this one if you know that its data may go.";
 
@@ -97,6 +88,8 @@ export const blockDevice = resourceType<typeof definition>({
       host.readFile(backingRule(name)),
       host.readFile(madeNote(name)),
     ]);
+    const other = otherKind(name, "device", note?.toString());
+    if (other) return other;
     const ruleWished = ruleOf(inputs);
     const installed = rule?.toString() === ruleWished.content;
     if (!device) {
@@ -139,8 +132,8 @@ export const blockDevice = resourceType<typeof definition>({
     }
     const grown = pinned && before !== undefined && device.size > before;
     if (use.readOnly) return foreign(`${path} is read-only`, "Make it writable, or name another device.");
-    const wished = noteOf(identity, size);
-    const taken = note?.toString() === wished;
+    const wished = deviceNote(identity, size);
+    const taken = note?.toString() === `${wished}\n`;
     const ours = isNoted(note?.toString() ?? "", identity, device.size);
     const inUse = (users: string[]) =>
       foreign(
@@ -199,7 +192,7 @@ export const blockDevice = resourceType<typeof definition>({
     const steps: Step[] = [];
     if (!state.taken) {
       const note = madeNote(name);
-      const content = noteOf(state.identity, state.size);
+      const content = `${deviceNote(state.identity, state.size)}\n`;
       steps.push({ do: "write", title: `note that ${path} is taken`, path: note, content, mode: 0o644 });
     }
     if (!state.installed) steps.push(ruleOf(inputs), udevReload);

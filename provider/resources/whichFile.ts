@@ -7,15 +7,15 @@ import { rawUuid } from "../facts/luksDevice";
 import type { Takeover } from "../facts/takeover";
 import type { Host } from "../host/host";
 import { type Command, sh } from "../host/sh";
+import { fileNote } from "./madeNote";
 
 export const noted = "noted";
 export const unnoted = "not noted";
-const noteForm = /^([0-9]+) ([0-9]+)\n?$/;
 
 /** How `is` of a file (facts/allocation.ts) stands to the disk's note: as templates/same-file.sh judges and says it. Pure. */
 export function identityOf(note: string | undefined, is: string): string {
-  const [, wasInode, wasBirth] = noteForm.exec(note ?? "") ?? [];
-  const [, inode, birth] = noteForm.exec(is) ?? [];
+  const [, wasInode, wasBirth] = fileNote.exec(note ?? "") ?? [];
+  const [, inode, birth] = fileNote.exec(is) ?? [];
   if (wasInode === undefined) return unnoted;
   if (inode === wasInode && (birth === wasBirth || birth === "0" || wasBirth === "0")) return noted;
   const words = (at?: string, since?: string): string =>

@@ -105,7 +105,7 @@ describe("a file that was there before", () => {
   });
 
   // Somebody's container, a disk of which state and note are lost: neither shall change owner, mode or blocks, or be served.
-  it.each([undefined, "", "WWN 0x5000c500a1b2c3d4, 4 GiB\n"])(
+  it.each([undefined, ""])(
     "is refused before anything of it is changed when it holds LUKS and is not noted: %j",
     async (note) => {
       expect(await observe("LUKS", "", { note, begins: uuid })).toEqual({
@@ -118,6 +118,13 @@ describe("a file that was there before", () => {
       });
     },
   );
+
+  it.each(["blank", "LUKS"])("is refused while the disk's note is of a device: %s", async (holds) => {
+    expect(await observe(holds, "", { note: "WWN 0x5000c500a1b2c3d4, 4 GiB\n" })).toMatchObject({
+      is: "foreign",
+      what: 'the disk "photos" was in a device, not in a file: /etc/netdisk/made/photos says "WWN 0x5000c500a1b2c3d4, 4 GiB"',
+    });
+  });
 
   it("is one disk's alone", () => {
     expect(backingFile.ownFile?.(inputs)).toMatchObject({ path: inputs.path });
@@ -161,6 +168,45 @@ describe("which file it is", () => {
   ])("another file %s", async (_, look, identity) => {
     expect(await look).toMatchObject({ is: "present", state: { identity } });
   });
+});
+
+describe("a file that is not there", () => {
+  /** `half`: which file creation left under its first name. */
+  const look = (note: string | undefined, half?: string) => {
+    const exec = ({ text }: Command) => {
+      const found = half !== undefined && text.endsWith(" /srv/photos.img.netdisk-new");
+      return Promise.resolve({
+        exitCode: found ? 0 : 1,
+        stdout: found ? `regular file|${2 ** 30}|${2 ** 21}|512|nbd|600|${half}\n` : "",
+        stderr: found ? "" : "stat: x: No such file or directory\n",
+      });
+    };
+    const noteFile = () => Promise.resolve(note === undefined ? undefined : Buffer.from(note));
+    const host = { label: "server", exec, readFile: noteFile } as unknown as Host;
+    return backingFile.observe(host, inputs, { name: "photos" });
+  };
+
+  it.each([
+    ["nothing is noted", undefined, undefined],
+    ["a kill left an empty note", "", undefined],
+    ["a kill left the file that is noted without its name", `${thisFile}\n`, thisFile],
+  ])("is made where %s", async (_, note, half) => {
+    expect(await look(note, half)).toEqual({ is: "absent" });
+  });
+
+  // Its file system is not mounted, and a destroy has taken the state.
+  it.each([undefined, "9 1764633600"])(
+    "is not made where one is noted; the half-made one: %j",
+    async (half) => {
+      expect(await look(`${thisFile}\n`, half)).toEqual({
+        is: "foreign",
+        what: 'there is no /srv/photos.img, and /etc/netdisk/made/photos says that the disk "photos" has a file, inode 132',
+        cure:
+          "Its file system may not be mounted: mount it, or bring the file back to that path. " +
+          "To give the data up, remove the note on the server: `rm /etc/netdisk/made/photos`.",
+      });
+    },
+  );
 });
 
 describe("a file that its server may remove", () => {
@@ -316,6 +362,17 @@ describe("blocks that are to be reserved", () => {
     shell.stub("chown", "");
     expect(shell.run(create)).toMatchObject({ status: 0, stderr: "" });
     expect(shell.read(path)).toHaveLength(2 ** 20);
+  });
+
+  it("and a run that is ended before that leave neither file nor note", () => {
+    const shell = stubbedShell();
+    shell.stub("chown", "");
+    shell.stub("mv", "kill $PPID; sleep 1");
+    expect(shell.run(create).status).toBe(143);
+    expect(shell.run("ls -A /var/lib/netdisk /etc/netdisk/made").stdout).not.toMatch(/photos(\.img.*)?\n/);
+    shell.stub("mv", "");
+    expect(shell.run(create).stderr).toContain("has appeared meanwhile");
+    expect(shell.read("/etc/netdisk/made/photos")).toBeUndefined();
   });
 
   it("and are not, are asked for once, and leave no file", () => {

@@ -109,6 +109,20 @@ describe("a device that netdisk never had", () => {
     });
   });
 
+  // Else the disk, which is mounted, would be led over from its file to this one.
+  it.each([undefined, state])(
+    "is refused while the disk's note is of a file; the state: %j",
+    async (known) => {
+      expect(await observe({ note: "123 456\n" }, known)).toEqual({
+        is: "foreign",
+        what: 'the disk "vault" was in a file, not in a device: /etc/netdisk/made/vault says "123 456"',
+        cure:
+          "Give the disk its file back. If the device holds a copy that was made while the disk was down, or the file's data may go, " +
+          "take the disk down on the client (`systemctl stop netdisk@vault.target`), then remove the note on the server: `rm /etc/netdisk/made/vault`.",
+      });
+    },
+  );
+
   it("is refused when mkfs.xfs would find it too small, unless a disk lies on it already", async () => {
     const small = { sectors: (256 * 2 ** 20) / 512 };
     expect(await observe(small)).toEqual({
