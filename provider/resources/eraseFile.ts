@@ -22,7 +22,7 @@ const identityOf = ({ path, luksUuid }: Wishes): Command =>
 
 function destroy(inputs: Wishes): RunStep {
   const { name, path, luksUuid } = inputs;
-  const note = eraseNote(name);
+  const [note, made] = [eraseNote(name), madeNote(name)];
   return {
     do: "run",
     title: `ERASE ${path}, LUKS UUID ${luksUuid}`,
@@ -44,8 +44,10 @@ if test -e ${path}; then
   size=$(size_of ${path}) || exit 1
   ${noteIntent(begunNote(name), luksUuid)} || exit 1
   rm -f -- ${path} && sync -- ${dirname(path)} || exit 1
+else
+  begun || refuse ${`there is no ${path}`} ${`Mount its file system; if you removed the file yourself, remove its notes on the server (\`${sh`rm -f ${[note, made]}`.text}\`)`}
 fi
-rm -f -- ${madeNote(name)}
+rm -f -- ${made}
 ${closeOrder(name)} || exit 1
 echo ${`ERASED the file of the disk ${name}, LUKS UUID ${luksUuid}: ${path}`} "($size bytes)"`,
     inUse,

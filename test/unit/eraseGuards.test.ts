@@ -269,9 +269,22 @@ describe("the server's part", () => {
     expect(left()).toEqual([file, made, order]);
   });
 
-  it("is done when the file is gone", () => {
+  it("is done when the file is gone that a run before has removed", () => {
     shell.run(`rm ${file}`);
-    expect(run().status).toBe(0);
+    shell.write(begun, `${uuid}\n`);
+    expect(run()).toMatchObject({ status: 0, stdout: expect.stringContaining("(gone bytes)") as string });
+    expect(left()).toEqual([]);
+  });
+
+  it("is refused where the file is not seen, unless its notes are removed", () => {
+    shell.run(`rm ${file}`);
+    const { status, stdout, stderr } = run();
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(
+      /^there is no \S+\/t1\.img\. This run destroyed nothing\. Mount its file system; if you removed the file yourself, remove its notes/,
+    );
+    expect(left()).toEqual([made, order]);
+    shell.run(/`(rm .*)`/.exec(stderr)?.[1] ?? "");
     expect(left()).toEqual([]);
   });
 });
