@@ -2,6 +2,7 @@
 import { afterEach, beforeAll, it } from "vitest";
 import {
   destroyRefuses,
+  serviceStopsFirst,
   endUsers,
   silentServerRefuses,
   stopByHandFlushes,
@@ -26,6 +27,8 @@ it(
   stopByHandFlushes,
   minutes(3),
 );
+
+it("a service on the disk is stopped before the disk is, and started with it", serviceStopsFirst, minutes(3));
 
 it("a run unmounts no disk whose server is silent", silentServerRefuses, minutes(5));
 

@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { takeDown } from "../../../provider/resources/takeDown";
 import { mounted, on, tryOn } from "./lab";
 import { pulumi, stackFile } from "./project";
+import { until } from "./run";
 import { expectNoChanges, up } from "./scenario";
 
 const target = "netdisk@testdisk.target";
@@ -96,6 +97,35 @@ export async function stopByHandFlushes(): Promise<void> {
   expect(await on("client", "journalctl --boot --unit netdisk-open@testdisk")).toContain("is flushed");
   await on("client", `systemctl stop user; systemctl start ${target}`);
   expect(await on("client", "sha256sum /mnt/disk/dirty")).toBe(sum);
+}
+
+/** A service on the disk, as docs/commands.md has it: stopped before the disk is unmounted, and started with it. */
+export async function serviceStopsFirst(): Promise<void> {
+  const file = "/etc/systemd/system/gallery.service";
+  const unit = `[Unit]
+Requires=netdisk-mount@testdisk.service
+After=netdisk-mount@testdisk.service
+
+[Service]
+ExecStart=/bin/sh -c 'exec sleep 1000 >/mnt/disk/log'
+
+[Install]
+WantedBy=${target}
+`;
+  const isActive = async () => (await tryOn("client", "systemctl is-active gallery")).output.trim();
+  await on("client", `cat >${file} && systemctl daemon-reload && systemctl enable --now gallery`, unit);
+  try {
+    const begun = await on("client", "date +%s");
+    await on("client", `systemctl stop ${target}`);
+    expect(await isActive()).toBe("inactive");
+    const journal = `journalctl --boot --since @${begun} --unit netdisk-mount@testdisk --unit netdisk-open@testdisk`;
+    expect(await on("client", journal)).not.toMatch(/in use|busy/);
+    await on("client", `systemctl start ${target}`);
+    await until("the service is back", 10, async () => (await isActive()) === "active");
+    await mounted();
+  } finally {
+    await on("client", `systemctl disable --now gallery; rm ${file}; systemctl daemon-reload`);
+  }
 }
 
 /** The export loses the setting while a connection is made that keeps living without it. */
