@@ -17,13 +17,19 @@ export type TemplateValue = string | number | Raw;
 /** For what is no single word: several options, whole lines. The caller has escaped its parts. */
 export const raw = (text: string): Raw => new Raw(text);
 
-/** One word of a systemd Exec line: specifiers, variables and quotes mean nothing in it. */
-export function systemdWord(value: string): string {
+/** One word of a systemd setting that knows no variables, such as RequiresMountsFor=: specifiers and quotes mean nothing in it. */
+function settingWord(value: string): string {
   if (/[\0\n]/.test(value)) throw new Error("a word in a unit cannot hold a line break or NUL byte");
   if (/^[A-Za-z0-9_@+=:,./-]+$/.test(value)) return value;
-  const escaped = value.replace(/["\\]/g, "\\$&").replaceAll("%", "%%").replaceAll("$", "$$$$");
+  const escaped = value.replace(/["\\]/g, "\\$&").replaceAll("%", "%%");
   return `"${escaped}"`;
 }
+
+/** One word of a systemd Exec line: variables mean nothing in it either. */
+export const systemdWord = (value: string): string => settingWord(value).replaceAll("$", "$$$$");
+
+/** A path of RequiresMountsFor=. */
+export const systemdPath = (path: string): Raw => new Raw(settingWord(path));
 
 /** A setting that is not split into words and knows no variables, such as Description= or Where=. */
 export function systemdText(value: string): Raw {

@@ -1,5 +1,6 @@
 /** What a disk has for itself on its hosts, and what two disks may therefore not share. Pure. */
 import { type Mistake, valueAt } from "./mistake";
+import { isBelow } from "./mountPoint";
 import { backingFile } from "./paths";
 
 type Host = "server" | "client";
@@ -12,6 +13,9 @@ const hostsOf = {
   "mount.path": ["client"],
   "key.gpg": ["client"],
 } as const satisfies Record<string, Host[]>;
+
+/** What may not lie below another disk's either: of two mounts, the later one could be the upper one, and hide the other. */
+const apart: readonly string[] = ["mount.path"] satisfies (keyof typeof hostsOf)[];
 
 /** Who has what on a host, `PROPERTY VALUE`. */
 export type Taken = Map<string, string>;
@@ -41,20 +45,40 @@ function usesOf(name: string, disk: unknown, hosts: Record<Host, Taken>): Use[] 
   });
 }
 
+interface Clash {
+  property: string;
+  other: string;
+  how: "same" | "below" | "above";
+}
+
+function clashesOf({ property, value, at }: Use): Clash[] {
+  const same = at.get(`${property} ${value}`);
+  if (same !== undefined) return [{ property, other: same, how: "same" }];
+  if (!apart.includes(property)) return [];
+  return [...at].flatMap(([use, other]): Clash[] => {
+    if (!use.startsWith(`${property} `)) return [];
+    const path = use.slice(property.length + 1);
+    if (isBelow(value, path)) return [{ property, other, how: "below" }];
+    return isBelow(path, value) ? [{ property, other, how: "above" }] : [];
+  });
+}
+
+const inWords = (other: string, how: Clash["how"]): string =>
+  how === "same"
+    ? `is that of ${other} too. Give each disk its own.`
+    : `lies ${how} that of ${other}, and one would hide the other. Mount the disks beside each other.`;
+
 /** @param called how the other disk is called in the message */
 export function sharedUses(
   { name, disk, root }: { name: string; disk: unknown; root: string[] },
   hosts: Record<Host, Taken>,
   called: (other: string) => string,
 ): Mistake[] {
-  const found = usesOf(name, disk, hosts).flatMap(({ property, value, at }) => {
-    const other = at.get(`${property} ${value}`);
-    return other === undefined ? [] : [{ property, other }];
-  });
+  const found = usesOf(name, disk, hosts).flatMap(clashesOf);
   const once = found.filter(({ property }, i) => found.findIndex((it) => it.property === property) === i);
-  return once.map(({ property, other }) => ({
+  return once.map(({ property, other, how }) => ({
     path: [...root, ...property.split(".")],
-    text: `is that of ${called(other)} too. Give each disk its own.`,
+    text: inWords(called(other), how),
     at: "value",
   }));
 }

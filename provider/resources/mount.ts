@@ -1,4 +1,5 @@
 /** The mount and the unit that makes it (schema/crypt.ts, docs/units.md). */
+import { dirname } from "node:path";
 import { mount as definition } from "../../schema/crypt";
 import type { Inputs, State } from "../../schema/define";
 import {
@@ -20,7 +21,7 @@ import { fstabLines } from "../facts/tabs";
 import type { Host } from "../host/host";
 import { sh } from "../host/sh";
 import { resourceType, type RunStep } from "../resource";
-import { part } from "../template";
+import { part, systemdPath } from "../template";
 import {
   type ChainUnit,
   chainUnit,
@@ -61,6 +62,7 @@ const unitOf = ({
     service: {
       target: diskTarget(name),
       open: openUnit(name),
+      above: systemdPath(dirname(path)),
       stopTimeout: stopTimeout(transport, 90),
     },
   });

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { fill, raw, render, systemdText, systemdWord } from "../../../provider/template";
+import { fill, raw, render, systemdPath, systemdText, systemdWord } from "../../../provider/template";
 
 describe("fill", () => {
   it("fills every hole, as often as it is there", () => {
@@ -56,6 +56,14 @@ describe("systemd", () => {
     [";", `";"`],
   ])("word %s is %s", (value, expected) => {
     expect(systemdWord(value)).toBe(expected);
+  });
+
+  it.each([
+    ["/mnt/my disks", `"/mnt/my disks"`],
+    ["/mnt/$a%b", `"/mnt/$a%%b"`],
+    ["/", "/"],
+  ])("path %s is %s", (value, expected) => {
+    expect(systemdPath(value).text).toBe(expected);
   });
 
   it("text only doubles the sign of specifiers", () => {
