@@ -199,7 +199,8 @@ stop() {
     sleep 1
   done
   frozen=
-  if [ -e "/sys/block/$device/pid" ]; then
+  # Once its connection has ended, the device may be another disk's.
+  if held "$device"; then
     for holder in "/sys/block/$device/holders"/*; do
       [ -e "$holder" ] || continue
       mapping=$(cat "$holder/dm/name")
@@ -212,7 +213,7 @@ stop() {
     done
   fi
   rm -f "$link"
-  "$client" -d "/dev/$device" $nonetlink
+  ! held "$device" || "$client" -d "/dev/$device" $nonetlink
   status=$?
   for mapping in $frozen; do dmsetup resume "$mapping"; done
   return "$status"

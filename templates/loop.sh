@@ -57,21 +57,26 @@ start() {
   [ "$(readlink -f "$link")" = "$found" ] || fail 1 "udev did not make $link"
 }
 
-# What was set up and is still there, also when the file has been removed meanwhile.
+# What was set up and is still there, also when the file has been removed meanwhile, or is not seen: another file system may be
+# mounted over it. Nothing where nothing is; fails where nobody can tell.
 own() {
-  for device in $(behind); do
+  devices=$(behind) || return 1
+  for device in $devices; do
     if ours "$device"; then
       echo "$device"
       return 0
     fi
   done
-  device=$(cat "$note" 2>/dev/null) && [ "$(cat "/sys/class/block/${device##*/}/loop/backing_file" 2>/dev/null)" = "$file (deleted)" ] && echo "$device"
+  device=$(cat "$note" 2>/dev/null) || return 0
+  case $(cat "/sys/class/block/${device##*/}/loop/backing_file" 2>/dev/null) in
+    "$file" | "$file (deleted)") echo "$device" ;;
+  esac
 }
 
 # A session of nbd-server that is about to end may still hold it.
 stop() {
   tries=0
-  while device=$(own); do
+  while device=$(own) || fail 1 "cannot list the loop devices"; [ -n "$device" ]; do
     [ "$tries" -lt 50 ] || fail 1 "$device is still in use; it is detached as soon as that ends"
     [ "$tries" -gt 0 ] || losetup --detach "$device"
     tries=$((tries + 1))

@@ -25,7 +25,13 @@ fail() {
   exit 3
 }
 
-exists() { dmsetup info "$1" >/dev/null 2>&1; }
+# dmsetup has one status for "no such device" and for errors; the former says so. Ends the script where nobody can tell.
+exists() {
+  if info=$(dmsetup info "$1" 2>&1); then return 0; fi
+  case $info in *"Device does not exist."*) return 1 ;; esac
+  echo "whether $1 is open cannot be told: $info" >&2
+  exit 1
+}
 
 # What runs under the name: `CIPHER MAJOR:MINOR`.
 runs() { dmsetup table "$1" | awk '$3 == "crypt" { print $4, $7 }'; }

@@ -207,6 +207,7 @@ describe("open.sh start", () => {
     return bytes;
   };
   const opened = () => shell.calls().some((call) => call.startsWith("cryptsetup open"));
+  const notOpen = "test -e open || { echo Device does not exist. >&2; exit 1; }";
 
   beforeEach(() => {
     shell.write("/var/lib/netdisk/headers/t1.luks", headerOf(uuid));
@@ -215,7 +216,7 @@ describe("open.sh start", () => {
     shell.stub("cryptsetup", `case $1 in luksUUID) echo ${uuid} ;; open) touch open ;; esac`);
     shell.stub(
       "dmsetup",
-      `test -e open || exit 1; case $1 in table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
+      `${notOpen}; case $1 in table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
     );
     shell.stub("blkid", "exit 99");
   });
@@ -231,7 +232,7 @@ describe("open.sh start", () => {
     for (const setting of ["strict_limit", "max_ratio", "min_ratio"]) shell.write(`${bdi}/${setting}`, "0\n");
     shell.stub(
       "dmsetup",
-      `case $1 in info) test -e open && echo 254:1 ;; table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
+      `${notOpen}; case $1 in info) echo 254:1 ;; table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
     );
     expect(start().status).toBe(0);
     const read = ["strict_limit", "max_ratio", "min_ratio"].map((setting) => shell.read(`${bdi}/${setting}`));
@@ -284,6 +285,17 @@ describe("open.sh start", () => {
       expect(shell.run(script, "widen").status).toBe(1);
       expect(shell.calls().filter((call) => call.startsWith("cryptsetup resize"))).toHaveLength(1);
     });
+  });
+
+  it.each(["stop", "widen", "left"])("%s takes no error of dmsetup for a disk that is not open", (verb) => {
+    shell.stub("dmsetup", "echo /dev/mapper/control: open failed; exit 1");
+    shell.write("/var/lib/netdisk/session", "#!/bin/sh\n");
+    shell.run("chmod +x /var/lib/netdisk/session");
+    const { status, stderr } = shell.run(script, verb);
+    expect([status, stderr]).toEqual([
+      1,
+      "whether t1 is open cannot be told: /dev/mapper/control: open failed\n",
+    ]);
   });
 
   it("leads no open disk over without its key, and says how it comes back", () => {
@@ -428,6 +440,67 @@ const sessionScript = render("session.sh", {
   chunk: "128K",
   sshConfig: "ssh_config",
   settings: "",
+});
+
+describe("attach.sh stop", () => {
+  const script = render("attach.sh", {
+    ...{ name: "t1", unit: "netdisk-attach@t1.service", target: "netdisk@t1.target" },
+    ...{ device: "/dev/netdisk/t1", socket: "/run/netdisk/tunnel/t1/nbd.sock", client: "nbd-client" },
+    ...{ blockSize: 4096, timeout: 30, queue: "scheduler=none", lock: "/run/netdisk/lock/attach", size: 1 },
+    ...{ revision: "", open: "open", answer: "/run/netdisk/tunnel/t1/moved" },
+    nbdDevice: part("nbd-device.sh"),
+    setQueue: part("queue.sh"),
+  });
+  const acts = () => shell.calls().filter((call) => /^(nbd-client -d|dmsetup)/.test(call));
+
+  // A process of this unit, as this test is; and one that is none.
+  it.each([
+    [
+      "its own connection",
+      process.pid,
+      ["dmsetup suspend t9", "nbd-client -d /dev/nbd3", "dmsetup resume t9"],
+    ],
+    ["a device that another disk was given since", 4194305, []],
+  ])("ends %s, or leaves it alone", (_, pid, done) => {
+    for (const program of ["sleep", "nbd-client", "dmsetup"]) shell.stub(program, "");
+    shell.stub("timeout", 'shift; exec "$@"');
+    shell.write("/sys/block/nbd3/pid", `${pid}\n`);
+    shell.write("/sys/block/nbd3/holders/dm-0/dm/name", "t9\n");
+    shell.run("mkdir -p /dev/netdisk && ln -s /dev/nbd3 /dev/netdisk/t1");
+    expect(shell.run(script, "stop").status).toBe(0);
+    expect(acts().map((call) => call.replace(" -nonetlink", "").trim())).toEqual(done);
+    expect(lstatSync(shell.path("dev/netdisk/t1"), { throwIfNoEntry: false })).toBeUndefined();
+  });
+});
+
+describe("netdisk-down.service", () => {
+  /** As systemd reads the line. */
+  const script = () => {
+    const [mount, open, attach, link] = ["mount", "open", "attach", "session"];
+    const unit = render("netdisk-down.service", {
+      ...{ name: "t1", target: "netdisk@t1.target", stopTimeout: 240 },
+      ...{ mount, open, attach, link },
+    });
+    return (/^ExecStop=\/bin\/sh -c '(.*)'$/m.exec(unit)?.[1] ?? "").replaceAll("$$", "$");
+  };
+
+  it("waits until the chain is inactive, also where systemd does not answer in between", () => {
+    shell.stub("sleep", "echo >>asked");
+    shell.stub(
+      "systemctl",
+      `touch asked; case $(wc -l <asked) in 0) echo active ;; 1) exit 1 ;; 2) echo deactivating ;; *) echo inactive ;; esac`,
+    );
+    expect(shell.run(script())).toMatchObject({ status: 0, stdout: "", stderr: "" });
+    expect(shell.calls().filter((call) => call.startsWith("systemctl"))).toEqual(
+      Array(4).fill("systemctl show -P ActiveState mount open attach session"),
+    );
+  });
+
+  it("ends where systemd never answers", () => {
+    shell.stub("sleep", "");
+    shell.stub("systemctl", "exit 1");
+    expect(shell.run(script()).status).toBe(1);
+  });
 });
 
 describe("session.sh start", () => {

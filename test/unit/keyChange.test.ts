@@ -78,7 +78,7 @@ beforeEach(() => {
   shell.stub("cryptsetup", cryptsetup);
   shell.stub(
     "dmsetup",
-    `[ -e open ] || exit 1; case $1 in table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
+    `[ -e open ] || { echo Device does not exist.; exit 1; }; case $1 in table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; esac`,
   );
   shell.write("/sys/class/block/t1/dev", "43:0\n");
   shell.stub("sleep", "exit 1");

@@ -103,6 +103,25 @@ describe("stop", () => {
     expect(shell.read(note)).toBeUndefined();
   });
 
+  it("detaches it also where another file system lies over the file's directory", () => {
+    run("start");
+    shell.write("/sys/class/block/loop0/loop/backing_file", `${shell.path(file)}\n`);
+    shell.stub(
+      "losetup",
+      `case $* in --detach*) : >devices; rm sys/class/block/loop0/loop/backing_file ;; esac`,
+    );
+    expect(run("stop")).toMatchObject({ status: 0 });
+    expect(devices()).toBe("");
+    expect(shell.read(note)).toBeUndefined();
+  });
+
+  it("keeps its note where nobody can tell", () => {
+    run("start");
+    shell.stub("losetup", "exit 1");
+    expect(run("stop")).toMatchObject({ status: 1 });
+    expect(shell.read(note)).toBe("/dev/loop0\n");
+  });
+
   it("is content where there is nothing", () => {
     expect(run("stop")).toMatchObject({ status: 0 });
   });
