@@ -96,7 +96,7 @@ directory=${path.slice(0, path.lastIndexOf("/")) || "/"}
 half=${halfOf(path)}
 made=${madeNote(name)}
 mkdir -p -- "$directory"
-rm -f -- "$half"
+rm -f -- "$made" "$half"
 free=$(df --output=avail -B1 -- "$directory" | tail -n 1)
 if [ ${allocation} = full ] && [ "$free" -lt ${bytes} ]; then
   echo "$directory has $free bytes free, the disk needs "${bytes}":" >&2

@@ -375,6 +375,18 @@ describe("blocks that are to be reserved", () => {
     expect(shell.read("/etc/netdisk/made/photos")).toBeUndefined();
   });
 
+  it("and a run that is killed twice leave no note of a file that is gone", () => {
+    const shell = stubbedShell();
+    shell.stub("chown", "");
+    shell.stub("mv", "kill -KILL $PPID; sleep 1");
+    expect(() => shell.run(create)).toThrow("ended by SIGKILL");
+    const noted = shell.read("/etc/netdisk/made/photos");
+    expect(shell.run(`stat -c '%i %W' ${path}.netdisk-new`).stdout).toBe(noted);
+    shell.stub("fallocate", "kill -KILL $PPID; sleep 1");
+    expect(() => shell.run(create)).toThrow("ended by SIGKILL");
+    expect(shell.read("/etc/netdisk/made/photos")).toBeUndefined();
+  });
+
   it("and are not, are asked for once, and leave no file", () => {
     const shell = stubbedShell();
     // As ZFS does: takes the order, and makes holes.
