@@ -2,7 +2,7 @@
 import { connection, hostCure } from "../schema/connection";
 import { type Checked, checkFields, parseFields } from "./check";
 import { Claims } from "./claims";
-import { NetdiskError } from "./errors";
+import { NetdiskError, Unreachable } from "./errors";
 import type { Host } from "./host/host";
 import type { Connection } from "./host/open";
 import { sh } from "./host/sh";
@@ -121,7 +121,8 @@ export class Configuration {
 
   /**
    * Whether the user said, by its pinned key, that this host no longer exists.
-   * @throws NetdiskError CONFIG where it answers all the same: what is on it would be left to itself.
+   * @throws NetdiskError CONFIG where it answers all the same, be it by a refusal: what is on it would be left to itself,
+   * and a client would go on writing to the disk that the next one opens.
    */
   isGone(): Promise<boolean> {
     return (this.#gone ??= this.#isGivenUp());
@@ -132,15 +133,17 @@ export class Configuration {
     if (gone === undefined || gone === "" || !this.#connection) return false;
     if (!(await this.hosts.hostFingerprints(this.#connection)).includes(gone)) return false;
     const { host } = this.access(false);
+    let found = "";
     try {
       await host.exec(sh`true`);
     } catch (error) {
-      if (error instanceof NetdiskError && error.code === "UNREACHABLE") return true;
-      throw error;
+      if (!(error instanceof NetdiskError) || error.code !== "UNREACHABLE") throw error;
+      if (!(error instanceof Unreachable) || !error.answered) return true;
+      found = ` (${error.message})`;
     }
     throw new NetdiskError(
       "CONFIG",
-      `${host.label} answers, and NETDISK_HOST_GONE=${gone} says that it no longer exists. ` +
+      `${host.label} answers with its pinned key${found}, and NETDISK_HOST_GONE=${gone} says that it no longer exists. ` +
         "Unset the variable and run the same again; to give up a host that cannot be mended, switch it off first.",
     );
   }

@@ -26,15 +26,22 @@ export class NetdiskError extends Error {
   }
 }
 
+interface UnreachableOptions extends ErrorOptions {
+  /** Instead of the message where the state knows the host: it may have moved, or be gone for good. */
+  whereKnown?: string;
+  /** Whether it proved all the same that it has the pinned key: then it runs, whatever it refuses. */
+  answered: boolean;
+}
+
 /** A host cannot be reached. */
 export class Unreachable extends NetdiskError {
-  constructor(
-    message: string,
-    /** Instead of the message where the state knows the host: it may have moved, or be gone for good. */
-    readonly whereKnown: string,
-    options?: ErrorOptions,
-  ) {
+  readonly whereKnown: string;
+  readonly answered: boolean;
+
+  constructor(message: string, { whereKnown = message, answered, ...options }: UnreachableOptions) {
     super("UNREACHABLE", message, options);
+    this.whereKnown = whereKnown;
+    this.answered = answered;
   }
 }
 

@@ -27,6 +27,7 @@ export async function connect(lib: typeof ssh2, target: Target, limits: Limits):
   const client = new lib.Client();
   let refusedKey: Buffer | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let answered = false;
 
   try {
     await new Promise<void>((resolve, reject) => {
@@ -34,7 +35,11 @@ export async function connect(lib: typeof ssh2, target: Target, limits: Limits):
       client.on("connect", () => {
         stage = `${proxy ? "ProxyCommand runs" : "connected"}, no SSH greeting`;
       });
-      client.on("handshake", () => (stage = "logging in"));
+      client.on("handshake", () => {
+        stage = "logging in";
+        // The key was good, and what came was signed with it.
+        answered = true;
+      });
       client.on("ready", () => resolve());
       client.on("error", reject);
       client.on("close", () => reject(new Error("the connection was closed before the login")));
@@ -72,7 +77,7 @@ export async function connect(lib: typeof ssh2, target: Target, limits: Limits):
     client.on("error", () => {});
     client.destroy();
     proxy?.end();
-    throw explain({ error, target, refusedKey, logins, proxySaid });
+    throw Object.assign(explain({ error, target, refusedKey, logins, proxySaid }), { answered });
   } finally {
     clearTimeout(timer);
   }

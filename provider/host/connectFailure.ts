@@ -4,6 +4,9 @@ import { fingerprint, typeOf } from "./hostKeys";
 import type { Target } from "./sshConfig";
 
 export class ConnectFailure extends Error {
+  /** Whether the host proved that it has the pinned key: it runs, whatever it refused then. */
+  answered = false;
+
   constructor(
     /** Without a full stop. */
     readonly found: string,

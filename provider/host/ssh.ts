@@ -204,25 +204,27 @@ class SshTransport implements Transport {
     const firstCure = cure ?? "Start it, or set another host, port or user, and run `pulumi up` again.";
     // To give a host up is the last thing to think of where something better is known.
     const knownCure = cure === undefined ? gone(target) : `${moved} docs/recovery.md has the way. ${cure}`;
-    return new Unreachable(`${what} ${firstCure}`, `${what} ${knownCure}`, { cause: failure });
+    return new Unreachable(`${what} ${firstCure}`, {
+      whereKnown: `${what} ${knownCure}`,
+      answered: failure.answered,
+      cause: failure,
+    });
   }
 
   #refusedChannel(error = new Error("no session is free")): NetdiskError {
-    return new NetdiskError(
-      "UNREACHABLE",
+    return new Unreachable(
       `${this.label}: sshd does not start a command: ${error.message}. It was not run. ` +
         `Allow sessions in sshd_config (MaxSessions 10, no ForceCommand for this login).`,
-      { cause: error },
+      { answered: true, cause: error },
     );
   }
 
   #lost(cause?: Error): NetdiskError {
     const reason = cause?.message ?? "it was closed";
-    return new NetdiskError(
-      "UNREACHABLE",
+    return new Unreachable(
       `${this.label}: the connection was lost during a command (${reason}); the command may still be running on the host. ` +
         "Run `pulumi up` again when the host can be reached: it waits for the command, then continues.",
-      { cause },
+      { answered: true, cause },
     );
   }
 }

@@ -169,23 +169,32 @@ describe("over SSH", () => {
     expect(Date.now() - begin).toBeLessThan(10_500);
   });
 
-  it("gives up a host by its fingerprint, but none that answers", async () => {
-    const provide = await start({ command: "true" });
-    const [fingerprint] = await hostFingerprints(ssh.connection);
-    process.env.NETDISK_HOST_GONE = fingerprint;
-    try {
-      for (const act of [provide.read, provide.delete]) {
-        const failure = (await act(urn, known).catch((error: unknown) => error)) as Failure;
-        expect(failure.message).toMatch(/answers, and NETDISK_HOST_GONE=SHA256:.*switch it off first\.$/);
+  it.each([
+    ["answers", {}, [{ command: "true" }], "answers with its pinned key, and"],
+    ["refuses the login", { refuseAll: true }, [], "refuses the login of root.*, and"],
+    ["loses the connection", {}, [{ command: "true", cut: true }], "the connection was lost.*, and"],
+  ] satisfies [string, ServerOptions, Exchange[], string][])(
+    "gives up a host by its fingerprint, but none that %s",
+    async (_what, options, script, found) => {
+      const provide = await startAs(options, {}, ...script);
+      const [fingerprint] = await hostFingerprints(ssh.connection);
+      process.env.NETDISK_HOST_GONE = fingerprint;
+      try {
+        for (const act of [provide.read, provide.delete]) {
+          const failure = (await act(urn, known).catch((error: unknown) => error)) as Failure;
+          expect(failure.message).toMatch(
+            new RegExp(`^CONFIG: .*${found} NETDISK_HOST_GONE=SHA256:.*switch it off first\\.$`),
+          );
+        }
+        await ssh.close();
+        await provide.configure({ role: "server", ...ssh.connection });
+        expect((await provide.read(urn, known)).id).toBe("");
+        await provide.delete(urn, known);
+      } finally {
+        delete process.env.NETDISK_HOST_GONE;
       }
-      await ssh.close();
-      await provide.configure({ role: "server", ...ssh.connection });
-      expect((await provide.read(urn, known)).id).toBe("");
-      await provide.delete(urn, known);
-    } finally {
-      delete process.env.NETDISK_HOST_GONE;
-    }
-  });
+    },
+  );
 
   it("deletes: look, remove, look, release", async () => {
     const provide = await start(
