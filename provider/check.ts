@@ -66,14 +66,25 @@ const canonical = (field: Field, value: unknown): unknown =>
 export const same = (field: Field, a: unknown, b: unknown): boolean =>
   equal(canonical(field, a), canonical(field, b));
 
-const show = (value: unknown, secret: boolean): string => (secret ? "a secret" : JSON.stringify(value));
+function show(value: unknown, secret: boolean): string {
+  if (value === undefined) return "nothing";
+  return secret ? "a secret" : JSON.stringify(value);
+}
 
-/** A fixed field whose old value is known and differs: changing it in place would cost data. */
+/**
+ * Whether old inputs say that the field was left out. Where a field must have a value, or has a default, they do not: they
+ * are those of a version that did not know it, and none at all are those of nothing.
+ */
+const wasLeftOut = (field: Field, olds: Properties): boolean =>
+  Object.keys(olds).length > 0 && field.schema.safeParse(undefined).success && defaultOf(field) === undefined;
+
+/** A fixed field whose old value is known, if only as left out, and differs: changing it in place would cost data. */
 function fixedFailures(fields: Fields, olds: Properties, inputs: Properties): Failure[] {
   return Object.entries(fields).flatMap(([key, field]) => {
     const before = plain(olds[key]);
     const after = plain(inputs[key]);
-    if (field.role !== "fixed" || before.value === undefined || before.unknown || after.unknown) return [];
+    if (field.role !== "fixed" || before.unknown || after.unknown) return [];
+    if (before.value === undefined && !wasLeftOut(field, olds)) return [];
     if (same(field, before.value, after.value)) return [];
     if (field.growable && Number(canonical(field, before.value)) < Number(canonical(field, after.value)))
       return [];

@@ -6,6 +6,8 @@ import { registry } from "../../provider/registry";
 import { resourceType } from "../../provider/resource";
 import { attachment } from "../../provider/resources/attachment";
 import { backingFile } from "../../provider/resources/backingFile";
+import { luks } from "../../provider/resources/luks";
+import { luksKey } from "../../provider/resources/luksKey";
 import { unknown } from "../../provider/wire/values";
 import { define, field } from "../../schema/define";
 import { canonicalSize, nameField, size } from "../../schema/fields";
@@ -146,6 +148,37 @@ describe("check", () => {
         { property: "loop", reason: refused },
       ]);
     expect(check(backingFile, looped(false), looped()).failures).toEqual([]);
+  });
+
+  it.each([
+    ["a sealed key file", luksKey, { bytes: 64 }, { gpg: "/etc/netdisk/key.asc", passphrase: "long enough" }],
+    [
+      "an iteration time",
+      luks,
+      { device: "/dev/netdisk/photos", keyFile: "/etc/netdisk/keys/photos.key" },
+      { iterTime: 5000 },
+    ],
+  ])("refuses to give a disk %s later, or to take it away", (_, resource, rest, more: object) => {
+    const [without, given] = [
+      { name: "photos", ...rest },
+      { name: "photos", ...rest, ...more },
+    ];
+    const [[property, value] = []] = Object.entries(more);
+    const refused = (change: string) => [
+      { property, reason: expect.stringContaining(`cannot change from ${change}. `) as string },
+    ];
+    expect(check(resource, without, given).failures).toEqual(refused(`nothing to ${JSON.stringify(value)}`));
+    expect(check(resource, given, without).failures).toEqual(refused(`${JSON.stringify(value)} to nothing`));
+    for (const inputs of [without, given]) {
+      expect(check(resource, inputs, inputs).failures).toEqual([]);
+      expect(check(resource, undefined, inputs).failures).toEqual([]);
+      // Found absent but for the claim: nothing can be lost.
+      expect(check(resource, { ...without, absent: true }, inputs).failures).toEqual([]);
+    }
+  });
+
+  it("lets a fixed field be added that the version before did not know, where it must have a value", () => {
+    expect(check(type, { name: "testdisk" }, { ...good, size: "2 GiB" }).failures).toEqual([]);
   });
 
   it("marks what the definition says is secret, and never shows it", () => {
