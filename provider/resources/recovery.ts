@@ -2,6 +2,7 @@
  * Key and header, sealed with the recovery passphrase (schema/crypt.ts, docs/recovery.md). Plain bytes go from
  * tar to gpg through a pipe and are never in a file of their own; the passphrase comes on stdin.
  */
+import { isAscii } from "node:buffer";
 import { dirname } from "node:path";
 import { recovery as definition } from "../../schema/crypt";
 import type { Inputs } from "../../schema/define";
@@ -48,11 +49,18 @@ function putBack(name: string, sealed: Secret): Step[] {
       do: "run",
       title: "set aside the client's sealed copy",
       command: sh`${setAside}
-install -d -m 0700 ${dirname(kept)} && { [ ! -e ${kept} ] || { set_aside ${kept} && echo ${`${kept} did not open, or was another disk's: it is ${kept}.set-aside now`}; }; }`,
+install -d -m 0700 ${dirname(kept)} && { [ ! -e ${kept} ] || { set_aside ${kept} && echo ${`${kept} did not open, was another disk's or not ASCII-armored: it is ${kept}.set-aside now`}; }; }`,
     },
     writeStep(kept, sealed.reveal(), 0o600),
   ];
 }
+
+/**
+ * Whether the state, which holds text, can hold the file: one that somebody sealed by hand without `--armor` opens as well,
+ * and would be kept as something that does not.
+ */
+const isArmored = (file: Buffer): boolean =>
+  isAscii(file) && file.indexOf("-----BEGIN PGP MESSAGE-----") === 0;
 
 /**
  * Whether the client's file may take the place of the blob that state holds. That may be the last one that opens the
@@ -132,8 +140,10 @@ export const recovery = resourceType<typeof definition>({
     ]);
     const inPlace = places.every((place) => place !== undefined);
     const compared = file !== undefined && inPlace;
+    const armored = file !== undefined && isArmored(file);
     const current =
       compared &&
+      armored &&
       (await askWith(
         host,
         gpgCheck,
@@ -145,7 +155,8 @@ export const recovery = resourceType<typeof definition>({
       )) === "current";
     const { luksUuid, sealed: last } = known.state ?? {};
     const taken =
-      file !== undefined && (current || last === undefined || (await isThisDisks(host, inputs, file, last)));
+      file !== undefined &&
+      (last === undefined || (armored && (current || (await isThisDisks(host, inputs, file, last)))));
     const sealed = taken ? new Secret(file.toString("ascii")) : last;
     if (sealed === undefined) return { is: "absent" };
     return {
