@@ -60,14 +60,55 @@ export function refuseMistakes(what: string, fields: Record<string, Field>, args
   refuse(what, args, { schema, isSecret: ([key = ""]) => fields[key]?.secret !== false });
 }
 
+type Role = "server" | "client";
+
+const called = (role: Role, name: string) => `${role === "server" ? "Server" : "Client"} "${name}"`;
+
 /** Arguments of a Server or a Client. */
-export function refuseHostMistakes(role: "server" | "client", name: string, args: object): void {
-  refuse(`${role === "server" ? "Server" : "Client"} "${name}"`, args, {
+export function refuseHostMistakes(role: Role, name: string, args: object): void {
+  const place = placeOf(role, plain(args) as Args);
+  const made = takenBy(runOf());
+  refuse(called(role, name), args, {
     schema: sections[role],
     isSecret: (path) => isSecretPath([role, ...path]),
-    together: (args) =>
-      args.connection === unknown ? [] : hostMistakes(role, args, [], { mayShow: () => true }),
+    together: (args) => [
+      ...(args.connection === unknown ? [] : hostMistakes(role, args, [], { mayShow: () => true })),
+      ...sameHost(role, name, place, made),
+    ],
   });
+  if (place) made.set(place.host, name);
+}
+
+let onlyRun: object | undefined;
+
+/** For a process that works for one run of a program: it is told no stack, and has another monitor for each component. */
+export const haveOneRun = (): void => void (onlyRun = {});
+
+/** The run of a program: a process has several with the Automation API, and with mocks. */
+const runOf = (): object =>
+  onlyRun ?? pulumi.runtime.getStackResource() ?? (pulumi.runtime.getMonitor() as object | undefined) ?? {};
+
+interface HostPlace {
+  /** What says which host it is. */
+  property: string;
+  host: string;
+}
+
+/** Undefined where it is not known yet. That two names lead to one host is not seen. */
+function placeOf(role: Role, { connection = "ssh", host, port, sshConfig }: Args): HostPlace | undefined {
+  if (connection === "local") return { property: "connection", host: `${role} local` };
+  const way = [connection, host, port, sshConfig];
+  if (typeof host !== "string" || way.includes(unknown)) return undefined;
+  return { property: "host", host: `${role} ${JSON.stringify(way)}` };
+}
+
+/** Two of a kind would have the same things on the host, and take them from each other in each run. */
+function sameHost(role: Role, name: string, place: HostPlace | undefined, made: Taken): Mistake[] {
+  const other = place && made.get(place.host);
+  // The same name is the engine's to refuse.
+  if (!place || other === undefined || other === name) return [];
+  const text = `is that of ${called(role, other)} too. Make one for each host, and give that to all its disks.`;
+  return [{ path: [place.property], text, at: "value" }];
 }
 
 const diskArguments = diskSection.extend({
@@ -78,7 +119,7 @@ const diskArguments = diskSection.extend({
   adopt: luksUuid.optional(),
 });
 
-/** What the disks so far have for themselves, by the Server or Client that they were given. */
+/** What the disks so far have for themselves, by the Server or Client that they were given; and these, by the run. */
 const takenOn = new WeakMap<object, Taken>();
 
 /** Arguments of an EncryptedDisk. */
@@ -102,10 +143,10 @@ export function refuseDiskMistakes(resourceName: string, args: object): void {
   takeUses(resourceName, name, disk, hosts);
 }
 
-function takenBy(host: unknown): Taken {
-  if (typeof host !== "object" || host === null) return new Map();
-  const taken = takenOn.get(host) ?? new Map<string, string>();
-  takenOn.set(host, taken);
+function takenBy(owner: unknown): Taken {
+  if (typeof owner !== "object" || owner === null) return new Map();
+  const taken = takenOn.get(owner) ?? new Map<string, string>();
+  takenOn.set(owner, taken);
   return taken;
 }
 

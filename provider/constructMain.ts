@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { Client, EncryptedDisk, Server, type EncryptedDiskArgs } from "../components";
+import { haveOneRun } from "../components/mistakes";
 
 type Options = pulumi.ComponentResourceOptions;
 type Result = pulumi.provider.ConstructResult;
@@ -77,4 +78,5 @@ async function construct(
 // Whoever started us is gone when its end of the pipe is.
 process.stdin.on("close", () => process.exit(0)).resume();
 
+haveOneRun();
 void pulumi.provider.main({ version, construct }, process.argv.slice(2));

@@ -150,6 +150,8 @@ it("makes hosts and a disk, which is told its hosts as references", async () => 
   const nas = await construct("Client", "nas", { connection: "local", nbd: { ref: "nbd-3.27.1" } });
   expect(nas.state).toEqual({ nbdCommit: "the commit" });
   expect(registered.find(({ type }) => type.endsWith(":SourceBuild"))?.inputs).toEqual({ ref: "nbd-3.27.1" });
+  const second = construct("Client", "here", { connection: "local" });
+  await expect(second).rejects.toThrow(/connection: is that of Client "nas" too/);
   const before = registered.length;
   const disk = await construct("EncryptedDisk", "photos", {
     server: reference(backup.urn),
@@ -168,7 +170,7 @@ it("makes hosts and a disk, which is told its hosts as references", async () => 
 
 it("takes the orders to erase and to adopt a disk, and gives its sheet, which is a secret", async () => {
   const backup = await construct("Server", "vault", { host: "203.0.113.8" });
-  const nas = await construct("Client", "desk", { connection: "local" });
+  const nas = await construct("Client", "desk", { host: "desk.lan" });
   const luksUuid = "30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11";
   const before = registered.length;
   const disk = await construct("EncryptedDisk", "old", {
@@ -193,7 +195,7 @@ it("takes the orders to erase and to adopt a disk, and gives its sheet, which is
 });
 
 it("says every mistake in the components' own words, without a stack trace", async () => {
-  await expect(construct("Server", "backup2", { host: "203.0.113.7", prot: 22 })).rejects.toThrow(
+  await expect(construct("Server", "backup2", { host: "203.0.113.9", prot: 22 })).rejects.toThrow(
     /^CONFIG: Server "backup2":\n {2}prot: unknown key; did you mean "port"\?$/,
   );
   await expect(

@@ -103,7 +103,7 @@ describe("a host that the command provider cannot reach as netdisk does", () => 
 
   it("is refused with every reason", async () => {
     const server = new netdisk.Server("alias", { host: "backup", endpoint: "203.0.113.7:22" });
-    const client = new netdisk.Client("filed", { host: "nas.lan", user: "me", identityFile: "~/.ssh/key" });
+    const client = new netdisk.Client("filed", { host: "filed.lan", user: "me", identityFile: "~/.ssh/key" });
     const lines = refused({ server, client, afterUp: { server: "true" }, beforeDown: { client: "true" } });
     expect(lines).toEqual([
       'EncryptedDisk "photos":',

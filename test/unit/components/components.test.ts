@@ -40,14 +40,14 @@ describe("a disk", () => {
   ] as const)("goes through the server's jump host, whose key is pinned, by %s", async (transport, type) => {
     const way = { endpoint: "198.51.100.4:22", user: "gate", identityFile: "/root/.ssh/gate" };
     const hostKey = "ssh-ed25519 AAAA";
-    const server = new netdisk.Server("vault", { host: "203.0.113.7", jump: { ...way, hostKey } });
+    const server = new netdisk.Server("vault", { host: "203.0.113.8", jump: { ...way, hostKey } });
     disk({ server, transport });
     await settled();
     expect(inputsOf(registrations, "KnownHost")).toMatchObject({
-      endpoint: "203.0.113.7:22",
+      endpoint: "203.0.113.8:22",
       jumps: { [way.endpoint]: hostKey },
     });
-    expect(inputsOf(registrations, type)).toMatchObject({ endpoint: "203.0.113.7:22", jump: way });
+    expect(inputsOf(registrations, type)).toMatchObject({ endpoint: "203.0.113.8:22", jump: way });
   });
 
   it("that says nothing has a session: no port, no tunnel, and the plugin once for all disks", async () => {

@@ -54,6 +54,36 @@ describe("a mistake in", () => {
     ]);
   });
 
+  it("a second component for one host, which would take everything there from the first", async () => {
+    const at = (host: pulumi.Input<string>, port?: number) => ({
+      host,
+      endpoint: "203.0.113.9:22",
+      ...(port !== undefined && { port }),
+    });
+    new netdisk.Server("one", at("rented"));
+    new netdisk.Client("here", { connection: "local" });
+    await settled();
+    const text = (first: string) =>
+      `is that of ${first} too. Make one for each host, and give that to all its disks.`;
+    expect(await refused(() => new netdisk.Server("two", at("rented")))).toEqual([
+      'Server "two":',
+      `  host: ${text('Server "one"')}`,
+    ]);
+    expect(await refused(() => new netdisk.Client("there", { connection: "local" }))).toEqual([
+      'Client "there":',
+      `  connection: ${text('Client "here"')}`,
+    ]);
+    // Another port may be another host behind the same address; one host may be both; and some are not known yet.
+    new netdisk.Server("two", at("rented", 2222));
+    new netdisk.Client("two", { host: "rented" });
+    new netdisk.Server("three", at(pulumi.output("rented")));
+    await settled();
+    // What another run made does not count.
+    await recordRegistrations();
+    new netdisk.Server("two", at("rented"));
+    await settled();
+  });
+
   it("a disk's, down to the last property, before its first resource is registered", async () => {
     const server = pair.server();
     const client = pair.client();
