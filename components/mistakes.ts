@@ -9,7 +9,7 @@ import type { Field } from "../schema/define";
 import { sharedUses, type Taken, takeUses } from "../schema/diskUses";
 import { diskName, luksUuid } from "../schema/fields";
 import { formatPath, isEmpty, mistakesIn, valueAt, withoutEchoes, type Mistake } from "../schema/mistake";
-import { diskSection, isSecretPath, sections } from "../schema/stack";
+import { diskSection, isSecretPath, plainPaths, sections } from "../schema/stack";
 import { exampleOf, hostMistakes, togetherMistakes } from "../schema/stackMistakes";
 
 type Args = Record<string, unknown>;
@@ -34,20 +34,30 @@ interface Rules {
   /** Whether the value at a path is a secret. */
   isSecret: (path: string[]) => boolean;
   exampleOf?: (path: string[]) => string | undefined;
+  /** What may be no output. */
+  plainly?: string[][];
   /** Rules about several arguments together. */
   together?: (args: Args) => Mistake[];
 }
 
+const output = (path: string[]): Mistake => ({
+  path,
+  text: "must not be an output: which resources there are depends on it. Give it a value that the program knows, such as one of its configuration; values inside of a section may be outputs.",
+  at: "value",
+});
+
 /** @throws pulumi.RunError, which prints no stack trace, naming every mistake with its property path. */
-function refuse(what: string, given: object, { schema, isSecret, exampleOf, together }: Rules): void {
+function refuse(what: string, given: object, rules: Rules): void {
+  const { schema, isSecret, exampleOf, plainly = [], together } = rules;
   const args = plain(given) as Args;
   const all = [
     ...mistakesIn(schema, args, [], { mayShow: (path) => !isSecret(path), exampleOf }),
     ...(together?.(args) ?? []),
   ];
-  const lines = withoutEchoes(all)
-    .filter(({ path }) => !isUnknown(args, path))
-    .map(({ path, text }) => `  ${formatPath(path)}: ${text}`);
+  const outputs = plainly.filter((path) => valueAt(args, path) === unknown).map(output);
+  const lines = [...withoutEchoes(all).filter(({ path }) => !isUnknown(args, path)), ...outputs].map(
+    ({ path, text }) => `  ${formatPath(path)}: ${text}`,
+  );
   if (lines.length === 0) return;
   throw new pulumi.RunError([`${what}:`, ...new Set(lines)].join("\n"));
 }
@@ -71,6 +81,7 @@ export function refuseHostMistakes(role: Role, name: string, args: object): void
   refuse(called(role, name), args, {
     schema: sections[role],
     isSecret: (path) => isSecretPath([role, ...path]),
+    plainly: plainPaths(role),
     together: (args) => [
       ...(args.connection === unknown ? [] : hostMistakes(role, args, [], { mayShow: () => true })),
       ...sameHost(role, name, place, made),
@@ -131,6 +142,7 @@ export function refuseDiskMistakes(resourceName: string, args: object): void {
     schema: diskArguments,
     isSecret: (path) => isSecretPath(path[0] === "recovery" ? path : ["disks", "NAME", ...path]),
     exampleOf: (path) => exampleOf(["disks", "NAME", ...path]),
+    plainly: plainPaths("disks.NAME"),
     together: (args) => [
       ...["server", "client"].filter((key) => isEmpty(args[key])).map(missing),
       ...nameMistakes(resourceName, args),

@@ -8,7 +8,7 @@ import { connection } from "./connection";
 import { type Definition, type Field, isObserved, laterChange } from "./define";
 import { definitions } from "./index";
 import { conditionsOf, ownershipOutputs } from "./ownership";
-import { placeDocs, required, sectionsBelow, stackFields, type Place } from "./stack";
+import { isPlainKey, placeDocs, required, sectionsBelow, stackFields, type Place } from "./stack";
 
 type Json = Record<string, unknown>;
 
@@ -89,10 +89,18 @@ const reference = (place: Place): Json => ({
 });
 
 /** The keys of a section of the stack file, those of its own sections included. */
-const keysOf = (place: Place): Json => ({
-  ...properties(stackFields[place], "input"),
-  ...Object.fromEntries(sectionsBelow(place).map(([key, below]) => [key, reference(below)])),
-});
+function keysOf(place: Place): Json {
+  const keys = {
+    ...properties(stackFields[place], "input"),
+    ...Object.fromEntries(sectionsBelow(place).map(([key, below]) => [key, reference(below)])),
+  };
+  return Object.fromEntries(
+    Object.entries(keys).map(([key, it]) => [
+      key,
+      isPlainKey(place, key) ? { ...(it as Json), plain: true } : it,
+    ]),
+  );
+}
 
 function argument({ doc, component, place }: Component["more"][string]): Json {
   if (component !== undefined) return { $ref: `#/resources/netdisk:index:${component}`, description: doc };

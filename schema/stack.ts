@@ -203,6 +203,24 @@ export const sectionsBelow = (place: Place): [key: string, place: Place][] =>
     .filter((it) => it.startsWith(`${place}.`) && !it.slice(place.length + 1).includes("."))
     .map((it) => [it.slice(place.length + 1), it]);
 
+/**
+ * Keys by which a component decides what it makes, or that it takes apart or puts into names: a program must give them
+ * plainly. An output, which is anything and true, would be taken for something else.
+ */
+const plainKeys: Partial<Record<Place, string[]>> = {
+  client: ["nbd"],
+  "disks.NAME": ["name", "transport", ...sectionsBelow("disks.NAME").map(([key]) => key)],
+  "disks.NAME.file": ["loop"],
+};
+
+export const isPlainKey = (place: Place, key: string): boolean => plainKeys[place]?.includes(key) === true;
+
+/** The paths of such keys, from a place on. */
+export const plainPaths = (place: Place): string[][] => [
+  ...(plainKeys[place] ?? []).map((key) => [key]),
+  ...sectionsBelow(place).flatMap(([key, below]) => plainPaths(below).map((path) => [key, ...path])),
+];
+
 /** What each section is for. */
 export const placeDocs: Record<Place, string> = {
   server:

@@ -36,3 +36,17 @@ it("names every type, with a doc for every property", () => {
       expect(description.length).toBeGreaterThan(3);
   }
 });
+
+it("lets programs give no output where a component decides by the value", () => {
+  interface Arguments {
+    resources: Record<string, { inputProperties: Record<string, { plain?: boolean }> }>;
+    types: Record<string, { properties: Record<string, { plain?: boolean }> }>;
+  }
+  const { resources, types } = pulumiSchema(version) as unknown as Arguments;
+  const disk = resources["netdisk:index:EncryptedDisk"]?.inputProperties ?? {};
+  for (const key of ["name", "transport", "file", "device", "key", "luks", "mount", "afterUp"])
+    expect(disk[key]?.plain, key).toBe(true);
+  expect(disk.blockSize?.plain).toBeUndefined();
+  const file = types["netdisk:index:DiskFileArgs"]?.properties ?? {};
+  expect([file.loop?.plain, file.size?.plain]).toEqual([true, undefined]);
+});

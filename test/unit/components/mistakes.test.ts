@@ -132,6 +132,27 @@ describe("a mistake in", () => {
     await settled();
   });
 
+  it("a disk's: an output, where the program itself decides by the value", async () => {
+    const hosts = { server: pair.server(), client: pair.client() };
+    await settled();
+    const args = {
+      ...hosts,
+      name: pulumi.output("photos"),
+      transport: pulumi.output("session"),
+      recovery: "none",
+      file: { size: pulumi.output("1 GiB"), loop: Promise.resolve(false) },
+      mount: pulumi.output({ path: "/mnt/photos" }),
+    };
+    const lines = await refused((wrong) => new netdisk.EncryptedDisk("photos", wrong(args)));
+    expect(lines.map((line) => line.replace(/: which resources.*/, ""))).toEqual([
+      'EncryptedDisk "photos":',
+      "  name: must not be an output",
+      "  transport: must not be an output",
+      "  mount: must not be an output",
+      "  file.loop: must not be an output",
+    ]);
+  });
+
   it("a disk without anything", async () => {
     expect(await refused((wrong) => new netdisk.EncryptedDisk("photos", wrong({})))).toEqual([
       'EncryptedDisk "photos":',
