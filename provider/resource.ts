@@ -122,7 +122,7 @@ export interface ResourceType<D extends Definition = Definition> {
    */
   predict?(inputs: Inputs<D>): Partial<State<D>>;
 
-  /** Outputs that any change makes anew, and that a preview of one must therefore not take for known. */
+  /** Outputs that a change may make anew, and that a preview of one must therefore not take for known. */
   renewed?: readonly string[];
 
   /**

@@ -128,6 +128,7 @@ export const recovery = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   keepWhenGone: true,
+  renewed: ["sealed"],
 
   async observe(host, inputs, known) {
     const { name, keyFile, header, passphrase } = inputs;

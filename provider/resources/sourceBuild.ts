@@ -10,6 +10,7 @@ export const sourceBuild = resourceType<typeof definition>({
   definition,
   name: (inputs) => inputs.name,
   predict: ({ prefix }) => ({ client: `${prefix}/sbin/nbd-client` }),
+  renewed: ["commit", "digests"],
 
   async observe(host, { name, prefix }) {
     const manifest = await ask(host, buildManifest, prefix, nbdManifest(prefix));

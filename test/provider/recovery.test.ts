@@ -1,6 +1,7 @@
 /** The sealed copy is needed most when its client is new or gone: state must not lose it then. */
 import { afterEach, describe, expect, it } from "vitest";
 import { recovery } from "../../provider/resources/recovery";
+import { unknown } from "../../provider/wire/values";
 import { Secret } from "../../schema/secret";
 import type { Failure } from "./client";
 import { urnOf } from "./client";
@@ -39,6 +40,12 @@ describe("the sealed copy", () => {
     const failure = (await engine.update(urn, existing, inputs).catch((error: unknown) => error)) as Failure;
     expect(engine.host.read("../recovery", "testdisk.gpg")).toBe(sealed.reveal());
     expect(revealed(failure.initFailed?.outputs.sealed)).toBe(sealed.reveal());
+  });
+
+  it("may be another after an update, which a preview does not know", async () => {
+    const engine = await play(undefined, [recovery]);
+    const { inputs } = await engine.check(urn, { ...wish, passphrase: new Secret("another horse") });
+    expect((await engine.update(urn, existing, inputs, true)).outputs.sealed).toBe(unknown);
   });
 
   it("outlives a host that is given up, until it is deleted", async () => {

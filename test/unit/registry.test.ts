@@ -23,6 +23,20 @@ it("keeps in the state what brings data back when its host is gone, and nothing 
   ]);
 });
 
+it("takes no output for known in a preview that the update may make anew", () => {
+  const renewed = [...registry.values()].flatMap(({ definition, renewed = [] }) =>
+    renewed.map((key) => `${definition.token.replace("netdisk:index:", "")}.${key}`),
+  );
+  expect(renewed.sort()).toEqual([
+    "Export.revision",
+    "Recovery.sealed",
+    "SourceBuild.commit",
+    "SourceBuild.digests",
+  ]);
+  for (const { definition, renewed = [] } of registry.values())
+    expect(Object.keys(definition.outputs)).toEqual(expect.arrayContaining([...renewed]));
+});
+
 it.each(all)("%s: its key, token and kind agree", (key, { token, kind }) => {
   expect(token).toBe(`netdisk:index:${key}`);
   expect(kind).toBe(key.replaceAll(/(?<!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase());
