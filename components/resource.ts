@@ -1,7 +1,7 @@
 /** Turns a definition (schema/) into an SDK class, so that no argument, type or secret is written down twice. */
 import * as pulumi from "@pulumi/pulumi";
 import type * as z from "zod";
-import type { Args, Definition, Field } from "../schema/define";
+import type { Args, Definition, Field, Unobserved } from "../schema/define";
 import { refuseMistakes } from "./mistakes";
 
 /** The wishes as a program writes them: fields with a default may be left out, each may be an output of another resource. */
@@ -9,13 +9,13 @@ export type InputsOf<D> = { [K in keyof Args<D>]: pulumi.Input<Args<D>[K]> };
 
 type Widen<V> = V extends boolean ? boolean : string;
 
-/** What was read on the host, as outputs. Secret inputs cannot be read back and are left out. */
+/** What was read on the host, as outputs. Inputs that cannot be read back, such as secrets, are left out. */
 export type OutputsOf<D> =
   D extends Definition<infer I, infer C, infer O>
     ? {
-        readonly [K in keyof I as I[K] extends Field<z.ZodType, true> ? never : K]: pulumi.Output<
-          z.output<I[K]["schema"]>
-        >;
+        readonly [
+          K in keyof I as I[K] extends Field<z.ZodType, true> | Unobserved ? never : K
+        ]: pulumi.Output<z.output<I[K]["schema"]>>;
       } & { readonly [K in keyof C]: pulumi.Output<Widen<C[K]["value"]>> } & {
         readonly [K in keyof O]: pulumi.Output<z.output<O[K]["schema"]>>;
       }

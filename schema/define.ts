@@ -35,10 +35,19 @@ export interface Field<T extends z.ZodType = z.ZodType, S extends boolean = bool
   secret: S;
 }
 
+/** A field whose value no state has. */
+export interface Unobserved {
+  role: "unobserved" | "order";
+}
+
 export function field<T extends z.ZodType>(
   schema: T,
   options: FieldOptions & { secret: true },
 ): Field<T, true>;
+export function field<T extends z.ZodType>(
+  schema: T,
+  options: FieldOptions & Unobserved,
+): Field<T, false> & Unobserved;
 export function field<T extends z.ZodType>(schema: T, options: FieldOptions): Field<T, false>;
 export function field<T extends z.ZodType>(schema: T, options: FieldOptions): Field<T> {
   return { role: "settable", secret: false, ...options, schema };
