@@ -6,8 +6,6 @@ set -u
 name={{name}}
 link={{device}}
 note={{note}}
-# There during a reload.
-growing=$note.growing
 socket={{socket}}
 session={{session}}
 # The script of the mapping above, which grows with the device.
@@ -63,7 +61,10 @@ attach() {
     return 1
   fi
   # By netlink: nbd-client ends, and the kernel lets the device be connected again when the plugin has died.
-  if ! out=$(timeout 20 "$client" -unix "$socket" -N "$name" "/dev/$device" -b "$block_size" </dev/null 2>&1 9>&-) || ! connected "$device"; then
+  # Noted before, by the process that becomes nbd-client: whoever ends this script meanwhile leaves a note of all that is connected.
+  # shellcheck disable=SC2016  # of that process
+  if ! out=$(timeout 20 sh -c 'echo "$1 $$" >"$2" && shift 2 && exec "$@"' sh "$device" "$note" \
+    "$client" -unix "$socket" -N "$name" "/dev/$device" -b "$block_size" </dev/null 2>&1 9>&-) || ! connected "$device"; then
     exec 9>&-
     say "nbd-client could not attach /dev/$device: $(echo "$out" | tail -n 1)"
     return 1
@@ -119,7 +120,8 @@ freeze() {
   done
 }
 
-grow() {
+# Below a disk that stays open: the settings of this script as it is now, of which only the size can have changed.
+reload() {
   if ! attached; then
     echo "the device is not attached; run: systemctl restart {{target}}" >&2
     return 1
@@ -131,23 +133,13 @@ grow() {
   dd if="/dev/$node" of=/dev/null bs=4096 count=1 iflag=direct status=none || return 1
   frozen=
   trap thaw EXIT
+  # Without this, dash leaves it out when a signal ends the script.
+  trap 'exit 143' TERM HUP INT
   freeze && "$helper" resize "/dev/$node" "$pid" "$size" || return 1
   thaw
   fits "$node" && "$open" widen || return 1
   say "/dev/$node has grown to $(cat "/sys/block/$node/size") sectors"
 }
-
-# Below a disk that stays open: the settings of this script as it is now, of which only the size can have changed.
-reload() {
-  : >"$growing"
-  grow
-  status=$?
-  rm -f "$growing"
-  return "$status"
-}
-
-# systemd does not run ExecStop where the stop comes during a reload.
-left() { [ ! -e "$growing" ] || { rm -f "$growing" && stop; }; }
 
 # Whatever is above has been stopped by now. What is on its way to the server is seen safe before the device goes; by
 # hand that is waited for, a shutdown gives up after a while (session.sh).
@@ -193,9 +185,8 @@ case "${1-}" in
   start) start ;;
   reload) reload ;;
   stop) stop ;;
-  left) left ;;
   *)
-    echo "usage: $0 start|reload|stop|left" >&2
+    echo "usage: $0 start|reload|stop" >&2
     exit 2
     ;;
 esac

@@ -18,6 +18,8 @@ session={{session}}
 
 {{patiently}}
 
+{{resume}}
+
 # Refused: trying again will not help.
 fail() {
   echo "$1" >&2
@@ -103,6 +105,7 @@ reload() {
 
 # Until the disk is no longer mounted at the path.
 take_down() {
+  resume || true
   tries=0
   while now=$(mounted) && [ -n "$now" ]; do
     [ "${now#* }" = "$device" ] || fail "$path has something else mounted on it: ${now#* }; left alone"

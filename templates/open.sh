@@ -19,6 +19,8 @@ session={{session}}
 
 {{patiently}}
 
+{{resume}}
+
 # Refused: trying again will not help.
 fail() {
   echo "$1" >&2
@@ -209,7 +211,10 @@ bound_writeback() {
 start() {
   look_at "$device" lenient
   if exists "$name"; then
-    [ "$(runs "$name")" != "$cipher $number" ] || return 0
+    if [ "$(runs "$name")" = "$cipher $number" ]; then
+      resume || exit 1
+      return 0
+    fi
     echo "$name is still open over a device that is gone; closing it"
     release
   fi

@@ -37,15 +37,23 @@ identity() {
   echo "$(cat /etc/machine-id /sys/class/dmi/id/product_uuid 2>/dev/null | sha256sum | cut -c -16) $1 $(uname -n | tr -cd 'A-Za-z0-9._-' | cut -c -64)"
 }
 
-# Asks the server something about the lease, as the attachment $2: takeover, release, lease.
-ask_server() { ssh -F "$ssh_config" server "$1 $(identity "$2")" </dev/null; }
+# Asks the server something about the lease, as the attachment $2: takeover, release, lease. What comes back is the server's
+# word: some of it, and nothing by which a terminal could be told to do things.
+ask_server() {
+  {
+    status=$({ { ssh -F "$ssh_config" server "$1 $(identity "$2")" </dev/null 2>&1; echo $? >&3; } |
+      head -c 4096 | LC_ALL=C tr -cd '\n -~' >&4; } 3>&1)
+  } 4>&1
+  return "$status"
+}
 
-status() { "$helper" ask "$control" status 2>/dev/null; }
+# Fails with 3 where no plugin runs, with another status where that cannot be said.
+status() { "$helper" ask "$control" status; }
 
 {{statusField}}
 
-# What the status says under a key: `value state`, `value retained`. Nothing where the plugin does not run.
-value() { status | field "$1"; }
+# What the status says under a key: `value state`, `value retained`. Nothing where no plugin answers.
+value() { status 2>/dev/null | field "$1"; }
 
 {{attached}}
 
@@ -154,26 +162,50 @@ stop() {
   # new one it lets this host in, released or not.
   given_back=$(cat "$nonce")
   rm -f "$nonce"
-  ask_server release "$given_back" >/dev/null || echo "the server could not be told that the disk is free: its lease stays with this host"
+  said=$(ask_server release "$given_back") || echo "the server could not be told that the disk is free: its lease stays with this host: $said"
+}
+
+note_loss() {
+  [ ! -d "$dir" ] || echo "$lost" >"$given_up_now"
+  mkdir -p "${given_up%/*}" && echo "$lost" >"$given_up.new" && sync "$given_up.new" && mv -f "$given_up.new" "$given_up"
+}
+
+# What a suspended mapping holds back would wait for ever, and its users with it.
+resume_holders() {
+  for holder in "/sys/block/$1/holders"/*; do
+    [ -e "$holder" ] || continue
+    mapping=$(cat "$holder/dm/name")
+    dmsetup resume "$mapping" || echo "$mapping stays suspended, and what waits for it goes on waiting; to end that: dmsetup wipe_table $mapping" >&2
+  done
 }
 
 # Gives the disk up: waiting requests fail, what is retained is lost. Said here, and again at the next start.
 abort() {
-  said=$("$helper" ask "$control" abort | sed -n 's/.*"message":"\([^"]*\)".*/\1/p')
+  answer=$("$helper" ask "$control" abort)
+  asked=$?
+  said=
+  case $answer in '{"ok":true,'*) said=$(echo "$answer" | field message) ;; esac
   dismiss
-  lost="$(date -u +%Y-%m-%dT%H:%M:%SZ) ($1): ${said:-the plugin did not answer}; what programs had written and not synced is lost, too"
+  # Who comes second, as another unit's stop may, is not told any more what was lost: it stays as the first one has noted it.
+  if [ -n "$said" ] || ! lost=$(loss); then
+    lost="$(date -u +%Y-%m-%dT%H:%M:%SZ) ($1): ${said:-the plugin did not answer}; what programs had written and not synced is lost, too"
+    note_loss
+  fi
   echo "$name was given up on $lost" >&2
-  [ ! -d "$dir" ] || echo "$lost" >"$given_up_now"
-  mkdir -p "${given_up%/*}" && echo "$lost" >"$given_up.new" && sync "$given_up.new" && mv -f "$given_up.new" "$given_up"
-  if attached && ! why=$("$client" -d "/dev/$node" 2>&1); then
-    echo "/dev/$node is still attached, and what waits for it goes on waiting: $client -d /dev/$node failed: ${why:-without a word}. Cure that; then: netdisk abort $name" >&2
-    return 1
+  # One that hangs may hold up the disconnect: while the kernel sends it a request, that waits until it is taken.
+  case $asked in 0 | 3) ;; *) systemctl kill --signal=KILL {{unit}} ;; esac
+  if attached; then
+    if ! why=$("$client" -d "/dev/$node" 2>&1); then
+      echo "/dev/$node is still attached, and what waits for it goes on waiting: $client -d /dev/$node failed: ${why:-without a word}. Cure that; then: netdisk abort $name" >&2
+      return 1
+    fi
+    resume_holders "$node"
   fi
   # Now that it is free, another disk may be given the device: nothing of this one may lead there. Without a note the link is
   # none of ours: by transport: forward the disk is attached beside what is left of its session.
   [ ! -e "$note" ] || rm -f "$device" "$note"
   # A plugin that runs forgets by itself. Where none will start again, what is kept would hinder a removal for ever.
-  [ -n "$said" ] || rm -f "$retained"
+  [ -n "$answer" ] || rm -f "$retained"
 }
 
 # Where the unit was stopped by hand under an attached device, a stop of the disk or of the host would wait for nobody. So it
@@ -189,27 +221,43 @@ wake() {
 # Neither of the two stops it in its turn: it had no need to when it began.
 dismiss() { [ ! -e "$woken" ] || systemctl stop --no-block {{unit}}; }
 
+uptime() { cut -d . -f 1 /proc/uptime; }
+
 # Waits until process $1, which may hang because the server is out of reach, has ended. By hand a stop waits for the
 # server as long as it takes; a shutdown gives the disk up after a while.
 watch() {
-  waited=0 away=0
+  waited=0 away=0 last=$(uptime)
   while [ -e "/proc/$1" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; do
     sleep 1
     connections=$(value connections)
     [ -n "$connections" ] || wake
+    # A plugin that hangs is waited for in each turn. Of one that took longer still only so much counts: without a session is
+    # who is found so several times.
+    now=$(uptime) passed=$((now - last)) last=$now
+    [ "$passed" -le 5 ] || passed=5
     [ "$(systemctl is-system-running)" = stopping ] || continue
-    waited=$((waited + 1)) away=$((away + 1))
+    # Without a device nobody waits for the server.
+    attached || continue
+    waited=$((waited + passed)) away=$((away + passed))
     # A session without progress ends by itself, in the midst of a replay, too. The state would not do: a session that works
     # on what the server has refused is still called parked.
     [ "${connections:-0}" = 0 ] || away=0
     if [ "$away" -ge "$patience" ]; then
       abort "shutdown, the server is out of reach"
       return
-    elif [ "$waited" -ge "$long_patience" ]; then
+    elif [ -n "$long_patience" ] && [ "$waited" -ge "$long_patience" ]; then
       abort "shutdown, the server takes too long"
       return
     fi
   done
+}
+
+# For as long as process $1 waits until the chain is down, which in a shutdown begins before anything else is stopped. A user of
+# the disk that is ordered after it may wait for the server, deaf to signals, and with it each stop of the chain. How long a
+# session needs is the chain's own business, and so is how long others take that need no server.
+watch_link() {
+  long_patience=
+  watch "$1"
 }
 
 # Waits as above for what the unit that runs us has left behind; fails where that is nothing. For ExecStopPost: a unit that
@@ -247,9 +295,10 @@ case "${1-}" in
   abort) abort "${2:-by hand}" ;;
   grow) grow "$2" ;;
   watch) watch "$2" ;;
+  watch-link) watch_link "$2" ;;
   value) value "$2" ;;
   *)
-    echo "usage: $0 start|reconnect|stop|status|left|dismiss|unharmed|grow BYTES|value KEY|watch PID|abort [WHY]|lease|takeover" >&2
+    echo "usage: $0 start|reconnect|stop|status|left|dismiss|unharmed|grow BYTES|value KEY|watch PID|watch-link PID|abort [WHY]|lease|takeover" >&2
     exit 2
     ;;
 esac

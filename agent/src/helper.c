@@ -1,7 +1,8 @@
 /* netdisk-helper: what a shell script cannot do for a disk: talk to the control socket, and to the kernel's nbd by netlink,
  * and connect over a link that comes and goes.
  *
- *   ask SOCKET WORD            sends WORD to a control socket and prints the answer; status 1 where nobody answers
+ *   ask SOCKET WORD            sends WORD to a control socket and prints the answer; status 3 where nobody listens, 1 where
+ *                              that cannot be said, or nobody answers in time
  *   keep DEVICE SECONDS        requests wait this long for a new connection when the present one dies
  *   dial HOST PORT             connects, and passes the connection to ssh (ProxyCommand with ProxyUseFdpass)
  *   reconnect DEVICE PID SOCKET
@@ -33,7 +34,9 @@
 
 #define READY_WITHIN_S 60       /* the plugin locks its memory before it listens */
 #define DIAL_WITHIN_MS 10000    /* then ssh is started anew, which looks the host's name up again */
-#define ANSWER_WITHIN_S 70      /* a little more than the plugin takes at most */
+#define STATUS_WITHIN_S 3       /* whoever asks has more to do */
+#define ANSWER_WITHIN_S 10      /* the engine answers within a second, also while it dials */
+#define NOBODY_LISTENS 3        /* exit status */
 
 static void
 complain (const char *what, const char *why)
@@ -41,9 +44,11 @@ complain (const char *what, const char *why)
   fprintf (stderr, "netdisk-helper: %s: %s\n", what, why);
 }
 
+/* A process that hangs takes no connection: with its backlog full, connect waits, as read and write do, for PATIENCE_S. */
 static int
-connect_socket (const char *path)
+connect_socket (const char *path, int patience_s)
 {
+  const struct timeval patience = { .tv_sec = patience_s };
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   int fd;
 
@@ -53,6 +58,8 @@ connect_socket (const char *path)
   }
   strcpy (address.sun_path, path);
   fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   if (fd != -1 && connect (fd, (const struct sockaddr *) &address, sizeof address) == -1) {
     int error = errno;
     close (fd);
@@ -65,16 +72,15 @@ connect_socket (const char *path)
 static int
 ask (const char *path, const char *word)
 {
-  const struct timeval patience = { .tv_sec = ANSWER_WITHIN_S };
   char line[64], answer[4096];
   ssize_t n, all = 0;
-  int fd = connect_socket (path);
+  int fd = connect_socket (path, strcmp (word, "status") == 0 ? STATUS_WITHIN_S : ANSWER_WITHIN_S);
 
   if (fd == -1) {
-    complain (path, strerror (errno));
-    return EXIT_FAILURE;
+    int error = errno;
+    complain (path, strerror (error));
+    return error == ENOENT || error == ECONNREFUSED ? NOBODY_LISTENS : EXIT_FAILURE;
   }
-  setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   n = snprintf (line, sizeof line, "%s\n", word);
   if (n >= (ssize_t) sizeof line || send (fd, line, (size_t) n, MSG_NOSIGNAL) != n) {
     complain (path, "the word could not be sent");

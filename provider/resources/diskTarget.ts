@@ -7,6 +7,7 @@ import {
   downUnit,
   mountUnit,
   openUnit,
+  sessionScript,
   sessionUnit,
   tunnelUnit,
   unitDir,
@@ -16,6 +17,7 @@ import { ask } from "../fact";
 import { isRunning, systemdUnits } from "../facts/systemd";
 import { sh } from "../host/sh";
 import { type Step, resourceType } from "../resource";
+import { type Raw, raw, systemdWord } from "../template";
 import { type ChainUnit, install, noteOf, observeUnit, stopTimeout, unitOnly, uninstall } from "./chainUnit";
 import { inOrder } from "./takeDown";
 import { isLocked, lockedIsFine } from "./unlock";
@@ -24,6 +26,10 @@ type Wish = Inputs<typeof definition>;
 
 const linkUnit = ({ name, transport }: Wish): string =>
   transport === "session" ? sessionUnit(name) : tunnelUnit(name);
+
+/** Beside the shell that waits until the chain is down; `$$$$` is `$$` to it. */
+const watchOf = ({ name, transport }: Wish): Raw =>
+  raw(transport === "session" ? `${systemdWord(sessionScript(name))} watch-link $$$$ & ` : "");
 
 const chainOf = (wish: Wish): string[] => [
   mountUnit(wish.name),
@@ -41,6 +47,7 @@ function unitsOf(wish: Wish): ChainUnit[] {
     unitOnly(up, "netdisk-up.service", { name, target, mount }),
     unitOnly(down, "netdisk-down.service", {
       ...{ name, target, mount, open, attach, link },
+      watch: watchOf(wish),
       stopTimeout: stopTimeout(wish.transport, 240),
     }),
     unitOnly(target, "netdisk.target", { name, mount, up, down }),

@@ -31,6 +31,7 @@ const unitOf = (inputs: Inputs<typeof definition>): ChainUnit => {
   return chainUnit("open", name, openUnit(name), {
     script: {
       patiently: part("patiently.sh"),
+      resume: part("resume.sh"),
       device,
       header,
       key: keyFile,

@@ -49,6 +49,7 @@ const unitOf = ({
   chainUnit("mount", name, mountUnit(name), {
     script: {
       patiently: part("patiently.sh"),
+      resume: part("resume.sh"),
       device,
       path,
       type,

@@ -18,6 +18,7 @@ const uuid = "5796cca7-6149-42b5-ab40-e765711a3551";
 const mountScript = (session: string): string =>
   render("mount.sh", {
     patiently: part("patiently.sh"),
+    resume: part("resume.sh"),
     name: "t1",
     unit: "netdisk-mount@t1.service",
     device: "/dev/mapper/t1",
@@ -153,6 +154,19 @@ describe("mount.sh stop", () => {
   });
 });
 
+describe("mount.sh, of a mapping that is suspended", () => {
+  it("has it go on before it is unmounted, which would wait for ever", () => {
+    shell.stub("awk", `test -e unmounted || echo 253:0 ${shell.path("dev/mapper/t1")}`);
+    shell.stub("dmsetup", "");
+    shell.stub("umount", "touch unmounted");
+    expect(shell.run(mountScript(""), "stop").status).toBe(0);
+    expect(shell.calls().filter((call) => /^(dmsetup resume|umount)/.test(call))).toEqual([
+      "dmsetup resume t1",
+      `umount ${shell.path("mnt/t1")}`,
+    ]);
+  });
+});
+
 describe("mount.sh left", () => {
   const ended = (left: string, found: string) => {
     shell.stub("awk", `test -e unmounted || echo ${found}`);
@@ -184,6 +198,7 @@ describe("open.sh start", () => {
   const scriptFor = (reading: string, sealed = "no") =>
     render("open.sh", {
       patiently: part("patiently.sh"),
+      resume: part("resume.sh"),
       name: "t1",
       unit: "netdisk-open@t1.service",
       device: "/dev/netdisk/t1",
@@ -225,6 +240,25 @@ describe("open.sh start", () => {
     expect(start()).toMatchObject({ status: 0, stdout: expect.stringContaining("opened over") as string });
     expect(shell.calls().some((call) => call.startsWith("blkid"))).toBe(false);
     expect(shell.calls().find((call) => call.startsWith("cryptsetup open"))).toContain("--header");
+  });
+
+  it("has the mapping go on that is there already, and names the cure where it does not", () => {
+    shell.write("open", "");
+    const does = (resume: string) =>
+      shell.stub(
+        "dmsetup",
+        `case $1 in table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; resume) ${resume} ;; esac`,
+      );
+    does("");
+    expect(start().status).toBe(0);
+    expect(shell.calls()).toContain("dmsetup resume t1");
+    does("test -e cured");
+    shell.stub("sleep", "touch cured");
+    expect(start()).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(/luksSuspend.*pulumi up/) as string,
+    });
+    expect(opened()).toBe(false);
   });
 
   it("bounds what may wait to be written, so that a dead server does not stop the client's other disks", () => {
@@ -579,8 +613,8 @@ it("session.sh stop gives the lease back by an id that is in use no more, whatev
   shell.stub("systemctl", "");
   shell.stub("ssh", `test ! -e ${shell.path("run/netdisk/t1/nonce")} && echo forgotten >&2; exit 255`);
   const { status, stdout, stderr } = shell.run(sessionScript, "stop");
-  expect([status, stderr]).toEqual([0, "forgotten\n"]);
-  expect(stdout).toContain("its lease stays with this host");
+  expect([status, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain("its lease stays with this host: forgotten\n");
   expect(shell.calls().at(-1)).toMatch(/^ssh -F ssh_config server release [0-9a-f]{16} 0123abcd \S+$/);
 });
 
@@ -597,6 +631,17 @@ it("session.sh lease asks for a stopped disk, too, which has no id; takeover say
   expect(shell.calls()[0]).toMatch(
     /^ssh -F ssh_config server lease [0-9a-f]{16} 0{32} [A-Za-z0-9._-]{1,64}$/,
   );
+});
+
+it("session.sh lease says what the server says without what could steer a terminal, not all of an endless answer, and fails as it does", () => {
+  shell.stub("ssh", `printf 'held by \\033[2Jnas\\r\\n'; printf '\\007denied\\n' >&2; exit 7`);
+  expect(shell.run(sessionScript, "lease")).toEqual({
+    status: 7,
+    stdout: "held by [2Jnas\ndenied\n",
+    stderr: "",
+  });
+  shell.stub("ssh", "exec yes");
+  expect(shell.run(sessionScript, "lease").stdout).toHaveLength(4096);
 });
 
 it("session.sh stop keeps the lease and the id over a restart of the unit", () => {
@@ -681,12 +726,23 @@ describe("session.sh left", () => {
   /** In a shutdown: what is left of a unit where these processes are in its cgroup, besides the script and who runs it. */
   const left = (...pids: number[]) => {
     shell.write(procs, pids.map((pid) => `${pid}\n`).join(""));
-    shell.stub("systemctl", "echo stopping");
-    shell.stub("sleep", "");
-    // Ten minutes of looks would take their time here, too.
-    const script = sessionScript.replace("long_patience=600", "long_patience=60");
-    return shell.run(`echo "$$\n$PPID" >>${procs}\n${script}`, "left");
+    return shell.run(`echo "$$\n$PPID" >>${procs}\n${script()}`, "left");
   };
+  // Ten minutes of looks would take their time here, too.
+  const script = () =>
+    sessionScript
+      .replace("long_patience=600", "long_patience=60")
+      .replace("/proc/uptime", shell.path("uptime"));
+  const passes = (seconds: string) => `echo $(($(cat uptime) + ${seconds})) >uptime`;
+  beforeEach(() => {
+    shell.stub("systemctl", "echo stopping");
+    shell.write("uptime", "1000\n");
+    shell.stub("sleep", passes("$1"));
+    shell.stub("nbd-client", "");
+    shell.stub("dmsetup", "");
+    shell.write("/run/netdisk/t1/attached", "nbd3 7\n");
+    shell.write("/sys/block/nbd3/pid", "7\n");
+  });
   const asked = (word: string) => shell.calls().filter((call) => call.endsWith(` ${word}`)).length;
   const says = (state: string, connections = 0) =>
     `test "$3" = status && echo '{"state":"${state}","connections":${connections}}'`;
@@ -722,6 +778,31 @@ describe("session.sh left", () => {
     left(process.ppid);
     expect([asked("abort"), asked("is-system-running")]).toEqual([1, 60]);
     expect(shell.read("/var/lib/netdisk/given-up/t1")).toContain("the server takes too long");
+  });
+
+  it("is ended after 25 s of a plugin that hangs, and not for one look that took longer", () => {
+    shell.stub("netdisk-helper", `${passes("3")}; exit 1`);
+    left(process.ppid);
+    expect([asked("abort"), asked("is-system-running")]).toEqual([1, 7]);
+  });
+
+  it("is no reason to give anything up where nothing is attached", () => {
+    rmSync(shell.path("run/netdisk/t1/attached"));
+    shell.stub("netdisk-helper", says("parked"));
+    shell.stub("sleep", `${passes("1")}; test $(cat uptime) -lt 1100 || kill $PPID`);
+    expect(() => left(process.ppid)).toThrow("SIGTERM");
+    expect(asked("abort")).toBe(0);
+  });
+
+  it.each([
+    ["for as long as there is a session", says("up", 1), 0],
+    ["but 25 s without one", says("parked"), 1],
+  ])("has no limit where others still stop, %s", (_, answer, aborts) => {
+    shell.stub("netdisk-helper", answer);
+    shell.stub("sleep", `${passes("1")}; test $(cat uptime) -lt 1100 || kill $(cat waiting)`);
+    const background = `/bin/sleep 20 >/dev/null 2>&1 & echo $! >waiting\nset -- watch-link $!\n`;
+    shell.run(background + script());
+    expect(asked("abort")).toBe(aborts);
   });
 
   it("is named, and ended by giving the disk up, which the next start will say", () => {
@@ -811,6 +892,21 @@ describe("the device of a session's disk", () => {
     );
   });
 
+  it("is detached by a stop that ends the start as soon as the kernel has it", () => {
+    connect("nbd3", 8);
+    // As nbd-client: the kernel has the pid of who asked, who noted it before.
+    shell.stub(
+      "nbd-client",
+      `case $1 in
+        -d) rm sys/block/nbd4/pid ;;
+        -unix) echo $$ >sys/block/nbd4/pid; cat sectors >sys/block/nbd4/size; kill -9 $(cat script) ;;
+      esac # -nonetlink`,
+    );
+    expect(() => shell.run(`echo $$ >script\n${attachScript}`, "start")).toThrow("SIGKILL");
+    attach("stop");
+    expect(acts().at(-1)).toBe("nbd-client -d /dev/nbd4");
+  });
+
   it("is not refused for what an earlier connection's queue was told by hand", () => {
     connect("nbd3", 8);
     shell.write("/sys/block/nbd4/queue/write_cache", "write through\n");
@@ -891,16 +987,6 @@ describe("the device of a session's disk", () => {
         // Nothing stays suspended.
         const ofMapping = acts().map((act) => act.split(" ")[1]);
         expect([[], ["suspend", "resume"]]).toContainEqual(ofMapping);
-        // A stop that comes later is systemd's own.
-        attach("left");
-        expect(linked()).toBe(true);
-      });
-
-      it("is detached by a stop that comes in between, for which systemd does not run ExecStop", () => {
-        shell.write("/run/netdisk/t1/attached.growing", "");
-        attach("left");
-        expect(acts()).toContain("nbd-client -d /dev/nbd3");
-        expect(linked()).toBe(false);
       });
 
       it("is not asked for where the device is another disk's by now", () => {
@@ -918,6 +1004,9 @@ describe("the device of a session's disk", () => {
       expect(shell.read("note-at-resume")).toBe("forgotten\n");
       expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([false, undefined]);
       expect(shell.calls().at(-1)).toBe("session dismiss");
+      // By ExecStopPost.
+      attach("stop");
+      expect(acts()).toHaveLength(3);
     });
 
     it("is given the new plugin, and not left alone by the old one", () => {
@@ -976,9 +1065,32 @@ describe("the device of a session's disk", () => {
       expect(session("unharmed").status).toBe(0);
     });
 
+    it("keeps what was said of its loss over a second time, when the plugin has nothing more to say", () => {
+      session("abort");
+      const said = shell.read("/var/lib/netdisk/given-up/t1");
+      expect(said).toContain("(by hand): given up; what programs");
+      shell.stub("netdisk-helper", `echo '{"ok":false,"message":"the disk has ended"}'`);
+      expect(session("abort").stderr).toContain("(by hand): given up; what programs");
+      expect([shell.read("/var/lib/netdisk/given-up/t1"), shell.read("/run/netdisk/t1/given-up")]).toEqual([
+        said,
+        said,
+      ]);
+    });
+
+    it.each([
+      ["hangs", 1, ["systemctl kill --signal=KILL netdisk-session@t1.service"]],
+      ["does not run", 3, []],
+    ])("is given up where its plugin %s", (_, status, killed) => {
+      shell.stub("netdisk-helper", `exit ${status}`);
+      shell.stub("systemctl", "");
+      session("abort");
+      expect(shell.calls().filter((call) => call.startsWith("systemctl"))).toEqual(killed);
+      expect(acts()).toEqual(["nbd-client -d /dev/nbd3", "dmsetup resume t1"]);
+    });
+
     it("is disconnected when the disk is given up, and forgotten", () => {
       expect(session("abort").status).toBe(0);
-      expect(acts()).toEqual(["nbd-client -d /dev/nbd3"]);
+      expect(acts()).toEqual(["nbd-client -d /dev/nbd3", "dmsetup resume t1"]);
       expect([linked(), shell.read("/run/netdisk/t1/attached")]).toEqual([false, undefined]);
     });
   });
