@@ -39,9 +39,16 @@ names() {
 # One line of JSON: what the plugin says, and what the host knows besides. Nobody waits for the disk or its server here.
 json_of() {
   name=$1
-  line=$("$lib/session@$name" status) || line="{\"name\":\"$name\",\"state\":\"stopped\"}"
+  if line=$("$lib/session@$name" status 2>/dev/null); then :; else
+    # What cannot be asked is not stopped.
+    case $? in
+      3) line="{\"name\":\"$name\",\"state\":\"stopped\"}" ;;
+      *) line="{\"name\":\"$name\",\"state\":\"unknown\",\"kind\":\"unanswered\",\"reason\":\"its plugin does not answer. systemctl restart netdisk-session@$name starts another one, which is a pause for the disk's users\"}" ;;
+    esac
+  fi
   node=$(readlink -e "{{device}}" || true)
-  uuid=$(cryptsetup luksUUID "{{header}}" 2>/dev/null || true)
+  uuid=
+  [ ! -e "{{header}}" ] || uuid=$(cryptsetup luksUUID "{{header}}") || uuid=unknown
   fs_uuid=$("$lib/mount@$name" uuid 2>/dev/null)
   # The server serves its holder only. Else it would have to be asked.
   case $(value state) in up | replaying) lease=held ;; *) lease=unknown ;; esac
@@ -69,6 +76,8 @@ metric() {
       *=*) if [ "$(value "${4%%=*}")" = "${4#*=}" ]; then number=1; else number=0; fi ;;
       *) number=$(value "$4") ;;
     esac
+    # A stopped disk has none; of one that could not be asked nothing is known.
+    [ -n "$number" ] || [ "$(value state)" != unknown ] || continue
     printf 'netdisk_%s{disk="%s"} %s\n' "$1" "$(value name)" "${number:-0}"
   done
 }
@@ -76,6 +85,7 @@ metric() {
 metrics() {
   looked=$(look)
   metric up gauge "1 while there is a session with the server and nothing waits for a replay" state=up
+  metric unknown gauge "1 where the plugin does not answer, so that nothing else is known" state=unknown
   metric parked gauge "1 while requests wait for the link or the server" state=parked
   metric state_seconds gauge "How long the state has lasted" since
   metric waiting_requests gauge "Requests of the kernel that wait for an answer" waiting
@@ -91,15 +101,13 @@ metrics() {
 }
 
 json() {
-  separator='['
-  for name in $all; do
-    printf '%s%s' "$separator" "$(json_of "$name")"
-    separator=',
- '
-  done
-  [ "$separator" != '[' ] || printf '['
-  echo ']'
+  looked=$(look)
+  echo "[$(printf '%s' "$looked" | sed '1!s/^/ /; $!s/$/,/')]"
+  all_known
 }
+
+# Fails where something of $looked could not be read.
+all_known() { ! printf '%s\n' "$looked" | grep -qE '"(state|luks_uuid)":"unknown"'; }
 
 # rate KEY: what the counter has gained since $before, which was a second ago.
 rate() {
@@ -123,7 +131,9 @@ table() {
   form='%-16s %-10s %8s %8s %12s %10s %9s %10s %10s %9s  %s\n'
   # shellcheck disable=SC2059  # a form of our own
   printf "$form" DISK STATE SINCE WAITING RETAINED SESSIONS OLDEST READ/S WRITTEN/S SIZE MOUNT
-  look | while read -r line; do
+  looked=$(look)
+  printf '%s\n' "$looked" | while read -r line; do
+    [ -n "$line" ] || continue
     name=$(value name)
     # shellcheck disable=SC2059
     printf "$form" "$name" "$(value state)" "$(value since)" "$(value waiting)" "$(value retained)" \
@@ -135,6 +145,7 @@ table() {
     esac
     [ -z "$(value given_up)" ] || echo "  given up on $(value given_up)"
   done
+  all_known
 }
 
 status() {
@@ -161,12 +172,21 @@ may_sleep() {
 
 # A word to the plugin; its answer to the user.
 tell() {
-  answer=$("$helper" ask "{{control}}" "$1") || die "the plugin of $name does not run. systemctl start netdisk@$name.target starts it."
+  if answer=$("$helper" ask "{{control}}" "$1"); then :; else
+    case $? in
+      3) die "the plugin of $name does not run. systemctl start netdisk@$name.target starts it." ;;
+      *) die "the plugin of $name does not answer. systemctl restart netdisk-session@$name starts another one." ;;
+    esac
+  fi
   echo "$answer" | sed -n 's/.*"message":"\([^"]*\)".*/\1/p'
   case $answer in '{"ok":true'*) ;; *) exit 1 ;; esac
 }
 
 verb=${1-}
+case $verb in
+  "" | help | --help) ;;
+  *) [ "$(id -u)" = 0 ] || die "only root can ask the disks. Run: sudo netdisk $*" ;;
+esac
 [ $# = 0 ] || shift
 case "$verb $#" in
   "status "*) status "$@" ;;

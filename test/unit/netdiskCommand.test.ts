@@ -1,5 +1,5 @@
 /** The command `netdisk` on the client, with stand-ins for the plugin's helper and the host's tools. */
-import { beforeEach, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { commandHoles } from "../../provider/resources/sessionPlugin";
 import { render } from "../../provider/template";
 import { stubbedShell, type StubbedShell } from "./stubbedShell";
@@ -43,6 +43,7 @@ function disk(name: string, more: object = {}): void {
 
 beforeEach(() => {
   shell = stubbedShell();
+  shell.stub("id", "echo 0");
   shell.stub("cryptsetup", "exit 1");
   shell.stub("findmnt", "echo /mnt/photos");
   shell.stub("sleep", "");
@@ -92,6 +93,7 @@ it.each([
   (state, lease) => {
     const [luks, fs] = ["30f41e4c-0f1e-4d2a-9c55-2f6a0f7f6c11", "3094a334-0aa7-4b02-b058-7f1ef7864c74"];
     disk("photos", { state });
+    shell.write("/var/lib/netdisk/headers/photos.luks", "");
     shell.stub("cryptsetup", `echo ${luks}`);
     shell.write(`${lib}/mount@photos`, `#!/bin/sh\n[ "$1" != uuid ] || echo ${fs}\n`);
     shell.run(`chmod +x ${lib}/mount@photos`);
@@ -144,4 +146,49 @@ it("says how a disk that was given up comes back", () => {
     0,
     "To attach it again: systemctl restart netdisk@photos.target, or pulumi up.\n",
   ]);
+});
+
+describe("of a disk whose plugin", () => {
+  const answers = (status: number) => {
+    shell.write(`${lib}/session@photos`, `#!/bin/sh\nexit ${status}\n`);
+    shell.run(`chmod +x ${lib}/session@photos`);
+  };
+
+  it.each([
+    ["does not run, says so", 3, "stopped", 0],
+    ["does not answer, does not say that it was stopped, and fails", 1, "unknown", 1],
+  ])("%s", (_, status, state, code) => {
+    answers(status);
+    const [json, table] = [netdisk("status", "--json"), netdisk("status")];
+    expect(JSON.parse(json.stdout)).toMatchObject([{ name: "photos", state }]);
+    expect([json.status, table.status]).toEqual([code, code]);
+    expect(table.stdout).toMatch(new RegExp(`^photos +${state} `, "m"));
+    if (code === 1) expect(table.stdout).toContain("systemctl restart netdisk-session@photos starts another");
+  });
+
+  it("does not answer, has no numbers for Prometheus, and does not keep those of other disks from it", () => {
+    answers(1);
+    const { status: code, stdout } = netdisk("status", "--metrics");
+    expect([code, stdout.split("\n").filter((text) => text.startsWith("netdisk_"))]).toEqual([
+      0,
+      ['netdisk_up{disk="photos"} 0', 'netdisk_unknown{disk="photos"} 1', 'netdisk_parked{disk="photos"} 0'],
+    ]);
+  });
+});
+
+it("does not take a header that cannot be read for none", () => {
+  disk("photos");
+  shell.write("/var/lib/netdisk/headers/photos.luks", "");
+  const { status: code, stdout } = netdisk("status", "--json");
+  expect([code, JSON.parse(stdout)]).toMatchObject([1, [{ luks_uuid: "unknown" }]]);
+});
+
+it("names the cure to whoever is not root, and says nothing of the disks", () => {
+  disk("photos");
+  shell.stub("id", "echo 1000");
+  expect(netdisk("status")).toEqual({
+    status: 1,
+    stdout: "",
+    stderr: "netdisk: only root can ask the disks. Run: sudo netdisk status\n",
+  });
 });
