@@ -153,6 +153,29 @@ describe("the client shuts down without its server", () => {
     minutes(10),
   );
 
+  step(
+    `one ends within ${limit} s while a service that is ordered after the mount waits for the server`,
+    async () => {
+      const mount = `netdisk-mount@${name}.service`;
+      const write = `dd if=/dev/urandom of=${path}/user bs=1M count=1 conv=fsync status=none`;
+      await on(
+        "client",
+        `printf '%s\\n' '[Unit]' 'Requires=${mount}' 'After=${mount}' '[Service]' "ExecStart=/bin/sh -c 'while ${write}; do sleep 0.1; done'" >/etc/systemd/system/user-of-disk.service && systemctl daemon-reload && systemctl start user-of-disk`,
+      );
+      await lab("link", "cut");
+      await until("dd waits for the server", 30, async () =>
+        /^D/m.test((await tryOn("client", "ps -C dd -o stat=")).output),
+      );
+      const seconds = await shutDown("client", "reboot", limit);
+      await lab("link", "heal");
+      await mounted(path);
+      console.log(`reboot with a service after the mount: ${seconds.toFixed(1)} s`);
+      expect(await journal(-1, "down")).toMatch(givenUp);
+      await on("client", "rm /etc/systemd/system/user-of-disk.service && systemctl daemon-reload");
+    },
+    minutes(10),
+  );
+
   for (const [what, stop] of Object.entries(stops))
     step(
       `${what} has what waits written though the session was stopped by hand`,
