@@ -989,6 +989,12 @@ describe("the device of a session's disk", () => {
         expect([[], ["suspend", "resume"]]).toContainEqual(ofMapping);
       });
 
+      it("leaves nothing suspended where a signal ends it in the midst of that", () => {
+        shell.stub("dmsetup", `test "$1" != suspend || kill $(cat script)`);
+        expect(shell.run(`echo $$ >script\n${attachScript}`, "reload").status).toBe(143);
+        expect(acts()).toEqual(["dmsetup suspend --noflush --nolockfs t1", "dmsetup resume t1"]);
+      });
+
       it("is not asked for where the device is another disk's by now", () => {
         shell.write("/sys/block/nbd3/pid", "8\n");
         const { status, stderr } = attach("reload");
