@@ -513,13 +513,14 @@ describe("netdisk-down.service", () => {
     const [mount, open, attach, link] = ["mount", "open", "attach", "session"];
     const unit = render("netdisk-down.service", {
       ...{ name: "t1", target: "netdisk@t1.target", stopTimeout: 240 },
-      ...{ mount, open, attach, link },
+      ...{ mount, open, attach, link, watch: raw("session watch-link $$$$ & ") },
     });
     return (/^ExecStop=\/bin\/sh -c '(.*)'$/m.exec(unit)?.[1] ?? "").replaceAll("$$", "$");
   };
 
   it("waits until the chain is inactive, also where systemd does not answer in between", () => {
     shell.stub("sleep", "echo >>asked");
+    shell.stub("session", "");
     shell.stub(
       "systemctl",
       `touch asked; case $(wc -l <asked) in 0) echo active ;; 1) exit 1 ;; 2) echo deactivating ;; *) echo inactive ;; esac`,
@@ -528,6 +529,7 @@ describe("netdisk-down.service", () => {
     expect(shell.calls().filter((call) => call.startsWith("systemctl"))).toEqual(
       Array(4).fill("systemctl show -P ActiveState mount open attach session"),
     );
+    expect(shell.calls().filter((call) => /^session watch-link [0-9]+ *$/.test(call))).toHaveLength(1);
   });
 
   it("ends where systemd never answers", () => {

@@ -113,7 +113,12 @@ const slotsOf = (file: string): [number, string][] =>
 const openScript = (reading: KeyReading): string =>
   render("open.sh", {
     ...{ name: "t1", unit: "netdisk-open@t1.service", device, header, key, uuid, sealed: "no", reading },
-    ...{ patiently: part("patiently.sh"), question: "netdisk:t1", gnupgHome: "/run/netdisk-key.XXXXXX" },
+    ...{
+      patiently: part("patiently.sh"),
+      resume: part("resume.sh"),
+      question: "netdisk:t1",
+      gnupgHome: "/run/netdisk-key.XXXXXX",
+    },
     ...{ cipher: "aes-xts-plain64", options: raw(""), session: "" },
   });
 
