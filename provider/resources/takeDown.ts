@@ -30,18 +30,22 @@ import { writtenOut } from "./writtenOut";
  * disk that is dead or not attached is left to its units.
  */
 export const takeDown = (name: string): Command => sh`# take the disk ${name} down, unless it is in use
-was= session=${sessionScript(name)} attach=${attachUnit(name)} mount=${mountUnit(name)} open=${openUnit(name)}
+session=${sessionScript(name)} attach=${attachUnit(name)} mount=${mountUnit(name)} open=${openUnit(name)}
 # The chain may be coming up by itself at this moment, because the run has just mended what was below; but a disk that
 # waits for its passphrase goes no further.
 question() { ${questions(passphraseId(name))}; }
-tries=0
-while systemctl is-active --quiet $attach && systemctl show -P ActiveState $mount $open | grep -qE '^(de)?activating' && [ -z "$(question)" ] && [ $tries -lt 60 ]; do
-  tries=$((tries + 1))
-  sleep 0.5
-done
-for unit in $mount $open; do
-  if systemctl is-active --quiet $unit; then was="$was $unit"; fi
-done
+at_rest() {
+  waits=0
+  while systemctl is-active --quiet $attach && systemctl show -P ActiveState $mount $open | grep -qE '^(de)?activating' && [ -z "$(question)" ] && [ $waits -lt 60 ]; do
+    waits=$((waits + 1))
+    sleep 0.5
+  done
+  was=
+  for unit in $mount $open; do
+    if systemctl is-active --quiet $unit; then was="$was $unit"; fi
+  done
+}
+at_rest
 by_session() { test -x $session && ${attachedBy(name, sessionUnit(name))}; }
 refuse() {
   echo "the disk ${name} is in use, and left as it was:" >&2
@@ -78,6 +82,21 @@ holders() {
     done
   done
 }
+unmount() {
+  for path in $(mounts /proc/1/mountinfo | awk '{ print $1 }'); do
+    at=$(printf %b "$path")
+    # The server may be silent already, and nobody have noticed.
+    bounded 60 sync -f "$at" || out_of_reach "its server does not take what is written to $at (sync -f $ended); $(unwritten)"
+    # What is mounted read-only may have kept an old log, and wrote none.
+    if test -w "$at"; then proof=closed_well; else proof=true; fi
+    if ! said=$(umount "$at" 2>&1); then refuse "$said
+$(holders)"; fi
+    if ! bounded 45 readable || ! bounded 45 $proof; then
+      case "$was " in *" $mount "*) systemctl restart --no-block $mount ;; esac
+      out_of_reach "its server went away while $at was unmounted; all that was written until then is there, and the disk is mounted again once the server is back"
+    fi
+  done
+}
 # Given up (netdisk abort): nobody can write what it had not. Its plugin takes no other disk.
 if [ "$(systemctl show -P SubState $attach)" = exited ] && ! attached && ! test -L ${attachedDevice(name)}; then
   systemctl stop $was $attach
@@ -98,19 +117,7 @@ if systemctl is-active --quiet $attach && node=$(readlink -e ${mappedDevice(name
     if [ $tries -gt 4 ]; then refuse "$found"; fi
     sleep 1
   done
-  for path in $(mounts /proc/1/mountinfo | awk '{ print $1 }'); do
-    at=$(printf %b "$path")
-    # The server may be silent already, and nobody have noticed.
-    bounded 60 sync -f "$at" || out_of_reach "its server does not take what is written to $at (sync -f $ended); $(unwritten)"
-    # What is mounted read-only may have kept an old log, and wrote none.
-    if test -w "$at"; then proof=closed_well; else proof=true; fi
-    if ! said=$(umount "$at" 2>&1); then refuse "$said
-$(holders)"; fi
-    if ! bounded 45 readable || ! bounded 45 $proof; then
-      case "$was " in *" $mount "*) systemctl restart --no-block $mount ;; esac
-      out_of_reach "its server went away while $at was unmounted; all that was written until then is there, and the disk is mounted again once the server is back"
-    fi
-  done
+  unmount
   # Whoever came meanwhile, or is not seen by the above; udev may look at the device for a moment.
   tries=0
   until [ "$(dmsetup info -c --noheadings -o open ${name})" = 0 ]; do
@@ -121,6 +128,9 @@ $(holders)"; fi
       refuse "\${found:-  something keeps /dev/$dm open (dmsetup ls --tree)}"
     fi
     sleep 0.2
+    # Where the device was attached only a moment ago, the chain may have mounted it since.
+    at_rest
+    unmount
   done
   [ -z "$was" ] || systemctl stop $was || exit 1
   if readlink -e ${mappedDevice(name)} >/dev/null; then

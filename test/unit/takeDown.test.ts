@@ -39,6 +39,16 @@ it("unmounts what its server has", () => {
   expect(order[0]).toBe(`sync -f ${shell.path("mnt/my disk")}`);
 });
 
+it("unmounts what the chain mounts only now, because the device was attached a moment ago", () => {
+  const mounted = shell.read("mountinfo") ?? "";
+  shell.write("mountinfo", "");
+  shell.write("later", mounted);
+  shell.stub("dmsetup", "if test -s mountinfo || test -e later; then echo 1; else echo 0; fi");
+  shell.stub("sleep", "test ! -e later || mv later mountinfo");
+  expect(run().stderr).toMatch(/t1 is still there, although nobody uses it/);
+  expect(called("umount")).toBe(true);
+});
+
 describe.each([
   ["fails", "exit 1", "sync -f failed with status 1"],
   ["never ends", "exec sleep 20", "sync -f got nothing done for 1 s"],
