@@ -184,8 +184,9 @@ tell() {
 
 verb=${1-}
 case $verb in
-  "" | help | --help) ;;
-  *) [ "$(id -u)" = 0 ] || die "only root can ask the disks. Run: sudo netdisk $*" ;;
+  status | resume | fail | abort | lease | takeover | may-sleep)
+    [ "$(id -u)" = 0 ] || die "only root can ask the disks. Run: sudo netdisk $*"
+    ;;
 esac
 [ $# = 0 ] || shift
 case "$verb $#" in

@@ -274,8 +274,12 @@ move() {
   # The key goes from table to table through a pipe: from the kernel's key ring another program could not have it.
   open_as "$next" --readonly --disable-keyring
   dmsetup table --showkeys "$next" | dmsetup load "$name" && moved=1 || moved=
-  dmsetup remove --retry "$next"
-  [ -n "$moved" ] || exit 1
+  dmsetup remove --retry "$next" || moved=
+  if [ -z "$moved" ]; then
+    # Whoever resumes the mapping some day would put the new table in.
+    dmsetup clear "$name"
+    exit 1
+  fi
   if ! dmsetup resume "$name"; then
     dmsetup clear "$name"
     dmsetup resume "$name"

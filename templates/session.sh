@@ -170,6 +170,15 @@ note_loss() {
   mkdir -p "${given_up%/*}" && echo "$lost" >"$given_up.new" && sync "$given_up.new" && mv -f "$given_up.new" "$given_up"
 }
 
+# Sets $lost to what was noted, or to nothing where $1 fifths of a second later nothing is.
+noted_loss() {
+  tries=$1
+  until lost=$(loss) || [ "$tries" = 0 ]; do
+    tries=$((tries - 1))
+    sleep 0.2
+  done
+}
+
 # What a suspended mapping holds back would wait for ever, and its users with it.
 resume_holders() {
   for holder in "/sys/block/$1/holders"/*; do
@@ -183,17 +192,24 @@ resume_holders() {
 abort() {
   answer=$("$helper" ask "$control" abort)
   asked=$?
-  said=
-  case $answer in '{"ok":true,'*) said=$(echo "$answer" | field message) ;; esac
+  said=$(echo "$answer" | field message)
   dismiss
-  # Who comes second, as another unit's stop may, is not told any more what was lost: it stays as the first one has noted it.
-  if [ -n "$said" ] || ! lost=$(loss); then
+  case $answer in
+    '{"ok":true,'*) lost= ;;
+    # Who comes second, as another unit's stop may, is not told any more what was lost: the first one notes it, or has.
+    '{"ok":false,'*) noted_loss 10 ;;
+    *) noted_loss 0 ;;
+  esac
+  if [ -z "$lost" ]; then
     lost="$(date -u +%Y-%m-%dT%H:%M:%SZ) ($1): ${said:-the plugin did not answer}; what programs had written and not synced is lost, too"
     note_loss
   fi
   echo "$name was given up on $lost" >&2
   # One that hangs may hold up the disconnect: while the kernel sends it a request, that waits until it is taken.
   case $asked in 0 | 3) ;; *) systemctl kill --signal=KILL {{unit}} ;; esac
+  # A plugin that runs forgets by itself. Where none will start again, what is kept would hinder a removal for ever; one that
+  # does start keeps a file of its own.
+  [ -n "$answer" ] || rm -f "$retained"
   if attached; then
     if ! why=$("$client" -d "/dev/$node" 2>&1); then
       echo "/dev/$node is still attached, and what waits for it goes on waiting: $client -d /dev/$node failed: ${why:-without a word}. Cure that; then: netdisk abort $name" >&2
@@ -204,8 +220,6 @@ abort() {
   # Now that it is free, another disk may be given the device: nothing of this one may lead there. Without a note the link is
   # none of ours: by transport: forward the disk is attached beside what is left of its session.
   [ ! -e "$note" ] || rm -f "$device" "$note"
-  # A plugin that runs forgets by itself. Where none will start again, what is kept would hinder a removal for ever.
-  [ -n "$answer" ] || rm -f "$retained"
 }
 
 # Where the unit was stopped by hand under an attached device, a stop of the disk or of the host would wait for nobody. So it
@@ -236,8 +250,8 @@ watch() {
     now=$(uptime) passed=$((now - last)) last=$now
     [ "$passed" -le 5 ] || passed=5
     [ "$(systemctl is-system-running)" = stopping ] || continue
-    # Without a device nobody waits for the server.
-    attached || continue
+    # Without a device, or a request at its plugin, nobody waits for the server.
+    attached || [ "$(value waiting)" -gt 0 ] 2>/dev/null || continue
     waited=$((waited + passed)) away=$((away + passed))
     # A session without progress ends by itself, in the midst of a replay, too. The state would not do: a session that works
     # on what the server has refused is still called parked.

@@ -15,7 +15,7 @@
 #include "disk.h"
 #include "status.h"
 
-#define ANSWER_WITHIN_S 60      /* a last resort: the engine answers within a second, also while it dials */
+#define ANSWER_WITHIN_S 8       /* a last resort: the engine answers within a second, also while it dials. Before netdisk-helper gives up */
 
 int
 control_listen (const char *path, char *text, size_t size)

@@ -35,7 +35,7 @@
 #define READY_WITHIN_S 60       /* the plugin locks its memory before it listens */
 #define DIAL_WITHIN_MS 10000    /* then ssh is started anew, which looks the host's name up again */
 #define STATUS_WITHIN_S 3       /* whoever asks has more to do */
-#define ANSWER_WITHIN_S 10      /* the engine answers within a second, also while it dials */
+#define ANSWER_WITHIN_S 10      /* later than control.c gives up, which says why */
 #define NOBODY_LISTENS 3        /* exit status */
 
 static void

@@ -155,13 +155,17 @@ describe("mount.sh stop", () => {
 });
 
 describe("mount.sh, of a mapping that is suspended", () => {
-  it("has it go on before it is unmounted, which would wait for ever", () => {
+  it.each([
+    ["has it go on", "Suspended", ["dmsetup resume t1"]],
+    // It would get a table that was loaded for it and never used.
+    ["leaves it alone if it is not", "Active", []],
+  ])("%s before it is unmounted, which would wait for ever", (_, state, resumed) => {
     shell.stub("awk", `test -e unmounted || echo 253:0 ${shell.path("dev/mapper/t1")}`);
-    shell.stub("dmsetup", "");
+    shell.stub("dmsetup", `test "$1" != info || echo ${state}`);
     shell.stub("umount", "touch unmounted");
     expect(shell.run(mountScript(""), "stop").status).toBe(0);
     expect(shell.calls().filter((call) => /^(dmsetup resume|umount)/.test(call))).toEqual([
-      "dmsetup resume t1",
+      ...resumed,
       `umount ${shell.path("mnt/t1")}`,
     ]);
   });
@@ -247,7 +251,7 @@ describe("open.sh start", () => {
     const does = (resume: string) =>
       shell.stub(
         "dmsetup",
-        `case $1 in table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; resume) ${resume} ;; esac`,
+        `case $1 in info) echo Suspended ;; table) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;; resume) ${resume} ;; esac`,
       );
     does("");
     expect(start().status).toBe(0);
@@ -353,6 +357,23 @@ describe("open.sh start", () => {
     expect(shell.calls().some((call) => /^cryptsetup (open|resize)|^dmsetup (load|resume)/.test(call))).toBe(
       false,
     );
+  });
+
+  it("keeps no new table for an open disk that it could not lead over, which the next resume would put in", () => {
+    shell.write("open", "");
+    shell.write("/etc/netdisk/keys/t1.key", "key");
+    shell.write("/dev/netdisk/t1", headerOf(uuid));
+    shell.stub(
+      "dmsetup",
+      `case "$1 $2" in
+        "info t1-next") echo "Device does not exist."; exit 1 ;;
+        "remove --retry") exit 1 ;;
+        table*) echo 0 8 crypt aes-xts-plain64 :64: 0 43:0 32768 ;;
+      esac`,
+    );
+    expect(shell.run(script, "move", shell.path("dev/netdisk/t1")).status).toBe(1);
+    const changes = shell.calls().filter((call) => /^dmsetup (load|clear|resume)/.test(call));
+    expect(changes).toEqual(["dmsetup load t1", "dmsetup clear t1"]);
   });
 
   it("opens a disk that has lost its header on the server", () => {
@@ -1083,6 +1104,12 @@ describe("the device of a session's disk", () => {
         said,
         said,
       ]);
+    });
+
+    it("leaves the word to who is just giving it up, too", () => {
+      shell.stub("netdisk-helper", `echo '{"ok":false,"message":"the disk has ended"}'`);
+      shell.stub("sleep", `mkdir -p var/lib/netdisk/given-up && echo first >var/lib/netdisk/given-up/t1`);
+      expect(session("abort").stderr).toBe("t1 was given up on first\n");
     });
 
     it.each([
