@@ -129,9 +129,10 @@ ask_passphrase() {
   done
 }
 
-# Sets $real and $number of the device $1, which is this disk. A device without a header may be this disk, damaged, or any other:
-# with `lenient` as $2 it is opened, and its file system shows which; a disk that is open is never led over to it.
+# Sets $real and $number of the device $1, which is this disk, and $headless where its header does not say so: it may be damaged,
+# or another device. What is opened by the client's copy shows by its file system which.
 look_at() {
+  headless=
   real=$(readlink -f "$1")
   if [ ! -b "$real" ] || [ "$(blockdev --getsize64 "$real")" = 0 ]; then
     echo "$1 is not attached" >&2
@@ -150,8 +151,7 @@ look_at() {
     exit 1
   fi
   if [ "$(echo "$found" | cut -c -12)" != "$(echo "$copy" | cut -c -12)" ]; then
-    [ "${2-}" = lenient ] ||
-      fail "there is no LUKS header on $1: it may be another device. $name stays as it is. Put the disk's own backing back; if this is it and only lost its header, run: systemctl restart netdisk@$name.target, and then pulumi up again, which writes the header"
+    headless=yes
     echo "warning: no LUKS header on $1; opening it with the client's copy, as always"
   elif [ "$(echo "$found" | cut -c 337-416)" != "$(echo "$copy" | cut -c 337-416)" ]; then
     fail "$1 is another disk: its header's UUID is not $uuid. Nothing was opened."
@@ -209,7 +209,7 @@ bound_writeback() {
 }
 
 start() {
-  look_at "$device" lenient
+  look_at "$device"
   if exists "$name"; then
     if [ "$(runs "$name")" = "$cipher $number" ]; then
       resume || exit 1
@@ -262,6 +262,17 @@ widen() {
   hand_on_read_ahead
 }
 
+# Whether $1 begins as the open disk does. A write between the two looks may have changed that, and is followed by another try.
+begins_alike() {
+  tries=0
+  until now=$(first_block "/dev/mapper/$name" iflag=direct) && [ ${#now} = 8192 ] &&
+    [ "$(first_block "/dev/mapper/$1" iflag=direct)" = "$now" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 4 ] || return 1
+    sleep 0.5
+  done
+}
+
 # Leads the open mapping over to another connection of the same disk, $1, without closing it. Its table is taken from
 # a second mapping, which is closed again; the kernel writes out what is under way and exchanges the tables in one step,
 # during which users wait.
@@ -273,6 +284,10 @@ move() {
   ! exists "$next" || dmsetup remove --retry "$next"
   # The key goes from table to table through a pipe: from the kernel's key ring another program could not have it.
   open_as "$next" --readonly --disable-keyring
+  if [ -n "$headless" ] && ! begins_alike "$next"; then
+    dmsetup remove --retry "$next"
+    fail "$1 has no LUKS header, and behind it lies something else than $name shows: it is another device. $name stays as it is. Put the disk's own backing back"
+  fi
   dmsetup table --showkeys "$next" | dmsetup load "$name" && moved=1 || moved=
   dmsetup remove --retry "$next" || moved=
   if [ -z "$moved" ]; then

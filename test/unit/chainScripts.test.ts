@@ -344,19 +344,38 @@ describe("open.sh start", () => {
     expect(opened()).toBe(false);
   });
 
-  it.each([
-    ["move", Buffer.alloc(65536), "there is no LUKS header on"],
-    ["move", headerOf("00000000-6149-42b5-ab40-e765711a3551"), "is another disk"],
-    ["widen", Buffer.alloc(65536), "there is no LUKS header on"],
-  ])("leaves an open disk as it is where %s finds another device", (verb, bytes, said) => {
-    shell.write("open", "");
-    shell.write("/etc/netdisk/keys/t1.key", "key");
-    shell.write("/dev/netdisk/t1", bytes);
-    const { status, stderr } = shell.run(script, verb, shell.path("dev/netdisk/t1"));
-    expect([status, stderr]).toEqual([refused, expect.stringContaining(said)]);
-    expect(shell.calls().some((call) => /^cryptsetup (open|resize)|^dmsetup (load|resume)/.test(call))).toBe(
-      false,
-    );
+  describe("move", () => {
+    const file = Buffer.alloc(65536, 1);
+    const move = (device: Buffer, holds: Buffer) => {
+      shell.write("open", "");
+      shell.write("/etc/netdisk/keys/t1.key", "key");
+      shell.write("/dev/netdisk/t1", device);
+      shell.write("/dev/mapper/t1", file);
+      shell.write("/dev/mapper/t1-next", holds);
+      shell.write("/sys/class/block/t1/queue/read_ahead_kb", "8192\n");
+      shell.stub("sleep", "");
+      return shell.run(script, "move", shell.path("dev/netdisk/t1"));
+    };
+    const led = () => shell.calls().filter((call) => /^dmsetup (load|resume)/.test(call));
+
+    it.each([
+      ["has another LUKS UUID", headerOf("00000000-6149-42b5-ab40-e765711a3551"), file, "is another disk"],
+      [
+        "has no header and holds something else",
+        Buffer.alloc(65536),
+        Buffer.alloc(65536, 2),
+        "another device",
+      ],
+    ])("leaves an open disk as it is where the device %s", (_, device, holds, said) => {
+      const { status, stderr } = move(device, holds);
+      expect([status, stderr]).toEqual([refused, expect.stringContaining(said)]);
+      expect(led()).toEqual([]);
+    });
+
+    it("leads it over to a device that has lost its header, and holds the disk", () => {
+      expect(move(Buffer.alloc(65536), file).status).toBe(0);
+      expect(led()).toEqual(["dmsetup load t1", "dmsetup resume t1"]);
+    });
   });
 
   it("keeps no new table for an open disk that it could not lead over, which the next resume would put in", () => {
