@@ -33,6 +33,11 @@ const later: readonly Exception[] = [
     step: /^cp \S+ \S+\.before-netdisk$/,
     why: "the package that the same run installs brings the file which is kept",
   },
+  {
+    resource: /^(Luks|Mapping|Filesystem|Mount) /,
+    step: /netdisk-helper ask \S+ resume /,
+    why: "a session that still waits for its next dial is told that the run has mended what is below it",
+  },
 ];
 
 /** Of these nothing may have been foreseen, because an input is an output of what the same run changes. */
