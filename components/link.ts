@@ -1,7 +1,7 @@
 /** The way from a disk's client to its server, by either transport: what lies between the backing and the attachment. */
 import * as pulumi from "@pulumi/pulumi";
 import type { Client } from "./client";
-import type { EncryptedDiskArgs, ExportArgs } from "./encryptedDisk";
+import type { EncryptedDiskArgs, ExportArgs } from "./diskArgs";
 import * as parts from "./resources";
 import type { JumpArgs, Server } from "./server";
 
