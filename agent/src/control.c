@@ -15,8 +15,6 @@
 #include "disk.h"
 #include "status.h"
 
-#define ANSWER_WITHIN_S 8       /* a last resort: the engine answers within a second, also while it dials. Before netdisk-helper gives up */
-
 int
 control_listen (const char *path, char *text, size_t size)
 {
@@ -83,7 +81,7 @@ ask_engine (struct disk *d, enum verb verb, char *answer, size_t size)
   int err = 0;
 
   clock_gettime (CLOCK_MONOTONIC, &until);
-  until.tv_sec += ANSWER_WITHIN_S;
+  until.tv_sec += CONTROL_ANSWER_WITHIN_S;
   pthread_mutex_lock (&d->lock);
   if (d->state == ENDED || d->verb != NO_VERB) {
     snprintf (answer, size, "%s", d->state == ENDED ? "the disk has ended" : "another command is under way");

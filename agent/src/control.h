@@ -15,6 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Seconds; a last resort: the engine answers within one, also while it dials. Who asks waits longer, and is told why. */
+#define CONTROL_ANSWER_WITHIN_S 8
+
 #define CLERK_STOP (UINT64_C (1) << 32) /* added to clerk_fd: end */
 
 /* Makes the socket of options.control; the descriptor, or -1 with TEXT. A stale socket is replaced, a live one is not. */

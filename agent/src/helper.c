@@ -30,12 +30,13 @@
 
 #include <libnbd.h>
 
+#include "control.h"
 #include "dial.h"
 
 #define READY_WITHIN_S 60       /* the plugin locks its memory before it listens */
 #define DIAL_WITHIN_MS 10000    /* then ssh is started anew, which looks the host's name up again */
 #define STATUS_WITHIN_S 3       /* whoever asks has more to do */
-#define ANSWER_WITHIN_S 10      /* later than control.c gives up, which says why */
+#define ANSWER_WITHIN_S (CONTROL_ANSWER_WITHIN_S + 2)
 #define NOBODY_LISTENS 3        /* exit status */
 
 static void
