@@ -52,8 +52,9 @@ status() { "$helper" ask "$control" status; }
 
 {{statusField}}
 
-# What the status says under a key: `value state`, `value retained`. Nothing where no plugin answers.
-value() { status 2>/dev/null | field "$1"; }
+# What the status says under a key: `value state`, `value retained`. Nothing where no plugin runs; of one that does not answer the
+# state is `unknown`.
+value() { { status 2>/dev/null || [ $? = 3 ] || echo '{"state":"unknown"}'; } | field "$1"; }
 
 {{attached}}
 

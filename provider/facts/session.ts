@@ -10,7 +10,7 @@ import { type Command, sh } from "../host/sh";
 export const attachedBy = (name: string, link: string): Command =>
   sh`{ wants=$(systemctl show -P Wants ${attachUnit(name)}) || exit 1; case " $wants " in *${` ${link} `}*) ;; *) false ;; esac; }`;
 
-/** `up`, `parked`, … (agent/src/status.h), `stopped` where no plugin answers; undefined for a disk without a session. */
+/** `up`, `parked`, … (agent/src/status.h), `stopped` where no plugin runs, `unknown` of one that does not answer; undefined for a disk without a session. */
 export const sessionState: Fact<[name: string], string | undefined> = {
   name: "session.state",
   command: (name) =>

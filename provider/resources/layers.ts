@@ -45,7 +45,7 @@ export async function attachedLayer(host: Host, name: string, path: string): Pro
     return {
       is: "hidden",
       by: `the server of ${path} is out of reach: its session is ${session}`,
-      passing: session === "stopped" ? {} : { hurry: dial(name) },
+      passing: ["stopped", "unknown"].includes(session) ? {} : { hurry: dial(name) },
     };
   return { is: "there", device };
 }

@@ -650,6 +650,15 @@ it("session.sh value gives the whole of a reason, whose cure is at its end, and 
   expect([value("reason"), value("waiting"), value("state")]).toEqual([`${reason}\n`, "3\n", "parked\n"]);
 });
 
+it.each([
+  ["is stopped where no plugin runs", "exit 3", ""],
+  ["is unknown where one does not answer", "exit 1", "unknown\n"],
+])("session.sh value: the state %s", (_, helper, expected) => {
+  shell.stub("netdisk-helper", helper);
+  expect(shell.run(sessionScript, "value", "state").stdout).toBe(expected);
+  expect(shell.run(sessionScript, "value", "connections").stdout).toBe("");
+});
+
 it("session.sh stop gives the lease back by an id that is in use no more, whatever the server answers", () => {
   shell.write("/run/netdisk/t1/nonce", "0123abcd");
   shell.stub("systemctl", "");

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { NetdiskError } from "../../provider/errors";
 import type { Host } from "../../provider/host/host";
-import { readThrough } from "../../provider/resources/layers";
+import { attachedLayer, readThrough } from "../../provider/resources/layers";
 
 const unit = (state: string) =>
   `Id=netdisk-attach@t1.service\nLoadState=loaded\nActiveState=${state}\nSubState=exited\nResult=success\nUnitFileState=\nFragmentPath=\nDropInPaths=\nNeedDaemonReload=no\nMainPID=0\nInvocationID=\n`;
@@ -31,6 +31,21 @@ it("a look that lasts too long is explained by a server that is out of reach by 
     by: "the server of /dev/netdisk/t1 is out of reach: its session is parked",
   });
 });
+
+it.each([
+  ["parked", { hurry: expect.anything() as unknown }],
+  ["unknown", {}],
+  ["stopped", {}],
+])(
+  "a session that is %s is waited for, and told to dial only where its plugin answers",
+  async (session, passing) => {
+    expect(await attachedLayer(clientWith(session), "t1", "/dev/netdisk/t1")).toEqual({
+      is: "hidden",
+      by: `the server of /dev/netdisk/t1 is out of reach: its session is ${session}`,
+      passing,
+    });
+  },
+);
 
 it("and by nothing else: not where the session is up, and no other error", async () => {
   await expect(look("up", timeout)).rejects.toBe(timeout);
