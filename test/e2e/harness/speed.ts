@@ -3,8 +3,6 @@ import { on, startOn } from "./lab";
 
 /** So much that TCP's slow start, some 2 s, is little of what is measured. */
 const bytes = 2 ** 30;
-/** In small calls a read begins as fast as in large ones, and goes on alike. */
-const bytesInSmallCalls = 2 ** 28;
 const small = 2000;
 const appends = 150;
 const random = 5000;
@@ -61,12 +59,11 @@ export interface Sequential {
 
 export async function sequential(path: string): Promise<Sequential> {
   const file = `${path}/sequential`;
-  const rate = (elapsed: number, amount = bytes) => amount / 1e6 / elapsed;
+  const rate = (elapsed: number) => bytes / 1e6 / elapsed;
   const write = rate(await seconds(`dd if=${source} of=${file} bs=1M conv=fsync status=none`));
-  const inSmallCalls = `dd if=${file} of=/dev/null bs=32k count=${bytesInSmallCalls / 2 ** 15} status=none`;
-  const readSmallCalls = rate(await coldly(inSmallCalls), bytesInSmallCalls);
-  // Last, because what is compared then is still in memory.
-  const read = rate(await coldly(`dd if=${file} of=/dev/null bs=1M status=none`));
+  const coldRead = (call: string) => coldly(`dd if=${file} of=/dev/null bs=${call} status=none`);
+  const readSmallCalls = rate(await coldRead("32k"));
+  const read = rate(await coldRead("1M"));
   await on("client", `cmp ${source} ${file} && rm ${file}`);
   const append = `open F, ">>", "${path}/appended" or die; for (1..${appends}) { syswrite(F, "x" x 4096) == 4096 and F->sync or die $! }`;
   return {
