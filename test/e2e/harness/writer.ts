@@ -42,19 +42,23 @@ export function startAcknowledging(stop: string, command: string): Writer {
   };
 }
 
-/** Appends to the file on the client about ten times a second. */
+/** Appends to the file on the client about ten times a second. Nobody's stand-in for dd is meant for it (strike.ts). */
 export const startWriter = (file: string): Writer =>
   startAcknowledging(
     "/run/stop-writer",
     `i=0; while test ! -e /run/stop-writer; do i=$((i+1));
-     printf 'record %08d\\n' $i | dd of=${file} oflag=append conv=notrunc,fsync status=none || { echo "failed at $i"; exit 1; };
+     printf 'record %08d\\n' $i | /usr/bin/dd of=${file} oflag=append conv=notrunc,fsync status=none || { echo "failed at $i"; exit 1; };
      echo "acknowledged $i"; done`,
   );
 
 /** Waits until it goes on after what held it up; one record may have been on its way already. */
 export async function goesOn(writer: Writer, seconds: number): Promise<void> {
   const goal = writer.acknowledged() + 2;
-  await until("the writer goes on", seconds, async () => writer.acknowledged() >= goal);
+  await until("the writer goes on", seconds, async () => {
+    const why = writer.failure();
+    if (why !== undefined) throw new Error(`the writer does not go on: ${why}`);
+    return writer.acknowledged() >= goal;
+  });
 }
 
 /** The acknowledged records that are not in the file. */
