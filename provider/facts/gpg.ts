@@ -55,11 +55,11 @@ if [ -e "$t/locked" ]; then echo locked; elif [ "$want" = "$have" ]; then echo c
 };
 
 /**
- * Opens a sealed copy into files `key` and `header` in $t, with the passphrase on descriptor 3. A pipe's status is its
+ * Opens a sealed copy into files in $t, `key` and `header` or one of them, with the passphrase on descriptor 3. A pipe's status is its
  * last command's: that gpg failed is said by a file. What is zeros in a header of 16 MiB takes no memory.
  */
-export const unpackSecrets = (sealed: string): Command =>
-  sh`{ ${gpgBy(3)} --decrypt ${sealed} || : >"$t/failed"; } | t=$t tar -xz --to-command=${'cp --sparse=always /dev/stdin "$t/$TAR_FILENAME"'} -f - key header && [ ! -e "$t/failed" ]`;
+export const unpackSecrets = (sealed: string, ...members: ("key" | "header")[]): Command =>
+  sh`{ ${gpgBy(3)} --decrypt ${sealed} || : >"$t/failed"; } | t=$t tar -xz --to-command=${'cp --sparse=always /dev/stdin "$t/$TAR_FILENAME"'} -f - ${members} && [ ! -e "$t/failed" ]`;
 
 /** What opens, but is no sealed copy: somebody sealed something else with the same passphrase. */
 const otherContent =
@@ -74,7 +74,7 @@ export const gpgHeader: Fact<[sealed: string], string | undefined> = {
   timeoutMs: derivationMs,
   command: (sealed) => sh`(
 { ${inMemory("judge")} && exec 3<&0 </dev/null; } || exit 1
-{ ${unpackSecrets(sealed)}; } && cryptsetup luksUUID "$t/header" || echo none
+{ ${unpackSecrets(sealed, "header")}; } && cryptsetup luksUUID "$t/header" || echo none
 )`,
   parse: ({ exitCode, stdout, stderr }) => {
     if (exitCode === 0 && /^[0-9a-f-]{36}\n$/.test(stdout)) return stdout.trim();

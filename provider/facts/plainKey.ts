@@ -1,7 +1,7 @@
 /**
  * How a command on the client gets at a disk's key. A plain key file is read by cryptsetup itself. One that is sealed
- * by gpg is opened into a pipe, with a passphrase that comes as the first line of standard input: neither of the two is
- * ever in a file, in the environment or among arguments.
+ * by gpg is opened into a pipe, with a passphrase that comes as the first line of standard input: here neither of the two is
+ * in a file, in the environment or among arguments.
  */
 import type { KeyReading } from "../../schema/fields";
 import { Secret } from "../../schema/secret";

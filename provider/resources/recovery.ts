@@ -1,6 +1,7 @@
 /**
  * Key and header, sealed with the recovery passphrase (schema/crypt.ts, docs/recovery.md). Plain bytes go from
- * tar to gpg through a pipe and are never in a file of their own; the passphrase comes on stdin.
+ * tar to gpg through a pipe; where they are put back they lie in memory for a moment, in a directory that only root can
+ * enter (docs/security.md). The passphrase comes on stdin.
  */
 import { isAscii } from "node:buffer";
 import { dirname } from "node:path";
@@ -97,7 +98,7 @@ printf '%s\\n' "$passphrase" | { exec 3<&0 </dev/null && ${gpgBy(3)} ${sealing} 
     title: "put key and header back from the blob (gpg --decrypt)",
     command: sh`(
 { ${inMemory("restore")}${sealed ? sh` && IFS= read -r passphrase` : sh``} && exec 3<&0 </dev/null; } || exit 1
-said=$({ ${unpackSecrets(kept)}; } 2>&1) || {
+said=$({ ${unpackSecrets(kept, "key", "header")}; } 2>&1) || {
   echo "$said" >&2
   case $said in
     *"No space left on device"*) echo ${`/run has no room for what ${kept} holds, a header of up to 16 MiB. Nothing was put back. See what fills it (df /run; du /run); a session's disk that is detached gives its share back (systemctl stop netdisk@NAME.target). Then run the same again.`} ;;
