@@ -33,7 +33,7 @@ export const connection = {
     example: "~/.ssh/id_ed25519",
   }),
   privateKey: field(text.optional(), {
-    doc: "Private key itself (OpenSSH or PEM), instead of a file.",
+    doc: "Private key itself (OpenSSH or PEM), instead of a file. `pulumi config set` asks for one line: give it the key with `<KEYFILE`.",
     secret: true,
   }),
   keyPassphrase: field(line.optional(), {

@@ -50,6 +50,8 @@ export interface StateResource {
   id?: string;
   /** URN and id of the provider: which host it is on. */
   provider?: string;
+  /** URN of the component that it belongs to. */
+  parent?: string;
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
   initErrors?: string[];
