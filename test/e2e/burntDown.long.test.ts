@@ -68,7 +68,9 @@ describe("a client that burned down", () => {
       const run = ["up", "--yes", "--skip-preview"];
       // It has the old one's address and host key, so that nothing tells it from a client that is still there.
       const refused = await pulumi(run, { NETDISK_HOST_GONE: await fingerprint("client") });
-      expect(refused.output).toMatch(/answers with its pinned key.*, and NETDISK_HOST_GONE=\S+ says that it no longer exists/);
+      expect(refused.output).toMatch(
+        /answers with its pinned key.*, and NETDISK_HOST_GONE=\S+ says that it no longer exists/,
+      );
       // The server keeps the disk for the old one until somebody says that it will not come back.
       const { code, output } = await pulumi(run);
       expect(code, output).not.toBe(0);

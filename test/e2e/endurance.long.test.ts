@@ -4,7 +4,7 @@
  */
 import { describe, expect } from "vitest";
 import { faultTable, times, wished } from "./harness/faults";
-import { lab, powerCycle, rebootServer } from "./harness/lab";
+import { powerCycle, rebootServer } from "./harness/lab";
 import {
   breakages,
   longestAfterBreakage,
@@ -56,9 +56,7 @@ describe("endurance", () => {
         async () => {
           seconds = 0.5 + Math.random() ** 2 * 19.5;
           await pause(Math.random() * 5);
-          await lab("link", "cut");
-          await pause(seconds);
-          await lab("link", "heal");
+          await patient.cutWhile(() => pause(seconds));
         },
         times(cuts),
       );

@@ -6,7 +6,7 @@
 import { beforeAll, describe, expect } from "vitest";
 import { faultTable, wished } from "./harness/faults";
 import { backing, backingFaults, makeFileSystem } from "./harness/faultyBacking";
-import { lab, mounted, on, tryOn } from "./harness/lab";
+import { mounted, on, tryOn } from "./harness/lab";
 import { installFio, startCopy, underFio } from "./harness/load";
 import { wakeUpLate } from "./harness/oldSession";
 import {
@@ -43,8 +43,6 @@ const between = (begin: Act, seconds: number, end: Act) => async (): Promise<voi
   await end();
 };
 const withoutSshd = "sleep 1; systemctl stop ssh; pkill -KILL -x sshd-session; sleep 20; systemctl start ssh";
-const cut: Act = () => lab("link", "cut");
-const heal: Act = () => lab("link", "heal");
 
 describe("a fault", () => {
   const step = ladder();
@@ -57,6 +55,10 @@ describe("a fault", () => {
     patient ??= await patientOf(work);
     return { work, patient };
   };
+  const cutFor =
+    (seconds: number): Act =>
+    async () =>
+      (await ours()).patient.cutWhile(() => pause(seconds));
   const endure = async (fault: string, harm: Act): Promise<number> =>
     faults.endure((await ours()).patient, fault, harm);
 
@@ -103,7 +105,7 @@ describe("a fault", () => {
   );
 
   const ofTheLink: Record<string, Act> = {
-    "black hole for 75 s": between(cut, 75, heal),
+    "black hole for 75 s": cutFor(75),
     "connection reset, and each new one for 75 s": between(beginResets, 75, endResets),
     // Debian's unit leaves its sessions alone, a restart as such is no fault; nor can it be done by a session of its own.
     "no sshd on the server for 20 s, its sessions killed": async () => {
@@ -161,7 +163,7 @@ describe("a fault", () => {
       `a cut of ${lasts} under fio and the writer: goes on within ${limit} s`,
       async () => {
         await underFio(path, async () => {
-          expect(await endure(`cut of ${lasts}`, between(cut, seconds, heal))).toBeLessThan(limit);
+          expect(await endure(`cut of ${lasts}`, cutFor(seconds))).toBeLessThan(limit);
         });
       },
       seconds * 1000 + minutes(30),

@@ -45,14 +45,19 @@ async function underLoad(act: () => Promise<void>): Promise<void> {
   const file = `${path}/records-${Date.now()}`;
   const writer = startWriter(file);
   const fio = startFio(path);
-  await until("both are at work", 180, async () => writer.acknowledged() >= 10 && fio.rounds() >= 1);
-  await act();
-  const [records, rounds] = [writer.acknowledged(), fio.rounds()];
-  await until(
-    "both go on",
-    180,
-    async () => writer.acknowledged() >= records + 10 && fio.rounds() >= rounds + 2,
-  );
+  try {
+    await until("both are at work", 180, async () => writer.acknowledged() >= 10 && fio.rounds() >= 1);
+    await act();
+    const [records, rounds] = [writer.acknowledged(), fio.rounds()];
+    await until(
+      "both go on",
+      180,
+      async () => writer.acknowledged() >= records + 10 && fio.rounds() >= rounds + 2,
+    );
+  } catch (error) {
+    await Promise.all([writer.stop(), fio.abandon()]);
+    throw error;
+  }
   await writer.stop();
   await fio.stop();
   expect(writer.failure()).toBeUndefined();

@@ -8,7 +8,7 @@ import { describe, expect } from "vitest";
 import { lab, mounted, on, sshConfig, tryOn } from "./harness/lab";
 import { config, defaultStack, projectDir, pulumi, setSection, type Disk } from "./harness/project";
 import { must } from "./harness/run";
-import { expectNoChanges, ladder, makePrepared, prepared, up } from "./harness/scenario";
+import { expectNoChanges, ladder, prepared, up } from "./harness/scenario";
 
 const minutes = (n: number) => n * 60_000;
 
@@ -45,7 +45,6 @@ describe("another machine in the place of a client that burned down", () => {
   step(
     "there was a disk on the old one",
     async () => {
-      await makePrepared();
       await prepared({ ...defaultStack, client: oldClient, disks: { kept: disk } });
       await startOldClient();
       await up();
@@ -64,7 +63,9 @@ describe("another machine in the place of a client that burned down", () => {
     async () => {
       const { code, output } = await pulumi(run, { NETDISK_HOST_GONE: await oldFingerprint() });
       expect(code, output).not.toBe(0);
-      expect(output).toMatch(/answers, and NETDISK_HOST_GONE=\S+ says that it no longer exists/);
+      expect(output).toMatch(
+        /answers with its pinned key.*, and NETDISK_HOST_GONE=\S+ says that it no longer exists/,
+      );
       expect(await on("client", "sha256sum </mnt/kept/data")).toBe(sum);
     },
     minutes(5),

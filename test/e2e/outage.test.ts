@@ -1,7 +1,7 @@
 /** A disk with `transport: session` through what breaks a link, its processes and its server: a pause, and nothing else. */
 import { describe, expect } from "vitest";
 import { faultTable } from "./harness/faults";
-import { lab, mounted, on, powerCycle, rebootServer, tryOn } from "./harness/lab";
+import { mounted, on, powerCycle, rebootServer, tryOn } from "./harness/lab";
 import { startCopy } from "./harness/load";
 import {
   breakages,
@@ -76,11 +76,9 @@ describe("an outage", () => {
       `a cut of ${seconds} s is a pause, over within 5 s`,
       async () => {
         patient ??= await patientOf(await startWriting(path));
-        const stall = await faults.endure(patient, `cut of ${seconds} s`, async () => {
-          await lab("link", "cut");
-          await pause(seconds);
-          await lab("link", "heal");
-        });
+        const stall = await faults.endure(patient, `cut of ${seconds} s`, () =>
+          ours().cutWhile(() => pause(seconds)),
+        );
         expect(stall).toBeLessThan(5);
       },
       minutes(3),

@@ -4,7 +4,7 @@
  */
 import { describe, expect } from "vitest";
 import { faultTable, times, wished } from "./harness/faults";
-import { lab, mounted, on, restartClient, tryOn } from "./harness/lab";
+import { mounted, on, restartClient, tryOn } from "./harness/lab";
 import { path, patientOf, startSession } from "./harness/outage";
 import { pause } from "./harness/run";
 import { ladder } from "./harness/scenario";
@@ -50,8 +50,7 @@ describe("a client with 256 MiB of memory", () => {
         `cut of ${cut} min, client with 256 MiB`,
         times(1),
         async () => {
-          const stall = await patient.survives("cut", async () => {
-            await lab("link", "cut");
+          const longCut = async () => {
             // What a program writes without fsync fills the memory that may wait for a disk.
             await on(
               "client",
@@ -62,8 +61,8 @@ describe("a client with 256 MiB of memory", () => {
               slowest = Math.max(slowest, await localWrite());
               await pause(10);
             }
-            await lab("link", "heal");
-          });
+          };
+          const stall = await patient.survives("cut", () => patient.cutWhile(longCut));
           expect(stall).toBeLessThan(10);
           return stall;
         },

@@ -3,7 +3,6 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
 export interface Relay {
   port: number;
-  connections: number;
   /** Ends all connections at both sides, as the death of a process does. */
   cut(): void;
   /** Passes nothing on any more, and says nothing: a pulled cable. */
@@ -15,7 +14,6 @@ export async function startRelay(target: number): Promise<Relay> {
   const sockets = new Set<Socket>();
   const relay: Relay = {
     port: 0,
-    connections: 0,
     cut: () => sockets.forEach((socket) => socket.destroy()),
     freeze: () => sockets.forEach((socket) => socket.unpipe().pause()),
     close() {
@@ -24,7 +22,6 @@ export async function startRelay(target: number): Promise<Relay> {
     },
   };
   const server = createServer((near) => {
-    relay.connections++;
     const far = connect(target, "127.0.0.1");
     for (const [from, to] of [
       [near, far],

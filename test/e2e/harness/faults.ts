@@ -4,7 +4,7 @@ import type { Patient } from "./outage";
 
 export interface Outcome {
   count: number;
-  /** Errors that reached the client. */
+  /** Errors that reached the client; NaN: it could not be asked. */
   errors: number;
   /** Acknowledged bytes that are not on the disk; NaN: it could not be read. */
   lost: number;
@@ -17,13 +17,15 @@ export interface Faults {
   show(fault: string, outcome: Outcome): void;
   /**
    * Does harm for as long as wished; `harm` returns the seconds until all was well again, and throws where it never was.
-   * `lost` is asked at the end, and must be 0. Returns the longest wait.
+   * `lost` is asked at the end, and must be 0; so are `errors` where it failed, of which there may be none: then the harm
+   * itself could not be done. Returns the longest wait.
    */
   repeat(
     fault: string,
     goesOn: (count: number) => boolean,
     harm: (number: number) => Promise<number>,
     lost: () => Promise<number>,
+    errors?: () => Promise<number>,
   ): Promise<number>;
   /** The same where harm is survived by a patient; once, unless `goesOn` says otherwise. */
   endure(
@@ -50,22 +52,23 @@ export function faultTable(): Faults {
   const rows = ["fault | count | errors | bytes lost | longest stall after repair"];
   afterAll(() => console.log(rows.join("\n")));
   const show = (fault: string, { count, errors, lost, longest }: Outcome) => {
-    const row = `${fault} | ${count} | ${errors} | ${Number.isNaN(lost) ? "unknown" : lost} | ${longest.toFixed(1)} s`;
+    const known = (number: number) => (Number.isNaN(number) ? "unknown" : String(number));
+    const row = `${fault} | ${count} | ${known(errors)} | ${known(lost)} | ${longest.toFixed(1)} s`;
     console.log(row);
     rows.push(row);
   };
-  const repeat: Faults["repeat"] = async (fault, goesOn, harm, lost) => {
+  const repeat: Faults["repeat"] = async (fault, goesOn, harm, lost, errors = async () => NaN) => {
     const outcome: Outcome = { count: 0, errors: 0, lost: 0, longest: 0 };
+    let failed = true;
     try {
       while (goesOn(outcome.count)) {
         outcome.longest = Math.max(outcome.longest, await harm(++outcome.count));
       }
-    } catch (error) {
-      outcome.errors++;
-      throw error;
+      failed = false;
     } finally {
+      if (failed) outcome.errors = await errors().catch(() => NaN);
       // Where all went well but this, the suite has to fail by it.
-      outcome.lost = outcome.errors > 0 ? await lost().catch(() => NaN) : await lost();
+      outcome.lost = failed ? await lost().catch(() => NaN) : await lost();
       show(fault, outcome);
     }
     expect(outcome.lost, fault).toBe(0);
@@ -80,6 +83,7 @@ export function faultTable(): Faults {
         goesOn,
         (number) => patient.survives(`${fault} ${number}`, harm),
         () => patient.lost(),
+        async () => (await patient.errors()).length,
       ),
   };
 }

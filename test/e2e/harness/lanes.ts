@@ -11,13 +11,25 @@ export const baseName = process.env.NETDISK_LAB ?? "e2e";
 
 /** Labs that lanes of this name have made. */
 export const labsOfLanes = (): string[] =>
-  readdirSync(join(checkout, ".lab")).filter((name) => name.replace(/-[2-9]$/, "") === baseName);
+  readdirSync(join(checkout, ".lab")).filter((name) => lanes.some((lane) => labOfLane(lane) === name));
+
+const lanes = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 export const labOfLane = (lane: number): string => (lane === 1 ? baseName : `${baseName}-${lane}`);
 
 const lockFile = (work: string): string => join(checkout, ".lab", `${baseName}.${work}.lock`);
 
-const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+/** `PID START`: a process's id may be another's by now, also after a boot; undefined where none has it. */
+function identity(pid: string): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+  } catch {
+    return undefined;
+  }
+}
+
+const ours = (): string => identity(String(process.pid)) ?? "";
 
 /** Waits until nobody else does this work; a process that has ended does not count. */
 export async function takeTurn(work: string): Promise<void> {
@@ -25,16 +37,20 @@ export async function takeTurn(work: string): Promise<void> {
   mkdirSync(dirname(file), { recursive: true });
   for (;;) {
     try {
-      writeFileSync(file, String(process.pid), { flag: "wx" });
+      writeFileSync(file, ours(), { flag: "wx" });
       return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
-    const holder = existsSync(file) ? Number(readFileSync(file, "utf8")) : undefined;
-    // 0: made at this moment, and not yet written.
-    if (holder !== undefined && holder !== 0 && !isAlive(holder)) rmSync(file, { force: true });
+    const holder = existsSync(file) ? readFileSync(file, "utf8") : "";
+    // Nothing: given up meanwhile, or made at this moment and not yet written.
+    if (holder !== "" && identity(holder.split(" ")[0] ?? "") !== holder) rmSync(file, { force: true });
     else await pause(1);
   }
 }
 
-export const endTurn = (work: string): void => rmSync(lockFile(work), { force: true });
+/** Ends the turn of this process, if it has it. */
+export function endTurn(work: string): void {
+  const file = lockFile(work);
+  if (existsSync(file) && readFileSync(file, "utf8") === ours()) rmSync(file, { force: true });
+}

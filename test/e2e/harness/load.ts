@@ -14,6 +14,8 @@ export interface Fio {
   failure(): string | undefined;
   /** Ends it after the present round; throws where a round failed. */
   stop(): Promise<void>;
+  /** Ends it where something else has failed already: a second one on the same file would look like corruption. */
+  abandon(): Promise<void>;
 }
 
 interface Latency {
@@ -57,6 +59,10 @@ export function startFio(path: string, options = ""): Fio {
       await on("client", "rm /run/stop-fio");
       expect(code, output).toBe(0);
     },
+    async abandon() {
+      await tryOn("client", "pkill -KILL -x fio");
+      await running.ended;
+    },
   };
 }
 
@@ -68,9 +74,14 @@ export async function underFio(path: string, act: () => Promise<void>): Promise<
       expect(fio.failure()).toBeUndefined();
       return fio.rounds() >= rounds;
     });
-  await verified(1);
-  await act();
-  await verified(fio.rounds() + 2);
+  try {
+    await verified(1);
+    await act();
+    await verified(fio.rounds() + 2);
+  } catch (error) {
+    await fio.abandon();
+    throw error;
+  }
   await fio.stop();
 }
 

@@ -5,6 +5,7 @@ import { expect } from "vitest";
 import { complaintsIn, kernelLogAfter, kernelLogEnd } from "./kernelLog";
 import { lab, mounted, on, tryOn } from "./lab";
 import { type Disk, setDisks } from "./project";
+import { pause } from "./run";
 import { startMounted, up } from "./scenario";
 import { installStamps } from "./stamps";
 import type { Work } from "./work";
@@ -23,12 +24,17 @@ const damage = `journalctl --dmesg --boot --quiet --output cat | grep -E 'I/O er
 export const kernelDamage = async (): Promise<string[]> =>
   (await tryOn("client", damage)).output.split("\n").filter((line) => line !== "");
 
+/** Seconds after which nothing is on its way any more that was sent before a cut. */
+const settled = 2;
+
 const pluginProcess = (): Promise<string> =>
   on("client", `systemctl show -P MainPID netdisk-session@${name}`);
 
 export interface Patient {
   /** Does harm, ends it, and waits until all goes on; prints and returns the seconds from the repair until it does. */
   survives(fault: string, harm: () => Promise<unknown>): Promise<number>;
+  /** The link is cut for as long as this lasts; throws where it was not, because records of the writer became safe. */
+  cutWhile(act: () => Promise<unknown>): Promise<void>;
   /** What the work or the kernel was told. */
   errors(): Promise<string[]>;
   /** What was acknowledged and is not on the disk. */
@@ -115,6 +121,18 @@ export async function patientOf(
       const first = flows === undefined ? "" : `a request after ${stall.toFixed(1)} s, `;
       console.log(`${fault}: ${first}goes on after ${record.toFixed(1)} s`);
       return stall;
+    },
+    async cutWhile(act) {
+      await lab("link", "cut");
+      const begun = Date.now();
+      const soon = pause(settled).then(() => work.writer.acknowledged());
+      await act();
+      const lasted = Date.now() - begun > settled * 1000 ? work.writer.acknowledged() : undefined;
+      await lab("link", "heal");
+      if (lasted !== undefined)
+        expect(lasted - (await soon), "records that became safe over a link that is cut").toBeLessThanOrEqual(
+          1,
+        );
     },
     async conclude() {
       // All of them are alive, not only the one that was waited for.

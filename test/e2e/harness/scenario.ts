@@ -96,13 +96,17 @@ export async function keepMounted(): Promise<void> {
 /** The disk is there, mounted, and nothing is left to do. Takes seconds when an earlier test has kept it. */
 export async function startMounted(): Promise<void> {
   await makingMounted();
-  if (!isKept("mounted") || !isCurrent("mounted")) {
-    await pristine();
-    await up();
-    await keepMounted();
-    return;
+  try {
+    if (!isKept("mounted") || !isCurrent("mounted")) {
+      await pristine();
+      await up();
+      await keepMounted();
+      return;
+    }
+  } finally {
+    // Also where it failed: who comes next makes it, in this file perhaps.
+    endTurn("mounted");
   }
-  endTurn("mounted");
   await restoreProject("mounted", await restoreHosts("mounted"));
   await mounted();
 }

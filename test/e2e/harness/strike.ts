@@ -56,6 +56,17 @@ export function halt({ child }: Running): (then: "SIGCONT" | "SIGKILL") => void 
   };
 }
 
+/** Where this fails the run is ended with it: the next test would meet it at work. */
+export async function orEnd<T>(run: Running, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    run.child.kill("SIGKILL");
+    await run.ended;
+    throw error;
+  }
+}
+
 /** Does it to a run, and waits until nobody of it is left. Returns its exit status. */
 export async function strike(blow: Strike, run: Running): Promise<number> {
   const providers = providersOf(run.child.pid!);
@@ -70,9 +81,12 @@ export async function strike(blow: Strike, run: Running): Promise<number> {
 /** Starts `up`, strikes at the moment, and waits for the end of it all. */
 async function struckUp(blow: Strike, moment: () => Promise<unknown>): Promise<void> {
   const run = startPulumi(["up", "--yes", "--skip-preview"]);
-  await moment();
+  await orEnd(run, moment);
   expect(await strike(blow, run), run.said()).not.toBe(0);
 }
+
+/** Seconds until a run comes to where it is struck; less than its test may take, which would leave it behind. */
+const longestWay = 300;
 
 /**
  * Strikes exactly when the client is about to run this program with such arguments (a shell pattern): a stand-in holds it
@@ -85,7 +99,7 @@ export async function strikeBefore(blow: Strike, program: string, pattern: strin
   await on("client", `cat >${standIn} && chmod 0755 ${standIn}`, text);
   try {
     await struckUp(blow, () =>
-      until(`${program} ${pattern} is held on the client`, 900, async () => {
+      until(`${program} ${pattern} is held on the client`, longestWay, async () => {
         const held = await tryOn("client", "test -e /run/struck");
         return held.code === 0;
       }),
