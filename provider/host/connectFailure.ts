@@ -6,6 +6,8 @@ import type { Target } from "./sshConfig";
 export class ConnectFailure extends Error {
   /** Whether the host proved that it has the pinned key: it runs, whatever it refused then. */
   answered = false;
+  /** Whether the host refused the login: at many its sshd counts that against this machine (PerSourcePenalties). */
+  refusedLogin = false;
 
   constructor(
     /** Without a full stop. */
@@ -77,10 +79,12 @@ function keyFailure(target: Target, shown: Buffer): ConnectFailure {
 
 /** A host that is starting may not have its authorized_keys yet. */
 function loginFailure(target: Target, { tried, cures }: Attempts): ConnectFailure {
-  return new ConnectFailure(
+  const failure = new ConnectFailure(
     `it refuses the login of ${target.user}; tried: ${tried.join(", ") || "nothing, there is neither key nor agent"}`,
     true,
     cures.join(" ") ||
       `Add one of these keys to ~${target.user}/.ssh/authorized_keys on the host, or set user, identityFile or privateKey.`,
   );
+  failure.refusedLogin = true;
+  return failure;
 }

@@ -47,6 +47,8 @@ class SshTransport implements Transport {
   #known?: Target;
   #link?: Promise<Link>;
   #contacted = false;
+  /** A login that was refused is not tried again for each resource: sshd would shut this machine out for a while. */
+  #refusedLogin?: NetdiskError;
   #closed = false;
 
   constructor(connection: Connection, options: SshOptions) {
@@ -178,6 +180,7 @@ class SshTransport implements Transport {
           "CANCELLED",
           `${this.label}: the connection was closed. \`pulumi up\` continues.`,
         );
+      if (this.#refusedLogin) throw this.#refusedLogin;
       try {
         const link = await connect(lib, target, limits);
         this.#contacted = true;
@@ -192,7 +195,11 @@ class SshTransport implements Transport {
         return link;
       } catch (error) {
         if (!(error instanceof ConnectFailure)) throw error;
-        if (!error.passing || Date.now() + retryPauseMs > deadline) throw this.#unreachable(target, error);
+        if (!error.passing || Date.now() + retryPauseMs > deadline) {
+          const unreachable = this.#unreachable(target, error);
+          if (error.refusedLogin) this.#refusedLogin = unreachable;
+          throw unreachable;
+        }
         await sleep(retryPauseMs);
       }
     }

@@ -20,7 +20,7 @@ function importing({ type, urn, id = "", provider = "", parent = "" }: StateReso
   const providerUrn = provider.slice(0, provider.lastIndexOf("::"));
   return pulumi([
     ...["import", type, nameOf(urn), id, "--yes", "--protect=false", "--generate-code=false"],
-    ...["--provider", `${nameOf(providerUrn)}=${providerUrn}`, "--parent", `${nameOf(parent)}=${parent}`],
+    ...["--provider", `host=${providerUrn}`, "--parent", `disk=${parent}`],
   ]);
 }
 

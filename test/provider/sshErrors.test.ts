@@ -108,10 +108,14 @@ describe("the error of a host that cannot be reached names host, address, cause 
     expect(error.message).toContain("no host key of the kind that is known (ecdsa-sha2-nistp256 in hostKey)");
   });
 
-  it("a login that is refused: what was tried", async () => {
-    const { connection } = await server([], { refuseAll: true });
+  it("a login that is refused: what was tried, once for all who ask", async () => {
+    const { connection, dialled } = await server([], { refuseAll: true });
+    const host = open(connection);
+    const first = await unreachable(ask(host));
+    expect(await unreachable(ask(host))).toBe(first);
+    expect(dialled()).toBe(1);
     expectCure(
-      await unreachable(ask(open(connection))),
+      first,
       "it refuses the login of root; tried: privateKey",
       "Add one of these keys to ~root/.ssh/authorized_keys on the host, or set user, identityFile or privateKey.",
     );

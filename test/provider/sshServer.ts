@@ -84,6 +84,8 @@ export interface ScriptedServer {
   readonly unexpected: string[];
   /** Connections that logged in, ever; channels, ever and at most at one time. */
   readonly count: { connections: number; channels: number; channelsAtOnce: number };
+  /** Connections that were begun, whether they logged in or not. */
+  dialled(): number;
   script(...exchanges: Exchange[]): void;
   /** Throws unless every entry of the script was used and no other command came. */
   done(): void;
@@ -234,6 +236,7 @@ export async function startSshServer(
   const script = exchanges.map((exchange) => ({ exchange, used: 0 }));
   const received: Received[] = [];
   const unexpected: string[] = [];
+  let dialled = 0;
   const count = { connections: 0, channels: 0, channelsAtOnce: 0 };
   const connections = new Set<ServerConnection>();
   const running = new Map<string, { sink: Sink; entry: Received }>();
@@ -324,6 +327,7 @@ export async function startSshServer(
     connections.add(connection);
     connection.on("close", () => connections.delete(connection));
     // A client that goes away mid-word is part of the tests.
+    dialled++;
     connection.on("error", () => {});
     connection.on("authentication", (context) => {
       const known =
@@ -405,6 +409,7 @@ export async function startSshServer(
     received,
     unexpected,
     count,
+    dialled: () => dialled,
     script: (...more) => script.push(...more.map((exchange) => ({ exchange, used: 0 }))),
     done() {
       const unused = script.filter(({ exchange, used }) => used === 0 && !exchange.repeat);
