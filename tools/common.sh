@@ -4,8 +4,10 @@
 # Not every script that sources this uses both.
 # shellcheck disable=SC2034
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=lab/lib/machine.sh
+source "$root/lab/lib/machine.sh"
 # shellcheck disable=SC2034
-cache=$(realpath -m -- "${NETDISK_CACHE:-$root/.cache}")
+cache=$(cache_of "$root")
 
 if [[ -t 1 ]]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
 

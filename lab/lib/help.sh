@@ -29,7 +29,7 @@ Each verb has a --help. Environment:
   NETDISK_LAB_KERNEL Debian's suite that their kernel is from (default: sid); such a lab needs a name of its own, too
   NETDISK_LAB_MEM   each host's memory (default: 1G)
   NETDISK_LAB_DISK  size of the server's second disk when it is made (default: 4G)
-  NETDISK_CACHE     where kernel, image and keys are kept (default: .cache in the checkout)
+  NETDISK_CACHE     where kernel, image and keys are kept, relative to the checkout (default: .cache)
 TEXT
 }
 

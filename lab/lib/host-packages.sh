@@ -6,14 +6,12 @@ HOST_PACKAGES=(mmdebstrap patchelf socat debian-archive-keyring dpkg-dev iproute
 [[ $KERNEL_SUITE == sid ]] || HOST_PACKAGES+=(gcc libc6-dev)
 
 host_packages() {
-  local package missing=()
+  local missing
   command -v apt-get >/dev/null || die "this machine has no apt-get; the lab is made of Debian packages" "Use a machine with Debian 12 or newer."
-  for package in "${HOST_PACKAGES[@]}"; do
-    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
-  done
+  mapfile -t missing < <(missing_packages "${HOST_PACKAGES[@]}")
   ((${#missing[@]})) || return 0
   note "installing on this machine: ${missing[*]}"
-  run_logged "$CACHE/log/apt-update.log" "apt-get update on this machine" apt-get -o DPkg::Lock::Timeout=300 update -q
+  run_logged "$CACHE/log/apt-update.log" "apt-get update on this machine" apt_get update -q
   run_logged "$CACHE/log/apt-install.log" "installing ${missing[*]} on this machine" \
-    env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}"
+    apt_get install -y -q --no-install-recommends "${missing[@]}"
 }

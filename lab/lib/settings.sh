@@ -18,7 +18,7 @@ KERNEL_SUITE=${NETDISK_LAB_KERNEL:-sid}
 [[ $KERNEL_SUITE =~ ^[a-z]+$ ]] || usage_error "NETDISK_LAB_KERNEL is \"$KERNEL_SUITE\", which is no name of a Debian suite" \
   "Use sid, trixie or bookworm."
 # Shared by all labs of a suite and kernel, kept between runs: kernel, image, keys, nbd.git.
-CACHE=$(realpath -m "${NETDISK_CACHE:-$CHECKOUT/.cache}")/lab
+CACHE=$(cache_of "$CHECKOUT")/lab
 [[ $SUITE == trixie ]] || CACHE+=-$SUITE
 [[ $KERNEL_SUITE == sid ]] || CACHE+=-kernel-$KERNEL_SUITE
 # One lab's own disks, logs and ssh_config: lives as long as the checkout.

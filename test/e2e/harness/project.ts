@@ -1,6 +1,6 @@
 /** A Pulumi project of its own, with its own state and home, over this checkout's compiled code. */
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parse, stringify } from "yaml";
 import { sh } from "../../../provider/host/sh";
 import type { StackFile } from "../../../schema/stack";
@@ -10,7 +10,8 @@ import { checkout, must, run, start, type Ended, type RunOptions, type Running }
 
 // Below the checkout: Node finds the checkout's packages from there.
 export const projectDir = join(checkout, ".lab", `${labName}-project`);
-export const cache = process.env.NETDISK_CACHE ?? join(checkout, ".cache");
+/** As lab/lib/machine.sh has it. */
+export const cache = resolve(checkout, process.env.NETDISK_CACHE || ".cache");
 
 /** Where a run notes each step (NETDISK_TRACE). */
 export const traceFile = join(projectDir, "trace");
