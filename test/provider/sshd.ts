@@ -1,6 +1,6 @@
 /** A real sshd on a free port of 127.0.0.1, with keys of its own, for as long as a test file runs. */
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -13,12 +13,8 @@ const isRoot = process.getuid?.() === 0;
 export const sshdMissing = (): string | undefined =>
   isRoot ? undefined : "needs root: the tests write files of other owners";
 
-/** Puts it there where it is not (tools/setup has done that before). */
-export function sshdProgram(): string {
-  // Its privilege separation directory; Debian's unit makes it, containers have no unit.
-  mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
-  return execFileSync(join(__dirname, "../../tools/sshd"), { encoding: "utf8" }).trim();
-}
+/** Runs it with the arguments that it gets, wherever it is (tools/setup has seen to it before). */
+export const sshdProgram = join(__dirname, "../../tools/sshd");
 
 export interface Sshd {
   port: number;
@@ -56,7 +52,7 @@ SetEnv SHLVL=2
 PermitRootLogin prohibit-password
 `,
   );
-  const child = spawn(sshdProgram(), ["-D", "-e", "-f", file("sshd_config")], {
+  const child = spawn(sshdProgram, ["-D", "-e", "-f", file("sshd_config")], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let said = "";

@@ -12,7 +12,7 @@ function configuration(...lines: string[]) {
   writeFileSync(at("sshd_config"), `HostKey ${at("host")}\n${lines.join("\n")}\n`);
   const asked = sshdConfig
     .command("root")
-    .text.replaceAll("/usr/sbin/sshd", `${sshdProgram()} -f ${at("sshd_config")}`);
+    .text.replaceAll("/usr/sbin/sshd", `${sshdProgram} -f ${at("sshd_config")}`);
   const { status, stdout, stderr } = spawnSync("sh", ["-c", asked], { encoding: "utf8" });
   return { ...sshdConfig.parse({ exitCode: status ?? 255, stdout, stderr }, "root"), stderr };
 }
