@@ -16,7 +16,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -58,10 +57,9 @@ def threads(directory):
     with Room("threads", f"{directory}/threads") as room:
         server = Server(room, room.image("disk.img"), early=30)
         relay = Relay(room, server.socket)
-        process = subprocess.Popen([f"{BUILD}/test/threads", relay.socket, "8"], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   env={**os.environ, "TSAN_OPTIONS": "halt_on_error=0"})
-        room.running.append(process)
+        # Into a file: the reports of races would fill a pipe that is read at the end only, and then it had none.
+        process = room.start("threads", [f"{BUILD}/test/threads", relay.socket, "8"],
+                             env={**os.environ, "TSAN_OPTIONS": "halt_on_error=0"})
         dice = random.Random(1)
         while process.poll() is None:
             time.sleep(dice.uniform(0.2, 0.8))
@@ -70,7 +68,7 @@ def threads(directory):
             else:
                 server.power_cut()
                 server.power_on()
-        out = process.stdout.read()
+        out = room.log("threads")
         races = out.count("WARNING: ThreadSanitizer")
         print(f"threads     {out.strip().splitlines()[-1] if not races else out[:4000]}; {races} races")
         return process.returncode == 0 and races == 0
