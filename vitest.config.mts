@@ -12,7 +12,7 @@ const retry = process.env.CI ? 1 : 0;
 
 // Real hosts, and a step may be an nbd build.
 const onTheLab = {
-  globalSetup: ["test/e2e/harness/globalSetup.ts"],
+  globalSetup: ["test/built.ts", "test/e2e/harness/globalSetup.ts"],
   testTimeout: minutes(10),
   hookTimeout: minutes(10),
 };
@@ -50,6 +50,7 @@ export default defineConfig({
         test: {
           name: "provider",
           include: ["test/provider/**/*.test.ts"],
+          globalSetup: ["test/built.ts"],
           testTimeout: seconds(30),
           hookTimeout: seconds(30),
           retry,
