@@ -55,8 +55,8 @@ if [ -e "$t/locked" ]; then echo locked; elif [ "$want" = "$have" ]; then echo c
 };
 
 /**
- * Opens a sealed copy into files in $t, `key` and `header` or one of them, with the passphrase on descriptor 3. A pipe's status is its
- * last command's: that gpg failed is said by a file. What is zeros in a header of 16 MiB takes no memory.
+ * Opens a sealed copy into files in $t, `key` and `header` or one of them, with the passphrase on descriptor 3. A pipe's
+ * status is its last command's: that gpg failed is said by a file. What is zeros in a header of 16 MiB takes no memory.
  */
 export const unpackSecrets = (sealed: string, ...members: ("key" | "header")[]): Command =>
   sh`{ ${gpgBy(3)} --decrypt ${sealed} || : >"$t/failed"; } | t=$t tar -xz --to-command=${'cp --sparse=always /dev/stdin "$t/$TAR_FILENAME"'} -f - ${members} && [ ! -e "$t/failed" ]`;

@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { checkout, pause } from "./run";
+import { checkout, pause, statOf } from "./run";
 
 /** What the lanes share is kept under this name. */
 export const baseName = process.env.NETDISK_LAB ?? "e2e";
@@ -21,12 +21,8 @@ const lockFile = (work: string): string => join(checkout, ".lab", `${baseName}.$
 
 /** `PID START`: a process's id may be another's by now, also after a boot; undefined where none has it. */
 function identity(pid: string): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return `${pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
-  } catch {
-    return undefined;
-  }
+  const stat = statOf(pid);
+  return stat && `${pid} ${stat[19]}`;
 }
 
 const ours = (): string => identity(String(process.pid)) ?? "";

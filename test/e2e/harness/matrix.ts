@@ -18,7 +18,7 @@ import { type Remains, remains } from "./remains";
 import { expectRescue, headerOf, slotsOf } from "./rescue";
 import { pause, until, type Running } from "./run";
 import { destroy, up } from "./scenario";
-import { expectConverges, halt, orEnd, second, strike } from "./strike";
+import { expectConverges, halt, longestWay, orEnd, second, strike } from "./strike";
 import { type Outcome, stepsIn } from "./tally";
 
 /** A disk's content that must survive: on the disk beside the one that is worked on, and on that one. */
@@ -200,7 +200,7 @@ export async function strikeAt(step: string, beginning: Beginning, blow: Blow): 
   let over = false;
   void run.ended.then(() => (over = true));
   const come = async () => over || stepsOf().has(step);
-  await orEnd(run, () => until(`the run comes to "${step}"`, 300, come, 0.005));
+  await orEnd(run, () => until(`the run comes to "${step}"`, longestWay, come, 0.005));
   const halted = halt(run);
   if (stepsOf().get(step) !== false) {
     halted("SIGKILL");

@@ -126,9 +126,13 @@ export async function patientOf(
       await lab("link", "cut");
       const begun = Date.now();
       const soon = pause(settled).then(() => work.writer.acknowledged());
-      await act();
-      const lasted = Date.now() - begun > settled * 1000 ? work.writer.acknowledged() : undefined;
-      await lab("link", "heal");
+      let lasted: number | undefined;
+      try {
+        await act();
+        if (Date.now() - begun > settled * 1000) lasted = work.writer.acknowledged();
+      } finally {
+        await lab("link", "heal");
+      }
       if (lasted !== undefined)
         expect(lasted - (await soon), "records that became safe over a link that is cut").toBeLessThanOrEqual(
           1,

@@ -1,5 +1,6 @@
 /** Runs programs of this machine and keeps all that they say. */
 import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export const checkout = join(__dirname, "../../..");
@@ -70,6 +71,16 @@ export async function must(command: string[], options?: RunOptions): Promise<End
     throw new Error(`${command.join(" ")}: exit status ${ended.code}\n${ended.output}`);
   }
   return ended;
+}
+
+/** The fields of proc_pid_stat(5) from the third on, whose second may hold blanks; undefined where no such process is. */
+export function statOf(pid: number | string): string[] | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined;
+  }
 }
 
 export const pause = (seconds: number): Promise<void> =>

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { expect } from "vitest";
 import { hosts, mounted, on, tryOn } from "./lab";
 import { pulumi, setDisks, startPulumi, state, testdisk, type Disk } from "./project";
-import { pause, until, type Running } from "./run";
+import { pause, statOf, until, type Running } from "./run";
 import { expectNoChanges, up } from "./scenario";
 
 export const second = {
@@ -18,10 +18,9 @@ function providersOf(engine: number): number[] {
     .filter((entry) => /^\d+$/.test(entry))
     .filter((entry) => {
       try {
-        const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
-        const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
         return (
-          parent === engine && readFileSync(`/proc/${entry}/cmdline`, "utf8").includes("dist/provider/main")
+          Number(statOf(entry)?.[1]) === engine &&
+          readFileSync(`/proc/${entry}/cmdline`, "utf8").includes("dist/provider/main")
         );
       } catch {
         return false; // it has ended meanwhile
@@ -86,7 +85,7 @@ async function struckUp(blow: Strike, moment: () => Promise<unknown>): Promise<v
 }
 
 /** Seconds until a run comes to where it is struck; less than its test may take, which would leave it behind. */
-const longestWay = 300;
+export const longestWay = 300;
 
 /**
  * Strikes exactly when the client is about to run this program with such arguments (a shell pattern): a stand-in holds it
